@@ -1,0 +1,1 @@
+"""The seams: protocols, the records that cross them, their errors. No bodies."""

@@ -1,0 +1,67 @@
+"""Errors that cross the seams, named by what the caller does next."""
+
+
+class StorageError(Exception):
+    """Something about the store; the subclasses say what to do."""
+
+
+class LeaseLost(StorageError):
+    """Another holder has the partition: drop what you hold of it."""
+
+
+class Unavailable(StorageError):
+    """The store cannot be reached now: refuse the caller, try again later (HTTP 503)."""
+
+
+class Overloaded(Unavailable):
+    """A bounded queue is full: try again later (HTTP 429)."""
+
+
+class StoreFull(Unavailable):
+    """No space: writes are refused, reads go on (HTTP 507)."""
+
+
+class StoreFailed(StorageError):
+    """A sync or write failed for good: stop the process, trust only what is read back (reliability.md D6)."""
+
+
+class StoreInUse(StorageError):
+    """Another process holds the store: its pid and URL are in the message."""
+
+    def __init__(self, message: str, pid: int | None = None, url: str | None = None) -> None:
+        super().__init__(message)
+        self.pid = pid
+        self.url = url
+
+
+class StoreUnusable(StorageError):
+    """The store cannot be opened as it is: newer schema, wrong pragma, not a store, bad URL (exit code 3)."""
+
+
+class HistoryCorrupted(StorageError):
+    """A stored history has a gap, a bad checksum or unreadable text; only that instance is concerned."""
+
+    def __init__(self, instance_id: str, reason: str) -> None:
+        super().__init__(f"The history of '{instance_id}' is damaged: {reason}")
+        self.instance_id = instance_id
+        self.reason = reason
+
+
+class InvalidInput(ValueError):
+    """What the caller gave breaks a rule that the message names (HTTP 400)."""
+
+
+class PayloadTooLarge(InvalidInput):
+    """A payload is over the limit; the message names size and limit (HTTP 413)."""
+
+
+class InstanceNotFound(LookupError):
+    """There is no such instance (HTTP 404)."""
+
+
+class InstanceExists(Exception):
+    """A live instance has that id (HTTP 409)."""
+
+
+class InstanceFinished(Exception):
+    """The instance has ended and takes no more messages (HTTP 410)."""

@@ -1,0 +1,62 @@
+"""What the engine announces. Observers make spans, metrics and logs of it; nothing is built when nobody listens."""
+
+from typing import Protocol
+
+import msgspec
+
+from perdure.core.checkpoint import Checkpoint
+from perdure.core.failures import FailureDetails
+
+
+class EpisodeCommitted(msgspec.Struct, frozen=True):
+    """An orchestration's or entity's episode is durable."""
+
+    checkpoint: Checkpoint
+
+
+class ActivityEnded(msgspec.Struct, frozen=True):
+    """An activity returned or failed; its result may not be durable yet."""
+
+    instance_id: str
+    name: str
+    failure: FailureDetails | None
+
+
+class TurnBlocked(msgspec.Struct, frozen=True):
+    """Orchestrator or entity code has not returned for ``seconds``; ``stack`` shows where it is."""
+
+    instance_id: str
+    name: str
+    seconds: float
+    stack: str
+
+
+class MessageDropped(msgspec.Struct, frozen=True):
+    """A message had no taker: unknown instance, finished instance, unknown or repeated completion."""
+
+    instance_id: str
+    message: str
+    reason: str
+
+
+class InstanceDamaged(msgspec.Struct, frozen=True):
+    """An instance's history cannot be trusted; it is left alone."""
+
+    instance_id: str
+    reason: str
+
+
+class PartitionFailed(msgspec.Struct, frozen=True):
+    """A partition's loop ended with an error; it is recovered or the process stops."""
+
+    partition: int
+    error: BaseException
+
+
+Fact = EpisodeCommitted | ActivityEnded | TurnBlocked | MessageDropped | InstanceDamaged | PartitionFailed
+
+
+class Observer(Protocol):
+    """Whoever wants to know. Must not block and must not raise."""
+
+    def announce(self, fact: Fact) -> None: ...

@@ -1,0 +1,143 @@
+"""The values that cross the storage seam, besides the core's own."""
+
+from datetime import datetime
+from enum import Enum
+
+import msgspec
+
+from perdure.core.checkpoint import Checkpoint
+from perdure.core.events import HistoryEvent
+from perdure.core.instance import InstanceKind, InstanceRecord
+from perdure.core.messages import Envelope
+from perdure.core.status import RuntimeStatus
+
+
+class PartitionLease(msgspec.Struct, frozen=True):
+    """The right to run one partition. ``epoch`` rises at each acquisition and fences out the former holder."""
+
+    partition: int
+    epoch: int
+    owner: str
+
+
+class PendingActivity(msgspec.Struct, frozen=True, gc=False):
+    """An activity that was scheduled and has not ended. ``number`` is its row, unique in the hub."""
+
+    number: int
+    instance_id: str
+    execution_id: str
+    seq: int
+    task_id: int
+    name: str
+    input: str | None = None
+
+
+class Round(msgspec.Struct, eq=False):
+    """What one partition wants made true in one transaction.
+
+    ``kept``: envelopes without a row that no checkpoint consumes; they get an inbox row (architecture.md J2).
+    ``discarded``: envelopes that have no effect; their rows, if any, are deleted.
+    """
+
+    checkpoints: list[Checkpoint]
+    kept: list[Envelope] = []
+    discarded: list[Envelope] = []
+
+
+class Committed(msgspec.Struct, eq=False):
+    """What a commit brought about that its caller must act on.
+
+    ``activities``: the new pending activities, numbered, in the order of their checkpoints.
+    Envelopes for partitions of this process come from ``receive``, not from here.
+    """
+
+    activities: list[PendingActivity]
+
+
+class Backlog(msgspec.Struct, eq=False):
+    """What a new holder of a partition recovers.
+
+    ``ready``: inbox rows without a due time or due by now, in order of position.
+    ``due``: inbox rows that become due until the horizon asked for.
+    """
+
+    ready: list[Envelope]
+    due: list[Envelope]
+    activities: list[PendingActivity]
+
+
+class StoredInstance(msgspec.Struct, eq=False):
+    """An instance with its history, as loaded."""
+
+    record: InstanceRecord
+    history: list[HistoryEvent]
+
+
+class DamagedInstance(msgspec.Struct, eq=False):
+    """An instance whose history cannot be trusted."""
+
+    record: InstanceRecord
+    reason: str
+
+
+class ReusePolicy(Enum):
+    """What a start may replace when its id is taken (semantics.md §3)."""
+
+    NON_RUNNING = "NonRunningStates"
+    ANY = "AnyState"
+
+
+class CreateOutcome(Enum):
+    """How a start ended."""
+
+    CREATED = "created"
+    REPLACED = "replaced"
+    EXISTS = "exists"
+
+
+class InstanceFilter(msgspec.Struct, frozen=True):
+    """Which instances; None means no condition. Time bounds are inclusive, aware UTC."""
+
+    kind: InstanceKind = InstanceKind.ORCHESTRATION
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    updated_from: datetime | None = None
+    updated_to: datetime | None = None
+    statuses: frozenset[RuntimeStatus] | None = None
+    id_prefix: str | None = None
+    name: str | None = None
+    """Compared without case."""
+    existing_entities_only: bool = False
+    """Leave out entities without a state."""
+
+
+class PageKey(msgspec.Struct, frozen=True):
+    """The place after which a page begins: creation time, then id."""
+
+    created_at: datetime
+    instance_id: str
+
+
+class Page(msgspec.Struct):
+    """Instances ordered by creation time, then id. ``next_key`` is None on the last page."""
+
+    records: list[InstanceRecord]
+    next_key: PageKey | None = None
+
+
+class FindingKind(Enum):
+    """What `verify` can find."""
+
+    FILE = "file"
+    HISTORY = "history"
+    RECORD = "record"
+    ORPHAN = "orphan"
+    STUCK = "stuck"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a store. ``instance_id`` is None when it concerns the store itself."""
+
+    kind: FindingKind
+    instance_id: str | None
+    what: str

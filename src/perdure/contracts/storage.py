@@ -1,0 +1,184 @@
+"""The storage seam: five small protocols that one store implements together.
+
+Text is stored as it is given; a storage never reads the meaning of a payload and never invents an event.
+All methods may raise Unavailable (try later) and StoreFailed (stop the process).
+"""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from perdure.contracts.records import (
+    Backlog,
+    Committed,
+    CreateOutcome,
+    DamagedInstance,
+    Finding,
+    InstanceFilter,
+    Page,
+    PageKey,
+    PartitionLease,
+    ReusePolicy,
+    Round,
+    StoredInstance,
+)
+from perdure.core.checkpoint import Creation
+from perdure.core.events import HistoryEvent
+from perdure.core.instance import InstanceRecord
+from perdure.core.messages import Envelope
+from perdure.core.status import RuntimeStatus
+
+
+class Leases(Protocol):
+    """The right to run partitions."""
+
+    async def acquire(self, owner: str) -> list[PartitionLease]:
+        """Take the partitions that are free, with a new epoch each; SQLite and memory have one partition.
+
+        From here on ``receive`` may be called for them.
+        """
+        ...
+
+    async def renew(self, leases: Sequence[PartitionLease]) -> list[PartitionLease]:
+        """Prolong; returns those that are still held."""
+        ...
+
+    async def release(self, leases: Sequence[PartitionLease]) -> None:
+        """Give them back. Whatever ``create_instance`` and ``send`` have not handed out is written first."""
+        ...
+
+
+class Inboxes(Protocol):
+    """Messages on their way to instances.
+
+    A message for a partition that this process holds is handed out by ``receive`` before it has a row
+    (``position`` is None) when that saves a write; the next ``commit`` must then consume, keep or discard it.
+    Its sender's await ends when that commit is durable (architecture.md J1, J2).
+    """
+
+    async def create_instance(self, creation: Creation, reuse: ReusePolicy) -> CreateOutcome:
+        """Create the instance and its start message; when it returns, the outcome is durable.
+
+        EXISTS changes nothing. REPLACED removed the former instance, its history, messages and activities.
+        ``creation_of`` tells the record of the start envelope handed out.
+        Raises Overloaded when too many are waiting.
+        """
+        ...
+
+    async def send(self, envelope: Envelope) -> None:
+        """Put a message in an inbox; when it returns, the message is durable or already consumed.
+
+        Whether the target exists is not checked. Raises Overloaded when too many are waiting.
+        """
+        ...
+
+    async def recover(self, lease: PartitionLease, now: datetime, horizon: datetime) -> Backlog:
+        """What was left behind: called once per acquisition, before the first ``receive``.
+
+        Raises LeaseLost.
+        """
+        ...
+
+    async def receive(self, lease: PartitionLease) -> list[Envelope]:
+        """Wait for messages and return all there are, at least one, each exactly once, in order per sender.
+
+        Those not due yet are among them. Cancelling it loses nothing. Raises LeaseLost.
+        """
+        ...
+
+    def receive_now(self, lease: PartitionLease) -> list[Envelope]:
+        """As ``receive``, without waiting; the list may be empty."""
+        ...
+
+    async def read_due(self, lease: PartitionLease, after: datetime, until: datetime) -> list[Envelope]:
+        """Inbox rows with ``after < due_at <= until``, in order of due time."""
+        ...
+
+    async def read_inbox(self, lease: PartitionLease, instance_id: str, now: datetime) -> list[Envelope]:
+        """The inbox rows of one instance that are due by ``now``, in order of position."""
+        ...
+
+    def creation_of(self, start: Envelope) -> InstanceRecord | None:
+        """The record of the instance that this start message creates or created, if this process just did so.
+
+        Spares the load of an instance whose start was handed out without a row, or committed a moment ago.
+        """
+        ...
+
+
+class Checkpoints(Protocol):
+    """Making episodes true."""
+
+    async def commit(self, lease: PartitionLease, round_: Round) -> Committed:
+        """Make the whole round true, durably, or nothing of it.
+
+        In one transaction: rows of consumed and discarded envelopes are deleted (each row exactly once, asserted),
+        the pending activities they end too; kept envelopes get rows; history is appended or replaced
+        (``expected_last_seq`` asserted); records are written (inserted when ``origin.number`` is None, which is then set);
+        children are created (or ``if_taken`` sent); outbox envelopes and new activities get rows and numbers;
+        a terminal status deletes the instance's own remaining inbox rows and pending activities.
+        Afterwards senders and status waiters are woken.
+
+        Raises LeaseLost when another holder has the partition; then nothing was written.
+        Raises StoreFull or Unavailable when nothing was written and the same round may be committed later.
+        """
+        ...
+
+
+class Instances(Protocol):
+    """Reading and removing instances. Reads see the newest commit."""
+
+    async def get(self, instance_id: str) -> InstanceRecord | None: ...
+
+    async def load(
+        self, lease: PartitionLease, instance_ids: Collection[str]
+    ) -> dict[str, StoredInstance | DamagedInstance]:
+        """Records with histories, in one query; unknown ids are left out. Entities have an empty history."""
+        ...
+
+    async def history(self, instance_id: str) -> list[HistoryEvent]:
+        """Events in order of seq; empty for an unknown id. Raises HistoryCorrupted."""
+        ...
+
+    async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None = None) -> Page:
+        """One page, ordered by creation time, then id."""
+        ...
+
+    async def purge(self, instance_ids: Collection[str]) -> int:
+        """Remove orchestrations that are in a terminal status, whole; returns how many."""
+        ...
+
+    async def purge_matching(self, filter_: InstanceFilter) -> int:
+        """Remove all terminal orchestrations that match, in batches; returns how many."""
+        ...
+
+    async def wait_for_status(self, instance_id: str, wanted: frozenset[RuntimeStatus]) -> InstanceRecord:
+        """Wait until the instance's committed status is one of these; pushed, not polled.
+
+        Waits also for an instance that does not exist yet. Cancelling it leaves nothing behind.
+        """
+        ...
+
+
+class Maintenance(Protocol):
+    """The store as a whole."""
+
+    def describe(self) -> str:
+        """One line for the start log: kind, place, durability."""
+        ...
+
+    def verify(self, liveness: bool) -> AsyncIterator[Finding]:
+        """Read everything; yield what is damaged and, with ``liveness``, what is stuck (reliability.md D10, X8)."""
+        ...
+
+
+class Storage(Leases, Inboxes, Checkpoints, Instances, Maintenance, Protocol):
+    """One task hub's store."""
+
+    async def open(self) -> None:
+        """Create or open, migrate, check. Raises StoreInUse, StoreUnusable. Twice-safe."""
+        ...
+
+    async def close(self) -> None:
+        """Release everything. Twice-safe."""
+        ...

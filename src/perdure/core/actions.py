@@ -1,0 +1,109 @@
+"""What orchestrator code asked for in one turn, and how the turn ended."""
+
+from datetime import datetime
+
+import msgspec
+
+from perdure.core.failures import FailureDetails
+
+
+class ScheduleActivity(msgspec.Struct, frozen=True, gc=False):
+    """Run an activity."""
+
+    task_id: int
+    name: str
+    input: str | None = None
+
+
+class CreateTimer(msgspec.Struct, frozen=True, gc=False):
+    """Wake me at ``fire_at`` (aware UTC) or after."""
+
+    task_id: int
+    fire_at: datetime
+
+
+class StartChild(msgspec.Struct, frozen=True, gc=False):
+    """Start a child orchestration; without an id it gets one that follows from the parent's."""
+
+    task_id: int
+    name: str
+    input: str | None = None
+    instance_id: str | None = None
+    version: str | None = None
+
+
+class CallEntity(msgspec.Struct, frozen=True, gc=False):
+    """Run an entity operation and answer me. ``entity_id`` is ``@name@key``."""
+
+    task_id: int
+    entity_id: str
+    operation: str
+    input: str | None = None
+
+
+class SignalEntity(msgspec.Struct, frozen=True, gc=False):
+    """Run an entity operation; at ``due_at`` or after when given. ``entity_id`` is ``@name@key``."""
+
+    task_id: int
+    entity_id: str
+    operation: str
+    input: str | None = None
+    due_at: datetime | None = None
+
+
+class SendEvent(msgspec.Struct, frozen=True, gc=False):
+    """Raise an event to another orchestration."""
+
+    task_id: int
+    instance_id: str
+    name: str
+    input: str | None = None
+
+
+Action = ScheduleActivity | CreateTimer | StartChild | CallEntity | SignalEntity | SendEvent
+
+
+class Complete(msgspec.Struct, frozen=True, gc=False):
+    """The code returned; ``output`` is JSON text, None for no output."""
+
+    output: str | None = None
+
+
+class Fail(msgspec.Struct, frozen=True, gc=False):
+    """The code raised, or could not be run."""
+
+    failure: FailureDetails
+
+
+class CarriedEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """An external event nobody took, on its way into the next execution."""
+
+    name: str
+    input: str | None = None
+
+
+class ContinueAsNew(msgspec.Struct, frozen=True, gc=False):
+    """Begin the next execution with this input; ``carried`` are the events nobody took, in order."""
+
+    input: str | None = None
+    version: str | None = None
+    carried: tuple[CarriedEvent, ...] = ()
+
+
+Ending = Complete | Fail | ContinueAsNew
+
+
+class NewStatus(msgspec.Struct, frozen=True, gc=False):
+    """The custom status was set in this turn; ``text`` is JSON text, None clears it."""
+
+    text: str | None
+
+
+class TurnResult(msgspec.Struct, frozen=True, gc=False):
+    """All that one orchestrator turn brought about. ``ending`` is None while the code waits."""
+
+    actions: tuple[Action, ...] = ()
+    ending: Ending | None = None
+    custom_status: NewStatus | None = None
+    awaited_events: tuple[str, ...] = ()
+    """Names of external events the code waits for, so that `waitingOn` can tell."""

@@ -1,0 +1,55 @@
+"""Checkpoint: all that one episode commits (architecture.md J6)."""
+
+from enum import IntEnum
+
+import msgspec
+
+from perdure.core.events import HistoryEvent
+from perdure.core.instance import InstanceRecord, Origin, Progress
+from perdure.core.messages import Envelope
+
+
+class HistoryChange(IntEnum):
+    """What becomes of the stored history."""
+
+    APPEND = 0
+    REPLACE = 1
+    """The old execution's history and pending activities are removed first (continue-as-new, J5); the origin is written anew."""
+
+
+class NewActivity(msgspec.Struct, frozen=True, gc=False):
+    """An activity this episode scheduled; ``seq`` is that of its TaskScheduled."""
+
+    seq: int
+    task_id: int
+    name: str
+    input: str | None = None
+
+
+class Creation(msgspec.Struct, eq=False):
+    """A new instance and the message that starts it.
+
+    ``if_taken`` is what the commit sends instead when a live instance already has that id
+    (a child's id): an answer to the parent. A finished instance of that id is replaced.
+    """
+
+    record: InstanceRecord
+    start: Envelope
+    if_taken: Envelope | None = None
+
+
+class Checkpoint(msgspec.Struct, eq=False):
+    """What one episode of one instance makes true, all or nothing.
+
+    ``expected_last_seq`` is asserted in the transaction. ``events`` get the seqs after it (from 0 after REPLACE).
+    """
+
+    origin: Origin
+    progress: Progress
+    expected_last_seq: int
+    consumed: list[Envelope]
+    events: list[HistoryEvent]
+    history: HistoryChange = HistoryChange.APPEND
+    outbox: list[Envelope] = []
+    children: list[Creation] = []
+    activities: list[NewActivity] = []

@@ -1,0 +1,1 @@
+"""The entity's side: which operations run, how a batch runs, what is committed."""

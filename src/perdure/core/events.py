@@ -1,0 +1,220 @@
+"""History events: facts of one execution, frozen, in the order in which they became true.
+
+An event's ``seq`` is its position in the execution's history, from 0; it is not stored in the event.
+Its time is that of the ``OrchestratorStarted`` that opened its episode (architecture.md J4).
+``task_id`` is the number the orchestrator's code knows; ``scheduled_seq`` names the scheduled event
+that a completion answers.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from perdure.core.failures import FailureDetails
+from perdure.core.status import RuntimeStatus
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag=True):
+    """What every history event is."""
+
+
+class ParentLink(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Whom a child orchestration answers."""
+
+    instance_id: str
+    execution_id: str
+    scheduled_seq: int
+    task_id: int
+    name: str = ""
+
+
+class OrchestratorStarted(Event):
+    """An episode began; ``at`` is its one time, aware UTC."""
+
+    at: datetime
+
+
+class ExecutionStarted(Event):
+    """The execution began."""
+
+    name: str
+    execution_id: str
+    input: str | None = None
+    version: str | None = None
+    generation: int = 0
+    parent: ParentLink | None = None
+    scheduled_start_at: datetime | None = None
+    trace_context: str | None = None
+    tags: dict[str, str] | None = None
+    engine_flags: int = 0
+    """Which order of things of the engine this execution was started under (style.md §6.9)."""
+
+
+class ExecutionCompleted(Event):
+    """The execution ended with a terminal status."""
+
+    status: RuntimeStatus
+    result: str | None = None
+    failure: FailureDetails | None = None
+
+
+class ExecutionTerminated(Event):
+    """Somebody ended the execution from outside."""
+
+    reason: str | None = None
+    recursive: bool = False
+
+
+class ExecutionSuspended(Event):
+    """Messages are held back from here on."""
+
+    reason: str | None = None
+
+
+class ExecutionResumed(Event):
+    """Held messages are given to the code again."""
+
+    reason: str | None = None
+
+
+class TaskScheduled(Event):
+    """An activity was asked for."""
+
+    task_id: int
+    name: str
+    input: str | None = None
+
+
+class TaskCompleted(Event):
+    """An activity returned."""
+
+    task_id: int
+    scheduled_seq: int
+    result: str | None = None
+
+
+class TaskFailed(Event):
+    """An activity failed."""
+
+    task_id: int
+    scheduled_seq: int
+    failure: FailureDetails
+
+
+class SubOrchestrationCreated(Event):
+    """A child orchestration was asked for."""
+
+    task_id: int
+    name: str
+    instance_id: str
+    input: str | None = None
+    version: str | None = None
+
+
+class SubOrchestrationCompleted(Event):
+    """A child orchestration completed."""
+
+    task_id: int
+    scheduled_seq: int
+    result: str | None = None
+
+
+class SubOrchestrationFailed(Event):
+    """A child orchestration failed or was terminated."""
+
+    task_id: int
+    scheduled_seq: int
+    failure: FailureDetails
+
+
+class TimerCreated(Event):
+    """A durable timer was asked for."""
+
+    task_id: int
+    fire_at: datetime
+
+
+class TimerFired(Event):
+    """A durable timer reached its due time."""
+
+    task_id: int
+    scheduled_seq: int
+    fire_at: datetime
+
+
+class EventRaised(Event):
+    """A named message from outside arrived."""
+
+    name: str
+    input: str | None = None
+
+
+class EventSent(Event):
+    """A named message was sent to another orchestration."""
+
+    task_id: int
+    instance_id: str
+    name: str
+    input: str | None = None
+
+
+class EntityCalled(Event):
+    """An entity operation was asked for; an answer is expected."""
+
+    task_id: int
+    entity_id: str
+    operation: str
+    input: str | None = None
+
+
+class EntitySignaled(Event):
+    """An entity operation was asked for; no answer is expected."""
+
+    task_id: int
+    entity_id: str
+    operation: str
+    input: str | None = None
+    due_at: datetime | None = None
+
+
+class EntityOperationCompleted(Event):
+    """A called entity answered."""
+
+    task_id: int
+    scheduled_seq: int
+    result: str | None = None
+
+
+class EntityOperationFailed(Event):
+    """A called entity's operation failed."""
+
+    task_id: int
+    scheduled_seq: int
+    failure: FailureDetails
+
+
+HistoryEvent = (
+    OrchestratorStarted
+    | ExecutionStarted
+    | ExecutionCompleted
+    | ExecutionTerminated
+    | ExecutionSuspended
+    | ExecutionResumed
+    | TaskScheduled
+    | TaskCompleted
+    | TaskFailed
+    | SubOrchestrationCreated
+    | SubOrchestrationCompleted
+    | SubOrchestrationFailed
+    | TimerCreated
+    | TimerFired
+    | EventRaised
+    | EventSent
+    | EntityCalled
+    | EntitySignaled
+    | EntityOperationCompleted
+    | EntityOperationFailed
+)
+
+ScheduledEvent = TaskScheduled | SubOrchestrationCreated | TimerCreated | EventSent | EntityCalled | EntitySignaled
+"""Events that record an action of the orchestrator's code."""

@@ -1,0 +1,130 @@
+"""An instance: where it comes from, how far it is, and what it waits for."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from enum import IntEnum
+
+import msgspec
+
+from perdure.core import events as ev
+from perdure.core.failures import FailureDetails
+from perdure.core.status import RuntimeStatus
+
+
+class InstanceKind(IntEnum):
+    """Orchestrations run code with a history; entities run operations on a state."""
+
+    ORCHESTRATION = 0
+    ENTITY = 1
+
+
+class Origin(msgspec.Struct):
+    """What does not change during one execution. ``number`` is the storage's integer for the instance; only a storage writes it."""
+
+    instance_id: str
+    kind: InstanceKind
+    name: str
+    execution_id: str
+    created_at: datetime
+    version: str | None = None
+    input: str | None = None
+    generation: int = 0
+    parent: ev.ParentLink | None = None
+    scheduled_start_at: datetime | None = None
+    trace_context: str | None = None
+    tags: dict[str, str] | None = None
+    number: int | None = None
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """What an episode may change. ``last_seq`` is the seq of the newest stored event, -1 for none."""
+
+    status: RuntimeStatus
+    updated_at: datetime
+    last_seq: int = -1
+    custom_status: str | None = None
+    output: str | None = None
+    failure: FailureDetails | None = None
+    completed_at: datetime | None = None
+    episode_at: datetime | None = None
+    """The newest episode's time; None before the first."""
+    awaited_events: tuple[str, ...] = ()
+    state: str | None = None
+    """Entities: the state as JSON text; None when the entity does not exist."""
+    locked_by: str | None = None
+    """Entities: the orchestration whose critical section holds it."""
+
+
+class InstanceRecord(msgspec.Struct):
+    """All that is kept of an instance besides its history."""
+
+    origin: Origin
+    progress: Progress
+
+
+class WorkKind(IntEnum):
+    """What an open scheduled event waits for."""
+
+    ACTIVITY = 0
+    TIMER = 1
+    CHILD = 2
+    ENTITY = 3
+
+
+class OpenWork(msgspec.Struct, frozen=True, gc=False):
+    """A scheduled event without its completion."""
+
+    kind: WorkKind
+    task_id: int
+    name: str = ""
+    """Activity, child instance or entity it waits for; empty for a timer."""
+
+
+_OPENING: dict[type, Callable[..., OpenWork]] = {
+    ev.TaskScheduled: lambda e: OpenWork(WorkKind.ACTIVITY, e.task_id, e.name),
+    ev.TimerCreated: lambda e: OpenWork(WorkKind.TIMER, e.task_id),
+    ev.SubOrchestrationCreated: lambda e: OpenWork(WorkKind.CHILD, e.task_id, e.instance_id),
+    ev.EntityCalled: lambda e: OpenWork(WorkKind.ENTITY, e.task_id, e.entity_id),
+}
+
+_CLOSING: frozenset[type] = frozenset(
+    {
+        ev.TaskCompleted,
+        ev.TaskFailed,
+        ev.TimerFired,
+        ev.SubOrchestrationCompleted,
+        ev.SubOrchestrationFailed,
+        ev.EntityOperationCompleted,
+        ev.EntityOperationFailed,
+    }
+)
+
+
+def fold_open_work(open_work: dict[int, OpenWork], events: Iterable[ev.HistoryEvent], first_seq: int) -> None:
+    """Bring ``open_work`` (scheduled seq → work) up to date with events that start at ``first_seq``."""
+    for seq, event in enumerate(events, first_seq):
+        kind = type(event)
+        if kind in _CLOSING:
+            open_work.pop(event.scheduled_seq, None)  # type: ignore[union-attr]
+        elif (opening := _OPENING.get(kind)) is not None:
+            open_work[seq] = opening(event)
+        elif kind is ev.ExecutionCompleted:
+            open_work.clear()
+
+
+class Instance:
+    """A loaded orchestration as the core sees it: its record and its open work. Not its history."""
+
+    __slots__ = ("open_work", "origin", "progress")
+
+    def __init__(self, origin: Origin, progress: Progress, open_work: dict[int, OpenWork] | None = None) -> None:
+        self.origin = origin
+        self.progress = progress
+        self.open_work: dict[int, OpenWork] = {} if open_work is None else open_work
+
+    @classmethod
+    def loaded(cls, record: InstanceRecord, history: Iterable[ev.HistoryEvent]) -> "Instance":
+        """Fold a stored history."""
+        instance = cls(record.origin, record.progress)
+        fold_open_work(instance.open_work, history, 0)
+        return instance

@@ -1,0 +1,159 @@
+"""What travels to an instance, and the envelope it travels in."""
+
+from datetime import datetime
+
+import msgspec
+
+from perdure.core.actions import CarriedEvent
+from perdure.core.events import ParentLink
+from perdure.core.failures import FailureDetails
+
+
+class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag=True):
+    """What every message is."""
+
+
+class StartExecution(Message):
+    """Begin an execution. Taken once: by the instance whose execution id it names, while its history is empty."""
+
+    name: str
+    execution_id: str
+    input: str | None = None
+    version: str | None = None
+    generation: int = 0
+    parent: ParentLink | None = None
+    scheduled_start_at: datetime | None = None
+    trace_context: str | None = None
+    tags: dict[str, str] | None = None
+    carried: tuple[CarriedEvent, ...] = ()
+
+
+class ActivityCompleted(Message):
+    """An activity's result, for the execution that scheduled it."""
+
+    execution_id: str
+    scheduled_seq: int
+    result: str | None = None
+
+
+class ActivityFailed(Message):
+    """An activity's failure, for the execution that scheduled it."""
+
+    execution_id: str
+    scheduled_seq: int
+    failure: FailureDetails
+
+
+class ChildCompleted(Message):
+    """A child's output."""
+
+    execution_id: str
+    scheduled_seq: int
+    result: str | None = None
+
+
+class ChildFailed(Message):
+    """A child's failure, or that it could not be started."""
+
+    execution_id: str
+    scheduled_seq: int
+    failure: FailureDetails
+
+
+class TimerDue(Message):
+    """A timer of oneself; the envelope carries the due time."""
+
+    execution_id: str
+    scheduled_seq: int
+    fire_at: datetime
+
+
+class RaiseEvent(Message):
+    """A named event from outside or from another orchestration."""
+
+    name: str
+    input: str | None = None
+
+
+class Suspend(Message):
+    """Hold back everything but resume and terminate."""
+
+    reason: str | None = None
+
+
+class Resume(Message):
+    """Let the held messages through."""
+
+    reason: str | None = None
+
+
+class Terminate(Message):
+    """End the execution; with ``recursive`` its children too."""
+
+    reason: str | None = None
+    recursive: bool = False
+
+
+class ReplyTo(msgspec.Struct, frozen=True, gc=False):
+    """Where the answer to an entity call goes."""
+
+    instance_id: str
+    execution_id: str
+    scheduled_seq: int
+
+
+class OperationRequest(Message):
+    """An entity operation; without ``reply_to`` it is a signal."""
+
+    operation: str
+    input: str | None = None
+    reply_to: ReplyTo | None = None
+
+
+class OperationCompleted(Message):
+    """An entity's answer."""
+
+    execution_id: str
+    scheduled_seq: int
+    result: str | None = None
+
+
+class OperationFailed(Message):
+    """An entity operation's failure."""
+
+    execution_id: str
+    scheduled_seq: int
+    failure: FailureDetails
+
+
+AnyMessage = (
+    StartExecution
+    | ActivityCompleted
+    | ActivityFailed
+    | ChildCompleted
+    | ChildFailed
+    | TimerDue
+    | RaiseEvent
+    | Suspend
+    | Resume
+    | Terminate
+    | OperationRequest
+    | OperationCompleted
+    | OperationFailed
+)
+
+
+class Envelope(msgspec.Struct, eq=False):
+    """A message on its way: to whom, from when on, and where it is stored.
+
+    ``position`` is the number of its inbox row, unique in the hub and rising per sender; None while it
+    has no row (architecture.md J1). ``ends_activity`` is the number of the pending activity this message
+    ends: consuming or writing the message deletes that activity's row in the same transaction.
+    Only a storage writes ``position``.
+    """
+
+    target: str
+    message: AnyMessage
+    due_at: datetime | None = None
+    position: int | None = None
+    ends_activity: int | None = None

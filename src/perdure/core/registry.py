@@ -1,0 +1,170 @@
+"""Names → definitions of orchestrators, activities and entities. SDKs and hosts fill it; lookups ignore case."""
+
+import difflib
+from collections.abc import Callable, Coroutine, Generator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from perdure.core.errors import NotRegistered
+from perdure.core.failures import FailureDetails
+from perdure.core.identifiers import EntityId
+
+if TYPE_CHECKING:
+    from perdure.core.replay.policy import ReplayPolicy
+    from perdure.core.replay.recorder import Recorder
+
+Program = Generator[Any, Any, Any] | Coroutine[Any, Any, Any]
+"""Orchestrator code that has begun: it yields (or awaits) tasks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Orchestrator code that was a plain function: it is finished already."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class OrchestratorDefinition:
+    """An orchestrator as the core sees it.
+
+    ``begin`` gets the recorder and the input text and returns the running program; the SDK closes over its own context.
+    ``write_output`` turns the returned value into JSON text, or None for no output; what it raises fails the instance.
+    """
+
+    name: str
+    begin: "Callable[[Recorder, str | None], Program | Returned]"
+    write_output: Callable[[Any], str | None]
+    policy: "ReplayPolicy"
+
+
+class ActivityMode(Enum):
+    """Where an activity's function runs."""
+
+    THREAD = "thread"
+    LOOP = "loop"
+
+
+class ActivityCall(msgspec.Struct, frozen=True, gc=False):
+    """One run of an activity."""
+
+    instance_id: str
+    task_id: int
+    name: str
+    input: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityDefinition:
+    """An activity: input text in, result text out. ``run`` is a coroutine function when ``mode`` is LOOP."""
+
+    name: str
+    run: Callable[[ActivityCall], Any]
+    mode: ActivityMode = ActivityMode.THREAD
+
+
+class Operation(msgspec.Struct, frozen=True, gc=False):
+    """One operation given to an entity's code."""
+
+    name: str
+    input: str | None
+    is_signal: bool
+
+
+class EntitySignal(msgspec.Struct, frozen=True, gc=False):
+    """A signal that an entity's operation sends."""
+
+    entity_id: str
+    operation: str
+    input: str | None = None
+    due_at: datetime | None = None
+
+
+class OperationOutcome(msgspec.Struct, frozen=True, gc=False):
+    """How one operation ended. With ``failure`` the rest is ignored: state and signals are rolled back."""
+
+    state: str | None
+    """The entity's state after the operation; None when it does not exist."""
+    result: str | None = None
+    signals: tuple[EntitySignal, ...] = ()
+    failure: FailureDetails | None = None
+
+
+class EntityProgram(Protocol):
+    """An entity's code over one batch. It may keep the decoded state between operations of the batch."""
+
+    def run(self, operation: Operation) -> OperationOutcome:
+        """Run one operation. Never raises for user errors: they are the outcome's ``failure``."""
+        ...
+
+    def roll_back(self, state: str | None) -> None:
+        """Forget whatever is cached; the state is again this text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EntityDefinition:
+    """An entity: ``open`` gets its id and state text and returns the code over one batch."""
+
+    name: str
+    open: Callable[[EntityId, str | None], EntityProgram]
+
+
+class Registry:
+    """What this process can run."""
+
+    def __init__(self) -> None:
+        self.orchestrators: dict[str, OrchestratorDefinition] = {}
+        self.activities: dict[str, ActivityDefinition] = {}
+        self.entities: dict[str, EntityDefinition] = {}
+
+    def add_orchestrator(self, definition: OrchestratorDefinition) -> None:
+        """Register. Raises ValueError for a name that is taken."""
+        _add(self.orchestrators, definition.name, definition, "orchestrator")
+
+    def add_activity(self, definition: ActivityDefinition) -> None:
+        """Register. Raises ValueError for a name that is taken."""
+        _add(self.activities, definition.name, definition, "activity")
+
+    def add_entity(self, definition: EntityDefinition) -> None:
+        """Register. Raises ValueError for a name that is taken."""
+        _add(self.entities, definition.name, definition, "entity")
+
+    def orchestrator(self, name: str) -> OrchestratorDefinition:
+        """Look up. Raises NotRegistered, listing the known names, close ones first."""
+        return _get(self.orchestrators, name, "orchestrator")
+
+    def activity(self, name: str) -> ActivityDefinition:
+        """Look up. Raises NotRegistered, listing the known names, close ones first."""
+        return _get(self.activities, name, "activity")
+
+    def entity(self, name: str) -> EntityDefinition:
+        """Look up. Raises NotRegistered, listing the known names, close ones first."""
+        return _get(self.entities, name, "entity")
+
+
+def _add(table: dict[str, Any], name: str, definition: Any, kind: str) -> None:
+    if name.lower() in table:
+        raise ValueError(f"Two {kind} functions are named '{name}'; names are unique, whatever their case.")
+    table[name.lower()] = definition
+
+
+def _get(table: dict[str, Any], name: str, kind: str) -> Any:
+    found = table.get(name.lower())
+    if found is None:
+        raise NotRegistered(not_registered_text(kind, name, [d.name for d in table.values()]))
+    return found
+
+
+def not_registered_text(kind: str, name: str, known: list[str]) -> str:
+    """What is missing and what there is, close names first."""
+    if not known:
+        return f"No {kind} named '{name}' is registered; this app has none."
+    close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=len(known), cutoff=0.6)
+    rank = {k: n for n, k in enumerate(close)}
+    ordered = sorted(known, key=lambda k: (rank.get(k.lower(), len(rank)), k.lower()))
+    return f"No {kind} named '{name}' is registered. Known {kind}s: {', '.join(repr(k) for k in ordered)}."
