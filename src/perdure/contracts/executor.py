@@ -61,10 +61,11 @@ class Executor(Protocol):
         """Open a session; cheap: replay of ``history`` happens in the first turn."""
         ...
 
-    async def advance(self, turns: Sequence[Turn]) -> None:
-        """Run turns; returns when all have their result, or after a short patience (20 ms) with some still running.
+    async def advance(self, turns: Sequence[Turn]) -> Sequence[Turn]:
+        """Run turns; returns when all have their result, or after a short patience (20 ms).
 
-        A turn that is still running gets its result later and is then returned by ``late_turns``, once.
+        Returns the turns that are still running: each gets its result later and is then given by ``late_turns``, once.
+        All others have their result.
         """
         ...
 

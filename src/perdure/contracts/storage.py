@@ -59,7 +59,8 @@ class Inboxes(Protocol):
     async def create_instance(self, creation: Creation, reuse: ReusePolicy) -> CreateOutcome:
         """Create the instance and its start message; when it returns, the outcome is durable.
 
-        EXISTS changes nothing. REPLACED removed the former instance, its history, messages and activities.
+        EXISTS changes nothing. REPLACED removed the former instance, its history and its activities; its inbox rows
+        stay (what answers the old execution is dropped by its execution id, and no row vanishes under a reader).
         ``creation_of`` tells the record of the start envelope handed out.
         Raises Overloaded when too many are waiting.
         """
@@ -112,8 +113,9 @@ class Checkpoints(Protocol):
     async def commit(self, lease: PartitionLease, round_: Round) -> Committed:
         """Make the whole round true, durably, or nothing of it.
 
-        In one transaction: rows of consumed and discarded envelopes are deleted (each row exactly once, asserted),
-        the pending activities they end too; kept envelopes get rows; history is appended or replaced
+        In one transaction: rows of consumed envelopes are deleted (each row exactly once, asserted), those of
+        discarded ones too (they may be gone with their finished instance), and the pending activities both end;
+        kept envelopes get rows; history is appended or replaced
         (``expected_last_seq`` asserted); records are written (inserted when ``origin.number`` is None, which is then set);
         children are created (or ``if_taken`` sent); outbox envelopes and new activities get rows and numbers;
         a terminal status deletes the instance's own remaining inbox rows and pending activities.

@@ -14,7 +14,7 @@ class HistoryChange(IntEnum):
 
     APPEND = 0
     REPLACE = 1
-    """The old execution's history and pending activities are removed first (continue-as-new, J5); the origin is written anew."""
+    """The old execution's history and pending activities go first (continue-as-new, J5); the origin is written anew."""
 
 
 class NewActivity(msgspec.Struct, frozen=True, gc=False):

@@ -19,7 +19,10 @@ class InstanceKind(IntEnum):
 
 
 class Origin(msgspec.Struct):
-    """What does not change during one execution. ``number`` is the storage's integer for the instance; only a storage writes it."""
+    """What does not change during one execution.
+
+    ``number`` is the storage's integer for the instance; only a storage writes it.
+    """
 
     instance_id: str
     kind: InstanceKind
@@ -100,31 +103,43 @@ _CLOSING: frozenset[type] = frozenset(
 )
 
 
-def fold_open_work(open_work: dict[int, OpenWork], events: Iterable[ev.HistoryEvent], first_seq: int) -> None:
-    """Bring ``open_work`` (scheduled seq → work) up to date with events that start at ``first_seq``."""
+def fold_open_work(open_work: dict[int, OpenWork], events: Iterable[ev.HistoryEvent], first_seq: int) -> bool:
+    """Bring ``open_work`` (scheduled seq → work) up to date; answers whether an ExecutionStarted was among them."""
+    started = False
     for seq, event in enumerate(events, first_seq):
         kind = type(event)
         if kind in _CLOSING:
             open_work.pop(event.scheduled_seq, None)  # type: ignore[union-attr]
         elif (opening := _OPENING.get(kind)) is not None:
             open_work[seq] = opening(event)
+        elif kind is ev.ExecutionStarted:
+            started = True
         elif kind is ev.ExecutionCompleted:
             open_work.clear()
+    return started
 
 
 class Instance:
-    """A loaded orchestration as the core sees it: its record and its open work. Not its history."""
+    """A loaded orchestration as the core sees it: its record and its open work. Not its history.
 
-    __slots__ = ("open_work", "origin", "progress")
+    ``started`` tells whether the history of this execution holds its ExecutionStarted.
+    """
 
-    def __init__(self, origin: Origin, progress: Progress, open_work: dict[int, OpenWork] | None = None) -> None:
-        self.origin = origin
-        self.progress = progress
-        self.open_work: dict[int, OpenWork] = {} if open_work is None else open_work
+    __slots__ = ("open_work", "origin", "progress", "started")
+
+    def __init__(self, record: InstanceRecord) -> None:
+        self.origin = record.origin
+        self.progress = record.progress
+        self.open_work: dict[int, OpenWork] = {}
+        self.started = False
 
     @classmethod
     def loaded(cls, record: InstanceRecord, history: Iterable[ev.HistoryEvent]) -> "Instance":
         """Fold a stored history."""
-        instance = cls(record.origin, record.progress)
-        fold_open_work(instance.open_work, history, 0)
+        instance = cls(record)
+        instance.fold(history, 0)
         return instance
+
+    def fold(self, events: Iterable[ev.HistoryEvent], first_seq: int) -> None:
+        """Bring open work up to date with committed events that begin at ``first_seq``."""
+        self.started = fold_open_work(self.open_work, events, first_seq) or self.started

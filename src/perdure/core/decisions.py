@@ -1,0 +1,321 @@
+"""Instance + what it took in + what its code asked for → Checkpoint."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from perdure.core import actions as ac
+from perdure.core import events as ev
+from perdure.core import messages as ms
+from perdure.core.checkpoint import Checkpoint, Creation, HistoryChange, NewActivity
+from perdure.core.errors import InvalidIdentifier
+from perdure.core.failures import FailureDetails
+from perdure.core.identifiers import check_instance_id, child_id, next_execution_id
+from perdure.core.instance import Instance, InstanceKind, InstanceRecord, Origin, Progress, WorkKind
+from perdure.core.receiving import Intake
+from perdure.core.status import RuntimeStatus
+
+
+class DecisionLimits(msgspec.Struct, frozen=True):
+    """What an orchestration may use up, and what new children are stamped with."""
+
+    history_events_max: int = 1_000_000
+    actions_max: int = 1_000_000
+    payload_bytes_max: int = 16 * 1024 * 1024
+    default_version: str | None = None
+
+
+class _Draft:
+    """A checkpoint in the making."""
+
+    __slots__ = ("activities", "at", "children", "events", "instance", "limits", "next_seq", "outbox")
+
+    def __init__(self, instance: Instance, at: datetime, events: list[ev.HistoryEvent], limits: DecisionLimits) -> None:
+        self.instance = instance
+        self.at = at
+        self.limits = limits
+        self.events = events
+        self.next_seq = instance.progress.last_seq + 1 + len(events)
+        self.outbox: list[ms.Envelope] = []
+        self.children: list[Creation] = []
+        self.activities: list[NewActivity] = []
+
+    def add(self, event: ev.HistoryEvent) -> int:
+        """Append a history event; returns its seq."""
+        self.events.append(event)
+        seq = self.next_seq
+        self.next_seq = seq + 1
+        return seq
+
+
+def decide(instance: Instance, intake: Intake, result: ac.TurnResult | None, limits: DecisionLimits) -> Checkpoint:
+    """What this episode commits. ``result`` is None when no code ran (suspend, resume, terminate). Pure."""
+    progress = instance.progress
+    draft = _Draft(instance, intake.at, [ev.OrchestratorStarted(intake.at), *intake.events], limits)
+    if intake.terminated is not None:
+        return _terminate(draft, intake, intake.terminated)
+    if result is None:
+        status = RuntimeStatus.Suspended if intake.suspended else _status_of_waiting(instance, intake)
+        return _checkpoint(
+            draft, intake, msgspec.structs.replace(progress, status=status, awaited_events=progress.awaited_events)
+        )
+    ending = result.ending
+    for action in result.actions:
+        _DECIDERS[type(action)](draft, action)
+    custom_status = progress.custom_status if result.custom_status is None else result.custom_status.text
+    if type(ending) is ac.ContinueAsNew:
+        return _continue_as_new(draft, intake, ending, custom_status)
+    if (excess := _excess(draft, result)) is not None:
+        # Nothing of a turn that asks for too much is begun.
+        draft = _Draft(instance, intake.at, [ev.OrchestratorStarted(intake.at), *intake.events], limits)
+        ending = ac.Fail(excess)
+    if (
+        type(ending) is ac.Complete
+        and ending.output is not None
+        and _too_large(ending.output, limits.payload_bytes_max)
+    ):
+        ending = ac.Fail(_too_large_failure("output", ending.output, limits.payload_bytes_max))
+    if ending is None:
+        status = RuntimeStatus.Suspended if intake.suspended else RuntimeStatus.Running
+        return Checkpoint(
+            instance.origin,
+            Progress(
+                status, intake.at, draft.next_seq - 1, custom_status, None, None, None, intake.at, result.awaited_events
+            ),
+            progress.last_seq, intake.consumed, draft.events, HistoryChange.APPEND,
+            draft.outbox, draft.children, draft.activities,
+        )  # fmt: skip
+    if isinstance(ending, ac.Fail):
+        text = failed_output(instance.origin.name, ending.failure)
+        return _end(draft, intake, RuntimeStatus.Failed, text, custom_status, ending.failure)
+    return _end(draft, intake, RuntimeStatus.Completed, ending.output, custom_status, None)
+
+
+def failed_output(name: str, failure: FailureDetails) -> str:
+    """The output text of a failed orchestration (functions-sdk.md §12)."""
+    return f"Orchestrator function '{name}' failed: {failure.message}"
+
+
+def _status_of_waiting(instance: Instance, intake: Intake) -> RuntimeStatus:
+    if instance.started or any(type(e) is ev.ExecutionStarted for e in intake.events):
+        return RuntimeStatus.Running
+    return RuntimeStatus.Pending
+
+
+def _checkpoint(draft: _Draft, intake: Intake, progress: Progress) -> Checkpoint:
+    return Checkpoint(
+        draft.instance.origin,
+        msgspec.structs.replace(progress, last_seq=draft.next_seq - 1, updated_at=intake.at, episode_at=intake.at),
+        draft.instance.progress.last_seq,
+        intake.consumed,
+        draft.events,
+        HistoryChange.APPEND,
+        draft.outbox,
+        draft.children,
+        draft.activities,
+    )
+
+
+def _end(
+    draft: _Draft,
+    intake: Intake,
+    status: RuntimeStatus,
+    output: str | None,
+    custom_status: str | None,
+    failure: FailureDetails | None,
+) -> Checkpoint:
+    draft.add(ev.ExecutionCompleted(status, output, failure))
+    if (parent := draft.instance.origin.parent) is not None:
+        draft.outbox.append(ms.Envelope(parent.instance_id, _answer(draft, parent, status, output, failure)))
+    progress = Progress(
+        status=status,
+        updated_at=intake.at,
+        custom_status=custom_status,
+        output=output,
+        failure=failure,
+        completed_at=intake.at,
+    )
+    return _checkpoint(draft, intake, progress)
+
+
+def _answer(
+    draft: _Draft, parent: ev.ParentLink, status: RuntimeStatus, output: str | None, failure: FailureDetails | None
+) -> ms.ChildCompleted | ms.ChildFailed:
+    if status is RuntimeStatus.Completed:
+        return ms.ChildCompleted(parent.execution_id, parent.scheduled_seq, output)
+    if failure is None:
+        reason = f": {output}" if output else "."
+        failure = FailureDetails("OrchestrationTerminated", f"The sub-orchestration was terminated{reason}")
+    return ms.ChildFailed(parent.execution_id, parent.scheduled_seq, failure)
+
+
+def _terminate(draft: _Draft, intake: Intake, terminated: ev.ExecutionTerminated) -> Checkpoint:
+    if terminated.recursive:
+        for work in draft.instance.open_work.values():
+            if work.kind is WorkKind.CHILD:
+                draft.outbox.append(ms.Envelope(work.name, ms.Terminate(terminated.reason, recursive=True)))
+    status = draft.instance.progress.custom_status
+    return _end(draft, intake, RuntimeStatus.Terminated, terminated.reason, status, None)
+
+
+def _continue_as_new(draft: _Draft, intake: Intake, ending: ac.ContinueAsNew, custom_status: str | None) -> Checkpoint:
+    """The next execution begins with a message to oneself, so a crash in between is like any other.
+
+    Activities and timers of the old execution are orphaned with it; signals, events and children go out.
+    """
+    old = draft.instance.origin
+    start = ms.StartExecution(
+        name=old.name,
+        execution_id=next_execution_id(old.execution_id),
+        input=ending.input,
+        version=ending.version if ending.version is not None else old.version,
+        generation=old.generation + 1,
+        parent=old.parent,
+        trace_context=old.trace_context,
+        tags=old.tags,
+        carried=ending.carried,
+    )
+    origin = msgspec.structs.replace(
+        old, execution_id=start.execution_id, input=start.input, version=start.version, generation=start.generation
+    )
+    draft.outbox = [e for e in draft.outbox if e.target != old.instance_id]
+    draft.outbox.append(ms.Envelope(old.instance_id, start))
+    progress = Progress(
+        status=RuntimeStatus.Suspended if intake.suspended else RuntimeStatus.Running,
+        updated_at=intake.at,
+        custom_status=custom_status,
+        episode_at=intake.at,
+    )
+    return Checkpoint(
+        origin,
+        progress,
+        draft.instance.progress.last_seq,
+        intake.consumed,
+        [],
+        HistoryChange.REPLACE,
+        draft.outbox,
+        draft.children,
+        [],
+    )
+
+
+def _schedule_activity(draft: _Draft, action: ac.ScheduleActivity) -> None:
+    seq = draft.add(ev.TaskScheduled(action.task_id, action.name, action.input))
+    draft.activities.append(NewActivity(seq, action.task_id, action.name, action.input))
+
+
+def _create_timer(draft: _Draft, action: ac.CreateTimer) -> None:
+    seq = draft.add(ev.TimerCreated(action.task_id, action.fire_at))
+    origin = draft.instance.origin
+    due = ms.TimerDue(origin.execution_id, seq, action.fire_at)
+    draft.outbox.append(ms.Envelope(origin.instance_id, due, due_at=action.fire_at))
+
+
+def _start_child(draft: _Draft, action: ac.StartChild) -> None:
+    parent = draft.instance.origin
+    instance_id = action.instance_id or child_id(parent.instance_id, parent.generation, action.task_id)
+    version = action.version if action.version is not None else draft.limits.default_version
+    seq = draft.add(ev.SubOrchestrationCreated(action.task_id, action.name, instance_id, action.input, version))
+
+    def refusal(text: str, error_type: str) -> ms.Envelope:
+        failure = FailureDetails(error_type, text)
+        return ms.Envelope(parent.instance_id, ms.ChildFailed(parent.execution_id, seq, failure))
+
+    if (wrong := _wrong_child_id(parent, instance_id)) is not None:
+        draft.outbox.append(refusal(wrong, "InvalidIdentifier"))
+        return
+    link = ev.ParentLink(parent.instance_id, parent.execution_id, seq, action.task_id, parent.name)
+    # Any id that follows from the parent's execution will do: replay never looks at it, and a crash repeats nothing.
+    execution_id = str(uuid.uuid5(uuid.UUID(parent.execution_id), f"child:{seq}"))
+    start = ms.StartExecution(action.name, execution_id, action.input, version, parent=link)
+    record = InstanceRecord(
+        Origin(
+            instance_id=instance_id,
+            kind=InstanceKind.ORCHESTRATION,
+            name=action.name,
+            execution_id=execution_id,
+            created_at=draft.at,
+            version=version,
+            input=action.input,
+            parent=link,
+            trace_context=parent.trace_context,
+        ),
+        Progress(RuntimeStatus.Pending, draft.at),
+    )
+    taken = refusal(
+        f"A sub-orchestration cannot start as '{instance_id}': an instance with that id exists and has not ended.",
+        "InstanceExists",
+    )
+    draft.children.append(Creation(record, ms.Envelope(instance_id, start), taken))
+
+
+def _wrong_child_id(parent: Origin, instance_id: str) -> str | None:
+    lowered = instance_id.lower()
+    if lowered == parent.instance_id.lower():
+        return f"A sub-orchestration cannot have its parent's own id '{instance_id}'."
+    if parent.parent is not None and lowered == parent.parent.instance_id.lower():
+        return f"A sub-orchestration cannot have the id '{instance_id}': that is its parent's parent."
+    try:
+        check_instance_id(instance_id)
+    except InvalidIdentifier as error:
+        return str(error)
+    return None
+
+
+def _call_entity(draft: _Draft, action: ac.CallEntity) -> None:
+    seq = draft.add(ev.EntityCalled(action.task_id, action.entity_id, action.operation, action.input))
+    origin = draft.instance.origin
+    reply_to = ms.ReplyTo(origin.instance_id, origin.execution_id, seq)
+    request = ms.OperationRequest(action.operation, action.input, reply_to)
+    draft.outbox.append(ms.Envelope(action.entity_id, request))
+
+
+def _signal_entity(draft: _Draft, action: ac.SignalEntity) -> None:
+    draft.add(ev.EntitySignaled(action.task_id, action.entity_id, action.operation, action.input, action.due_at))
+    request = ms.OperationRequest(action.operation, action.input)
+    draft.outbox.append(ms.Envelope(action.entity_id, request, due_at=action.due_at))
+
+
+def _send_event(draft: _Draft, action: ac.SendEvent) -> None:
+    draft.add(ev.EventSent(action.task_id, action.instance_id, action.name, action.input))
+    draft.outbox.append(ms.Envelope(action.instance_id, ms.RaiseEvent(action.name, action.input)))
+
+
+_DECIDERS: dict[type, Callable[..., None]] = {
+    ac.ScheduleActivity: _schedule_activity,
+    ac.CreateTimer: _create_timer,
+    ac.StartChild: _start_child,
+    ac.CallEntity: _call_entity,
+    ac.SignalEntity: _signal_entity,
+    ac.SendEvent: _send_event,
+}
+"""Action type → what it adds to the checkpoint."""
+
+
+def _excess(draft: _Draft, result: ac.TurnResult) -> FailureDetails | None:
+    limits = draft.limits
+    if draft.next_seq > limits.history_events_max:
+        return FailureDetails(
+            "HistoryTooLong",
+            f"The history would hold {draft.next_seq} events; at most {limits.history_events_max} are allowed. "
+            "Call continue_as_new from time to time to begin a new history.",
+        )
+    if len(result.actions) > limits.actions_max:
+        return FailureDetails(
+            "TooManyActions",
+            f"The orchestrator asked for {len(result.actions)} actions at once; "
+            f"at most {limits.actions_max} are allowed (maxOrchestrationActions).",
+        )
+    return None
+
+
+def _too_large(text: str, bytes_max: int) -> bool:
+    # A character has at most four bytes, so most texts need no count.
+    return len(text) * 4 > bytes_max and len(text.encode("utf-8", "surrogatepass")) > bytes_max
+
+
+def _too_large_failure(what: str, text: str, bytes_max: int) -> FailureDetails:
+    size = len(text.encode("utf-8", "surrogatepass"))
+    return FailureDetails("PayloadTooLarge", f"The {what} has {size} bytes; at most {bytes_max} are allowed.")

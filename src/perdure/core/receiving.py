@@ -1,0 +1,194 @@
+"""Messages → history events: what an orchestration takes, holds back, or drops."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from perdure.core import events as ev
+from perdure.core import messages as ms
+from perdure.core.instance import Instance, OpenWork, WorkKind
+from perdure.core.status import RuntimeStatus
+
+
+class Intake(msgspec.Struct, eq=False):
+    """What one episode takes in.
+
+    ``at`` is the episode's one time (architecture.md J4). ``held`` wait in the inbox until a resume;
+    ``dropped`` have no effect. ``reread_inbox``: held messages come next, so the inbox must be read after the commit.
+    """
+
+    at: datetime
+    events: list[ev.HistoryEvent]
+    consumed: list[ms.Envelope]
+    held: list[ms.Envelope]
+    dropped: list[ms.Envelope]
+    runs_code: bool = False
+    terminated: ev.ExecutionTerminated | None = None
+    suspended: bool = False
+    reread_inbox: bool = False
+
+
+def receive(instance: Instance, envelopes: Sequence[ms.Envelope], now: datetime) -> Intake:
+    """Turn messages, in order, into events of the next episode.
+
+    Every completion is accepted once and only for the execution it answers; the rest is dropped.
+    While suspended only resume and terminate are taken.
+    """
+    progress = instance.progress
+    at = progress.episode_at
+    intake = Intake(
+        at=now if at is None or now > at else at, events=[], consumed=[], held=[], dropped=[],
+        suspended=progress.status is RuntimeStatus.Suspended,
+    )  # fmt: skip
+    if progress.status.is_terminal:
+        intake.dropped.extend(envelopes)
+        return intake
+    if len(envelopes) > 1 and (terminate := _first_terminate(envelopes)) is not None:
+        _take_terminate(instance, intake, envelopes, terminate)
+        return intake
+    taken: set[int] = set()
+    for envelope in envelopes:
+        message = envelope.message
+        kind = type(message)
+        if intake.reread_inbox or (intake.suspended and kind not in _TAKEN_WHILE_SUSPENDED):
+            intake.held.append(envelope)
+            continue
+        if _READERS[kind](instance, intake, message, taken):
+            intake.consumed.append(envelope)
+        else:
+            intake.dropped.append(envelope)
+    return intake
+
+
+def _first_terminate(envelopes: Sequence[ms.Envelope]) -> ms.Envelope | None:
+    for envelope in envelopes:
+        if type(envelope.message) is ms.Terminate:
+            return envelope
+    return None
+
+
+def _take_terminate(
+    instance: Instance, intake: Intake, envelopes: Sequence[ms.Envelope], terminate: ms.Envelope
+) -> None:
+    # No more user code runs, so nothing else of the batch needs to become history but the start itself.
+    for envelope in envelopes:
+        message = envelope.message
+        starts = type(message) is ms.StartExecution and _read_start(instance, intake, message, set())
+        (intake.consumed if envelope is terminate or starts else intake.dropped).append(envelope)
+    _read_terminate(instance, intake, terminate.message, set())
+    intake.runs_code = False
+
+
+def _read_start(instance: Instance, intake: Intake, message: ms.StartExecution, taken: set[int]) -> bool:
+    if message.execution_id != instance.origin.execution_id or instance.started or -1 in taken:
+        return False
+    taken.add(-1)
+    if message.scheduled_start_at is not None and message.scheduled_start_at > intake.at:
+        intake.at = message.scheduled_start_at
+    intake.events.append(
+        ev.ExecutionStarted(
+            name=message.name,
+            execution_id=message.execution_id,
+            input=message.input,
+            version=message.version,
+            generation=message.generation,
+            parent=message.parent,
+            scheduled_start_at=message.scheduled_start_at,
+            trace_context=message.trace_context,
+            tags=message.tags,
+        )
+    )
+    intake.events.extend(ev.EventRaised(carried.name, carried.input) for carried in message.carried)
+    intake.runs_code = True
+    return True
+
+
+def _open_work(
+    instance: Instance, execution_id: str, scheduled_seq: int, kind: WorkKind, taken: set[int]
+) -> OpenWork | None:
+    if execution_id != instance.origin.execution_id or scheduled_seq in taken:
+        return None
+    work = instance.open_work.get(scheduled_seq)
+    if work is None or work.kind is not kind:
+        return None
+    taken.add(scheduled_seq)
+    return work
+
+
+def _completion(kind: WorkKind, event_type: Callable[..., ev.HistoryEvent], payload: str) -> Callable[..., bool]:
+    def read(instance: Instance, intake: Intake, message: ms.ActivityCompleted, taken: set[int]) -> bool:
+        work = _open_work(instance, message.execution_id, message.scheduled_seq, kind, taken)
+        if work is None:
+            return False
+        intake.events.append(event_type(work.task_id, message.scheduled_seq, getattr(message, payload)))
+        intake.runs_code = True
+        return True
+
+    return read
+
+
+def _read_timer(instance: Instance, intake: Intake, message: ms.TimerDue, taken: set[int]) -> bool:
+    work = _open_work(instance, message.execution_id, message.scheduled_seq, WorkKind.TIMER, taken)
+    if work is None:
+        return False
+    if message.fire_at > intake.at:
+        intake.at = message.fire_at
+    intake.events.append(ev.TimerFired(work.task_id, message.scheduled_seq, message.fire_at))
+    intake.runs_code = True
+    return True
+
+
+def _read_event(instance: Instance, intake: Intake, message: ms.RaiseEvent, taken: set[int]) -> bool:
+    intake.events.append(ev.EventRaised(message.name, message.input))
+    intake.runs_code = True
+    return True
+
+
+def _read_suspend(instance: Instance, intake: Intake, message: ms.Suspend, taken: set[int]) -> bool:
+    if intake.suspended:
+        return False
+    intake.events.append(ev.ExecutionSuspended(message.reason))
+    intake.suspended = True
+    return True
+
+
+def _read_resume(instance: Instance, intake: Intake, message: ms.Resume, taken: set[int]) -> bool:
+    if not intake.suspended:
+        return False
+    intake.events.append(ev.ExecutionResumed(message.reason))
+    intake.suspended = False
+    # What was held came first and must be given first: it is read from the inbox, with all that follows.
+    intake.reread_inbox = True
+    return True
+
+
+def _read_terminate(instance: Instance, intake: Intake, message: ms.AnyMessage, taken: set[int]) -> bool:
+    assert isinstance(message, ms.Terminate)
+    intake.terminated = ev.ExecutionTerminated(message.reason, message.recursive)
+    intake.events.append(intake.terminated)
+    return True
+
+
+def _read_nothing(instance: Instance, intake: Intake, message: ms.AnyMessage, taken: set[int]) -> bool:
+    return False
+
+
+_TAKEN_WHILE_SUSPENDED: frozenset[type] = frozenset({ms.Resume, ms.Terminate, ms.Suspend})
+
+_READERS: dict[type, Callable[..., bool]] = {
+    ms.StartExecution: _read_start,
+    ms.ActivityCompleted: _completion(WorkKind.ACTIVITY, ev.TaskCompleted, "result"),
+    ms.ActivityFailed: _completion(WorkKind.ACTIVITY, ev.TaskFailed, "failure"),
+    ms.ChildCompleted: _completion(WorkKind.CHILD, ev.SubOrchestrationCompleted, "result"),
+    ms.ChildFailed: _completion(WorkKind.CHILD, ev.SubOrchestrationFailed, "failure"),
+    ms.TimerDue: _read_timer,
+    ms.RaiseEvent: _read_event,
+    ms.Suspend: _read_suspend,
+    ms.Resume: _read_resume,
+    ms.Terminate: _read_terminate,
+    ms.OperationRequest: _read_nothing,
+    ms.OperationCompleted: _completion(WorkKind.ENTITY, ev.EntityOperationCompleted, "result"),
+    ms.OperationFailed: _completion(WorkKind.ENTITY, ev.EntityOperationFailed, "failure"),
+}
+"""Message type → what it becomes. Each answers whether the message had an effect."""
