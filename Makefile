@@ -1,0 +1,69 @@
+# Needs: Python 3.11 or newer, make, git. Everything else goes into $(VENV).
+VENV ?= .venv
+PORT ?= 7071
+SEEDS ?= 10000
+PYTEST_ARGS ?=
+
+PY := $(VENV)/bin/python
+
+.PHONY: help start test check bench simulate crash clean
+
+help:
+	@echo "make start [PORT=7071]      run the sample app samples/hello_cities"
+	@echo "make test                   the whole test suite"
+	@echo "make check                  format, lint, types, import rules"
+	@echo "make bench                  workloads A to F against perdure and the peers that install"
+	@echo "make simulate SEEDS=10000   the whole hub on virtual time, with faults"
+	@echo "make crash                  the slow suites: long crash and load tests"
+
+# PYTHON=... chooses another interpreter for a new environment.
+$(VENV)/bin/python:
+	@for candidate in $(PYTHON) python3 python3.11 python3.12 python3.13 python3.14 python; do \
+	  if "$$candidate" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    found="$$candidate"; break; \
+	  fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "perdure needs Python 3.11 or newer (with venv and ensurepip); none was found on PATH." >&2; \
+	  echo "Install it, or name it: make PYTHON=/path/to/python3.11 start" >&2; \
+	  exit 1; \
+	fi; \
+	echo "Making the environment $(VENV) with $$("$$found" --version)"; \
+	"$$found" -m venv "$(VENV)"
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-bench: pyproject.toml benchmarks/requirements.txt | $(VENV)/bin/python
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable .
+	$(PY) benchmarks/install_peers.py
+	@touch $@ $(VENV)/.installed
+
+start: $(VENV)/.installed
+	@exec $(VENV)/bin/perdure start samples/hello_cities --port $(PORT)
+
+test: $(VENV)/.installed-dev
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/pyright --pythonpath $(PY)
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.installed-bench
+	$(PY) -m benchmarks $(BENCH_ARGS)
+
+simulate: $(VENV)/.installed-dev
+	PERDURE_SIMULATION_SEEDS=$(SEEDS) $(PY) -m pytest tests/simulation --timeout 0 $(PYTEST_ARGS)
+
+crash: $(VENV)/.installed-dev
+	$(PY) -m pytest -m slow --timeout 1800 $(PYTEST_ARGS)
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

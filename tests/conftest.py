@@ -1,0 +1,37 @@
+"""What every test shares: how hypothesis runs, and that a test leaves nothing running behind."""
+
+import os
+import threading
+from collections.abc import Iterator
+
+import hypothesis
+import psutil
+import pytest
+
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_left_running() -> Iterator[None]:
+    """After the last test of a file, no child process and no thread that would keep the process alive is left."""
+    threads_before = set(threading.enumerate())
+    children_before = set(_children())
+    yield
+    threads = [
+        thread for thread in set(threading.enumerate()) - threads_before if not thread.daemon and not _ends(thread)
+    ]
+    assert not threads, f"threads left running: {threads}"
+    _, children = psutil.wait_procs(set(_children()) - children_before, timeout=5)
+    assert not children, f"processes left running: {children}"
+
+
+def _children() -> list[psutil.Process]:
+    return psutil.Process().children(recursive=True)
+
+
+def _ends(thread: threading.Thread) -> bool:
+    thread.join(timeout=2)
+    return not thread.is_alive()
