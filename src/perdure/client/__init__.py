@@ -1,0 +1,60 @@
+"""The public face of a task hub for doors and SDKs: the client, its errors, and the values it speaks in."""
+
+from perdure.client.attached import AttachedClient, ClientDetached
+from perdure.client.options import ClientOptions, FunctionKind, KnownNames, known_in
+from perdure.client.task_hub_client import TaskHubClient
+from perdure.contracts.errors import (
+    HistoryCorrupted,
+    InstanceExists,
+    InstanceFinished,
+    InstanceNotFound,
+    InstanceRunning,
+    InvalidInput,
+    Overloaded,
+    PayloadTooLarge,
+    StorageError,
+    StoreFull,
+    Unavailable,
+)
+from perdure.contracts.records import InstanceFilter, Page, PageKey, ReusePolicy
+from perdure.core.errors import InvalidIdentifier, NotRegistered
+from perdure.core.identifiers import EntityId, entity_id_of
+from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
+from perdure.core.status import RuntimeStatus
+from perdure.core.waiting_on import WaitingOn, WaitKind
+
+__all__ = [
+    "AttachedClient",
+    "ClientDetached",
+    "ClientOptions",
+    "EntityId",
+    "FunctionKind",
+    "HistoryCorrupted",
+    "InstanceExists",
+    "InstanceFilter",
+    "InstanceFinished",
+    "InstanceKind",
+    "InstanceNotFound",
+    "InstanceRecord",
+    "InstanceRunning",
+    "InvalidIdentifier",
+    "InvalidInput",
+    "KnownNames",
+    "NotRegistered",
+    "Origin",
+    "Overloaded",
+    "Page",
+    "PageKey",
+    "PayloadTooLarge",
+    "Progress",
+    "ReusePolicy",
+    "RuntimeStatus",
+    "StorageError",
+    "StoreFull",
+    "TaskHubClient",
+    "Unavailable",
+    "WaitKind",
+    "WaitingOn",
+    "entity_id_of",
+    "known_in",
+]

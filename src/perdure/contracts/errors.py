@@ -63,5 +63,9 @@ class InstanceExists(Exception):
     """A live instance has that id (HTTP 409)."""
 
 
+class InstanceRunning(Exception):
+    """The instance has not ended, and what was asked needs that (HTTP 409)."""
+
+
 class InstanceFinished(Exception):
     """The instance has ended and takes no more messages (HTTP 410)."""

@@ -1,0 +1,138 @@
+"""Starting, steering and removing orchestrations: requests become messages, the storage makes them durable."""
+
+from datetime import datetime
+
+from perdure.client.options import ClientOptions, FunctionKind
+from perdure.client.payloads import check_payload
+from perdure.client.waiting import wait_for_completion
+from perdure.contracts.clock import Clock
+from perdure.contracts.errors import InstanceExists, InstanceFinished, InstanceNotFound, InstanceRunning, InvalidInput
+from perdure.contracts.records import CreateOutcome, InstanceFilter
+from perdure.contracts.storage import Storage
+from perdure.core.checkpoint import Creation
+from perdure.core.identifiers import check_instance_id
+from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
+from perdure.core.messages import AnyMessage, Envelope, StartExecution, Terminate
+from perdure.core.status import RuntimeStatus
+
+FORCED_END_SECONDS = 30.0
+"""How long a forced purge waits for the instance to end."""
+
+
+async def start(
+    storage: Storage,
+    clock: Clock,
+    options: ClientOptions,
+    name: str,
+    *,
+    instance_id: str | None,
+    input: str | None,
+    version: str | None,
+    start_at: datetime | None,
+    trace_context: str | None,
+    tags: dict[str, str] | None,
+) -> str:
+    """Create an instance; returns its id once it is durable."""
+    if instance_id is None:
+        instance_id = options.new_id()
+    else:
+        check_instance_id(instance_id)
+    if not name:
+        raise InvalidInput("An orchestrator name must not be empty.")
+    if options.known is not None:
+        options.known(FunctionKind.ORCHESTRATOR, name)
+    check_payload(input, "input", options.payload_bytes_max)
+    if start_at is not None and start_at.tzinfo is None:
+        raise InvalidInput("The scheduled start time has no time zone.")
+    now = clock.now()
+    creation = _creation(
+        now,
+        Origin(
+            instance_id=instance_id,
+            kind=InstanceKind.ORCHESTRATION,
+            name=name,
+            execution_id=options.new_execution_id(),
+            created_at=now,
+            version=options.default_version if version is None else version,
+            input=input,
+            scheduled_start_at=start_at,
+            trace_context=trace_context,
+            tags=tags,
+        ),
+    )
+    if await storage.create_instance(creation, options.reuse) is CreateOutcome.EXISTS:
+        raise InstanceExists(f"An instance with the id '{instance_id}' exists and has not ended; it was left as it is.")
+    return instance_id
+
+
+def _creation(now: datetime, origin: Origin) -> Creation:
+    start_at = origin.scheduled_start_at
+    message = StartExecution(
+        name=origin.name,
+        execution_id=origin.execution_id,
+        input=origin.input,
+        version=origin.version,
+        scheduled_start_at=start_at,
+        trace_context=origin.trace_context,
+        tags=origin.tags,
+    )
+    # A start that is due already needs no place among the due messages.
+    due_at = start_at if start_at is not None and start_at > now else None
+    return Creation(
+        record=InstanceRecord(origin, Progress(status=RuntimeStatus.Pending, updated_at=now)),
+        start=Envelope(target=origin.instance_id, message=message, due_at=due_at),
+    )
+
+
+async def require_orchestration(storage: Storage, instance_id: str) -> InstanceRecord:
+    """The orchestration of that id. Raises InstanceNotFound."""
+    record = await storage.get(instance_id)
+    if record is None or record.origin.kind is not InstanceKind.ORCHESTRATION:
+        raise InstanceNotFound(f"There is no orchestration instance with the id '{instance_id}'.")
+    return record
+
+
+async def require_unfinished(storage: Storage, instance_id: str) -> InstanceRecord:
+    """The orchestration of that id. Raises InstanceNotFound, InstanceFinished."""
+    record = await require_orchestration(storage, instance_id)
+    if record.progress.status.is_terminal:
+        raise InstanceFinished(
+            f"The instance '{instance_id}' has ended ({record.progress.status.name}) and takes no more messages."
+        )
+    return record
+
+
+async def send_control(storage: Storage, instance_id: str, message: AnyMessage) -> None:
+    """Send a message to an orchestration that has not ended. Raises InstanceNotFound, InstanceFinished."""
+    await require_unfinished(storage, instance_id)
+    await storage.send(Envelope(target=instance_id, message=message))
+
+
+async def purge(storage: Storage, instance_id: str) -> int:
+    """Remove a finished orchestration. Raises InstanceNotFound, InstanceRunning."""
+    record = await require_orchestration(storage, instance_id)
+    if not record.progress.status.is_terminal:
+        raise InstanceRunning(
+            f"The instance '{instance_id}' is {record.progress.status.name}; "
+            "only finished instances are purged. Terminate it first."
+        )
+    return await storage.purge([instance_id])
+
+
+async def terminate_and_purge(storage: Storage, instance_id: str) -> int:
+    """Remove an orchestration, ending it first. Raises InstanceNotFound; InstanceRunning when it does not end."""
+    record = await require_orchestration(storage, instance_id)
+    if not record.progress.status.is_terminal:
+        await storage.send(Envelope(target=instance_id, message=Terminate(reason="Purged by force.")))
+        if await wait_for_completion(storage, instance_id, FORCED_END_SECONDS) is None:
+            raise InstanceRunning(
+                f"The instance '{instance_id}' has not ended {FORCED_END_SECONDS:.0f} s after it was terminated."
+            )
+    return await storage.purge([instance_id])
+
+
+async def purge_matching(storage: Storage, filter_: InstanceFilter) -> int:
+    """Remove all finished orchestrations that match."""
+    if filter_.kind is not InstanceKind.ORCHESTRATION:
+        raise InvalidInput("Only orchestrations are purged; entities are deleted by their own operations.")
+    return await storage.purge_matching(filter_)

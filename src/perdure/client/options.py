@@ -1,0 +1,50 @@
+"""What a client is told about its hub. No behaviour besides looking up names."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from perdure.contracts.records import ReusePolicy
+from perdure.core.registry import Registry
+
+PAYLOAD_BYTES_MAX = 16 * 1024 * 1024
+
+
+class FunctionKind(Enum):
+    """What a client can ask to run."""
+
+    ORCHESTRATOR = "orchestrator"
+    ENTITY = "entity"
+
+
+KnownNames = Callable[[FunctionKind, str], None]
+"""Raises NotRegistered, listing the known names, when nobody runs a function of that kind and name."""
+
+
+def known_in(registry: Registry) -> KnownNames:
+    """Know the names of a registry, also those added to it later."""
+    look_up: dict[FunctionKind, Callable[[str], object]] = {
+        FunctionKind.ORCHESTRATOR: registry.orchestrator,
+        FunctionKind.ENTITY: registry.entity,
+    }
+
+    def known(kind: FunctionKind, name: str) -> None:
+        look_up[kind](name)
+
+    return known
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """``known`` None accepts every name: workers that this process does not know may run it.
+
+    ``new_id`` and ``new_execution_id`` mint ids; simulation gives them a seed.
+    """
+
+    known: KnownNames | None = None
+    default_version: str | None = None
+    reuse: ReusePolicy = ReusePolicy.NON_RUNNING
+    payload_bytes_max: int = PAYLOAD_BYTES_MAX
+    new_id: Callable[[], str] = lambda: uuid.uuid4().hex
+    new_execution_id: Callable[[], str] = lambda: str(uuid.uuid4())

@@ -1,0 +1,136 @@
+"""TaskHubClient: the small facade that the doors and the SDKs hold. Text payloads in and out."""
+
+from datetime import datetime
+
+from perdure.client import entities, management, queries, waiting
+from perdure.client.options import ClientOptions
+from perdure.client.payloads import check_payload
+from perdure.contracts.clock import Clock
+from perdure.contracts.errors import InvalidInput
+from perdure.contracts.records import InstanceFilter, Page, PageKey
+from perdure.contracts.storage import Storage
+from perdure.core.events import HistoryEvent
+from perdure.core.identifiers import EntityId
+from perdure.core.instance import InstanceRecord
+from perdure.core.messages import AnyMessage, RaiseEvent, Resume, Suspend, Terminate
+from perdure.core.waiting_on import WaitingOn
+
+
+class TaskHubClient:
+    """Asks one task hub.
+
+    A method that changes something returns when the request is durable, not when it has taken effect.
+    Every method may raise Unavailable (try later).
+    """
+
+    def __init__(self, storage: Storage, clock: Clock, options: ClientOptions | None = None) -> None:
+        self._storage = storage
+        self._clock = clock
+        self.options = ClientOptions() if options is None else options
+
+    async def start(
+        self,
+        name: str,
+        *,
+        instance_id: str | None = None,
+        input: str | None = None,
+        version: str | None = None,
+        start_at: datetime | None = None,
+        trace_context: str | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> str:
+        """Start an orchestration, at ``start_at`` when given; returns the instance id.
+
+        Raises InvalidIdentifier, NotRegistered, InvalidInput, PayloadTooLarge; InstanceExists when a live instance
+        has that id. A finished one is replaced.
+        """
+        return await management.start(
+            self._storage,
+            self._clock,
+            self.options,
+            name,
+            instance_id=instance_id,
+            input=input,
+            version=version,
+            start_at=start_at,
+            trace_context=trace_context,
+            tags=tags,
+        )
+
+    async def get(self, instance_id: str) -> InstanceRecord | None:
+        """All that is known of an instance or entity, besides its history."""
+        return await self._storage.get(instance_id)
+
+    async def history(self, instance_id: str) -> list[HistoryEvent]:
+        """The events of the current execution; empty for an unknown id. Raises HistoryCorrupted."""
+        return await self._storage.history(instance_id)
+
+    async def waiting_on(self, record: InstanceRecord) -> list[WaitingOn]:
+        """Why the instance is not moving. Raises HistoryCorrupted."""
+        return await queries.reasons_for_waiting(self._storage, self._clock, record)
+
+    async def query(self, filter_: InstanceFilter, limit: int = 100, after: PageKey | None = None) -> Page:
+        """One page of instances or entities by creation time, then id. Raises InvalidInput for a bad page size."""
+        return await queries.query(self._storage, filter_, limit, after)
+
+    async def require_unfinished(self, instance_id: str) -> InstanceRecord:
+        """The orchestration of that id. Raises InstanceNotFound, InstanceFinished."""
+        return await management.require_unfinished(self._storage, instance_id)
+
+    async def raise_event(self, instance_id: str, name: str, input: str | None = None) -> None:
+        """Give an orchestration a named event. Raises InstanceNotFound, InstanceFinished, InvalidInput."""
+        if not name:
+            raise InvalidInput("An event name must not be empty.")
+        check_payload(name, "event name", self.options.payload_bytes_max)
+        await self._control(instance_id, RaiseEvent(name, input), input)
+
+    async def terminate(self, instance_id: str, reason: str | None = None, recursive: bool = False) -> None:
+        """End an orchestration, and with ``recursive`` its children. Raises InstanceNotFound, InstanceFinished."""
+        await self._control(instance_id, Terminate(reason, recursive), reason)
+
+    async def suspend(self, instance_id: str, reason: str | None = None) -> None:
+        """Hold an orchestration back; a suspended one stays so. Raises InstanceNotFound, InstanceFinished."""
+        await self._control(instance_id, Suspend(reason), reason)
+
+    async def resume(self, instance_id: str, reason: str | None = None) -> None:
+        """Let an orchestration go on; a running one does. Raises InstanceNotFound, InstanceFinished."""
+        await self._control(instance_id, Resume(reason), reason)
+
+    async def _control(self, instance_id: str, message: AnyMessage, payload: str | None) -> None:
+        check_payload(payload, "payload", self.options.payload_bytes_max)
+        await management.send_control(self._storage, instance_id, message)
+
+    async def purge(self, instance_id: str) -> int:
+        """Remove a finished orchestration; returns how many went. Raises InstanceNotFound, InstanceRunning."""
+        return await management.purge(self._storage, instance_id)
+
+    async def terminate_and_purge(self, instance_id: str) -> int:
+        """Remove an orchestration whatever its status. Raises InstanceNotFound; InstanceRunning if it does not end."""
+        return await management.terminate_and_purge(self._storage, instance_id)
+
+    async def purge_matching(self, filter_: InstanceFilter) -> int:
+        """Remove all finished orchestrations that match; returns how many."""
+        return await management.purge_matching(self._storage, filter_)
+
+    async def signal_entity(
+        self, entity_id: EntityId, operation: str, input: str | None = None, *, due_at: datetime | None = None
+    ) -> None:
+        """Ask an entity for an operation, at ``due_at`` when given.
+
+        Raises InvalidIdentifier, NotRegistered, InvalidInput, PayloadTooLarge.
+        """
+        await entities.signal(self._storage, self._clock, self.options, entity_id, operation, input, due_at)
+
+    async def read_entity(self, entity_id: EntityId) -> str | None:
+        """An entity's last committed state as JSON text; None when it does not exist."""
+        return await entities.read_state(self._storage, entity_id)
+
+    async def wait_for_completion(
+        self, instance_id: str, timeout_seconds: float | None = None
+    ) -> InstanceRecord | None:
+        """The record once the instance has ended; None when the time is over. It need not exist yet."""
+        return await waiting.wait_for_completion(self._storage, instance_id, timeout_seconds)
+
+    async def wait_for_start(self, instance_id: str, timeout_seconds: float | None = None) -> InstanceRecord | None:
+        """The record once the instance is no longer Pending; None when the time is over. It need not exist yet."""
+        return await waiting.wait_for_start(self._storage, instance_id, timeout_seconds)

@@ -1,0 +1,139 @@
+"""Why an instance is not moving, told from its record and history alone (architecture.md §6, J6)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import Enum
+
+import msgspec
+
+from perdure.core import events as ev
+from perdure.core.instance import InstanceKind, InstanceRecord, OpenWork, WorkKind, fold_open_work
+from perdure.core.status import RuntimeStatus
+
+
+class WaitKind(Enum):
+    """What kind of thing an instance waits for."""
+
+    ACTIVITY = "activity"
+    TIMER = "timer"
+    EVENT = "event"
+    CHILD = "child"
+    ENTITY = "entity"
+    SUSPENDED = "suspended"
+    SCHEDULED_START = "scheduledStart"
+    LOCK = "lock"
+    TURN = "turn"
+    """Nothing outstanding: its next episode has not run yet, or runs now."""
+
+
+class WaitingOn(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One reason. ``name``: activity, event, child, entity, lock holder. ``attempt`` counts from 1."""
+
+    kind: WaitKind
+    name: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    attempt: int | None = None
+    reason: str | None = None
+
+
+def waiting_on(record: InstanceRecord, history: Sequence[ev.HistoryEvent], now: datetime) -> list[WaitingOn]:
+    """Every reason, suspension first; empty for a finished instance and an idle entity."""
+    origin, progress = record.origin, record.progress
+    if progress.status.is_terminal:
+        return []
+    if origin.kind is InstanceKind.ENTITY:
+        return [] if progress.locked_by is None else [WaitingOn(WaitKind.LOCK, progress.locked_by, progress.updated_at)]
+    reasons = _suspension(progress.status, progress.updated_at, history)
+    start_at = origin.scheduled_start_at
+    if not history and start_at is not None and start_at > now:
+        return [*reasons, WaitingOn(WaitKind.SCHEDULED_START, since=origin.created_at, until=start_at)]
+    outstanding = _outstanding(history)
+    outstanding += [WaitingOn(WaitKind.EVENT, name, progress.episode_at) for name in progress.awaited_events]
+    if not outstanding and not reasons:
+        outstanding = [WaitingOn(WaitKind.TURN, since=progress.updated_at)]
+    return reasons + outstanding
+
+
+def _suspension(status: RuntimeStatus, updated_at: datetime, history: Sequence[ev.HistoryEvent]) -> list[WaitingOn]:
+    if status is not RuntimeStatus.Suspended:
+        return []
+    for seq in range(len(history) - 1, -1, -1):
+        event = history[seq]
+        if isinstance(event, ev.ExecutionSuspended):
+            return [WaitingOn(WaitKind.SUSPENDED, since=_time_of(history, seq), reason=event.reason)]
+    return [WaitingOn(WaitKind.SUSPENDED, since=updated_at)]
+
+
+def _time_of(history: Sequence[ev.HistoryEvent], seq: int) -> datetime | None:
+    for earlier in range(seq, -1, -1):
+        event = history[earlier]
+        if isinstance(event, ev.OrchestratorStarted):
+            return event.at
+    return None
+
+
+def _outstanding(history: Sequence[ev.HistoryEvent]) -> list[WaitingOn]:
+    open_work: dict[int, OpenWork] = {}
+    fold_open_work(open_work, history, 0)
+    if not open_work:
+        return []
+    attempts = _attempts(history)
+    return [_reason(history, seq, work, attempts.get(seq, 1)) for seq, work in open_work.items()]
+
+
+_KINDS = {
+    WorkKind.ACTIVITY: WaitKind.ACTIVITY,
+    WorkKind.TIMER: WaitKind.TIMER,
+    WorkKind.CHILD: WaitKind.CHILD,
+    WorkKind.ENTITY: WaitKind.ENTITY,
+}
+
+
+def _reason(history: Sequence[ev.HistoryEvent], seq: int, work: OpenWork, attempt: int) -> WaitingOn:
+    since = _time_of(history, seq)
+    event = history[seq]
+    if isinstance(event, ev.TimerCreated):
+        return WaitingOn(WaitKind.TIMER, since=since, until=event.fire_at)
+    return WaitingOn(_KINDS[work.kind], work.name, since, attempt=attempt if work.kind is WorkKind.ACTIVITY else None)
+
+
+def _attempts(history: Sequence[ev.HistoryEvent]) -> dict[int, int]:
+    """Scheduled seq → which attempt it is, for activities.
+
+    A call repeats an earlier one when that failed, has the same name and input, and a timer created
+    in the episode of the failure fired in the episode of the call: the shape of every retry policy.
+    """
+    attempts: dict[int, int] = {}
+    failed: dict[tuple[str, str | None], list[tuple[int, int]]] = {}
+    """Name and input → (seq, episode of the failure) of attempts that nothing has followed yet."""
+    timer_episodes: dict[int, int] = {}
+    awoken_from: set[int] = set()
+    """Episodes that created the timers that fired in this one."""
+    episode = 0
+    for seq, event in enumerate(history):
+        match event:
+            case ev.OrchestratorStarted():
+                episode = seq
+                awoken_from = set()
+            case ev.TimerCreated():
+                timer_episodes[seq] = episode
+            case ev.TimerFired():
+                awoken_from.add(timer_episodes.get(event.scheduled_seq, -1))
+            case ev.TaskScheduled():
+                attempts[seq] = 1 + _followed(failed.get((event.name, event.input), []), awoken_from, attempts)
+            case ev.TaskFailed():
+                scheduled = history[event.scheduled_seq]
+                if isinstance(scheduled, ev.TaskScheduled):
+                    failed.setdefault((scheduled.name, scheduled.input), []).append((event.scheduled_seq, episode))
+            case _:
+                pass
+    return attempts
+
+
+def _followed(candidates: list[tuple[int, int]], awoken_from: set[int], attempts: dict[int, int]) -> int:
+    for place, (seq, failed_in) in enumerate(candidates):
+        if failed_in in awoken_from:
+            del candidates[place]
+            return attempts[seq]
+    return 0
