@@ -1,45 +1,34 @@
 """Names → definitions of orchestrators, activities and entities. SDKs and hosts fill it; lookups ignore case."""
 
 import difflib
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from perdure.core.errors import NotRegistered
 from perdure.core.failures import FailureDetails
 from perdure.core.identifiers import EntityId
+from perdure.core.replay.definition import OrchestratorDefinition, Program, Returned
 
-if TYPE_CHECKING:
-    from perdure.core.replay.policy import ReplayPolicy
-    from perdure.core.replay.recorder import Recorder
-
-Program = Generator[Any, Any, Any] | Coroutine[Any, Any, Any]
-"""Orchestrator code that has begun: it yields (or awaits) tasks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Returned:
-    """Orchestrator code that was a plain function: it is finished already."""
-
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
-class OrchestratorDefinition:
-    """An orchestrator as the core sees it.
-
-    ``begin`` gets the recorder and the input text and returns the running program; the SDK closes over its own context.
-    ``write_output`` turns the returned value into JSON text, or None for no output; what it raises fails the instance.
-    """
-
-    name: str
-    begin: "Callable[[Recorder, str | None], Program | Returned]"
-    write_output: Callable[[Any], str | None]
-    policy: "ReplayPolicy"
+__all__ = [
+    "ActivityCall",
+    "ActivityDefinition",
+    "ActivityMode",
+    "EntityDefinition",
+    "EntityProgram",
+    "EntitySignal",
+    "Operation",
+    "OperationOutcome",
+    "OrchestratorDefinition",
+    "Program",
+    "Registry",
+    "Returned",
+    "not_registered_text",
+]
 
 
 class ActivityMode(Enum):
