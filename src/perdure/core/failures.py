@@ -38,11 +38,16 @@ def message_of(error: BaseException) -> str:
         text = str(error)
     except Exception:
         text = ""
-    return text or str(type(error))
+    return storable(text) or str(type(error))
+
+
+def storable(text: str) -> str:
+    """The text with lone surrogates written out as escapes, since no store and no wire can carry them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _stack_of(error: BaseException) -> str | None:
     try:
-        return "".join(traceback.format_tb(error.__traceback__)) or None
+        return storable("".join(traceback.format_tb(error.__traceback__))) or None
     except Exception:
         return None

@@ -81,11 +81,13 @@ class OpenWork(msgspec.Struct, frozen=True, gc=False):
     task_id: int
     name: str = ""
     """Activity, child instance or entity it waits for; empty for a timer."""
+    due_at: datetime | None = None
+    """When the timer fires."""
 
 
 _OPENING: dict[type, Callable[..., OpenWork]] = {
     ev.TaskScheduled: lambda e: OpenWork(WorkKind.ACTIVITY, e.task_id, e.name),
-    ev.TimerCreated: lambda e: OpenWork(WorkKind.TIMER, e.task_id),
+    ev.TimerCreated: lambda e: OpenWork(WorkKind.TIMER, e.task_id, "", e.fire_at),
     ev.SubOrchestrationCreated: lambda e: OpenWork(WorkKind.CHILD, e.task_id, e.instance_id),
     ev.EntityCalled: lambda e: OpenWork(WorkKind.ENTITY, e.task_id, e.entity_id),
 }

@@ -1,0 +1,1 @@
+"""Runs a task hub: owns partitions, advances instances, commits what they decide."""

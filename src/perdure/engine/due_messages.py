@@ -1,0 +1,112 @@
+"""Messages with a due time: a heap of what is near, and one loop timer for the nearest."""
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from perdure.contracts.clock import Clock
+from perdure.core.messages import Envelope
+
+HORIZON = timedelta(hours=1)
+LONGEST_SLEEP_SECONDS = 30.0
+"""A jump of the wall clock is noticed after this at the latest."""
+
+
+class _Entry:
+    """One message in the heap; ``envelope`` is None once its instance has ended."""
+
+    __slots__ = ("due_at", "envelope", "number")
+
+    def __init__(self, due_at: datetime, number: int, envelope: Envelope) -> None:
+        self.due_at = due_at
+        self.number = number
+        self.envelope: Envelope | None = envelope
+
+    def __lt__(self, other: "_Entry") -> bool:
+        return (self.due_at, self.number) < (other.due_at, other.number)
+
+
+class DueMessages:
+    """What becomes due within the horizon; later ones stay in the store until it moves."""
+
+    def __init__(self, clock: Clock, wake: Callable[[], None]) -> None:
+        self._clock = clock
+        self._wake = wake
+        self._heap: list[_Entry] = []
+        self._by_target: dict[str, list[_Entry]] = {}
+        self._positions: set[int] = set()
+        self._count = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self.horizon: datetime = clock.now() + HORIZON
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, envelope: Envelope) -> None:
+        """Keep it until it is due, once; one beyond the horizon is left to the store, if the store has it."""
+        due_at, position = envelope.due_at, envelope.position
+        assert due_at is not None
+        if position is not None:
+            if due_at > self.horizon or position in self._positions or self._holds(envelope.target, position):
+                return
+            self._positions.add(position)
+        self._count += 1
+        entry = _Entry(due_at, self._count, envelope)
+        self._by_target.setdefault(envelope.target, []).append(entry)
+        heapq.heappush(self._heap, entry)
+        if self._heap[0] is entry:
+            self._arm()
+
+    def take(self, now: datetime) -> list[Envelope]:
+        """What is due by ``now``, in order of due time."""
+        heap = self._heap
+        if not heap or heap[0].due_at > now:
+            return []
+        due: list[Envelope] = []
+        while heap and heap[0].due_at <= now:
+            entry = heapq.heappop(heap)
+            if (envelope := entry.envelope) is None:
+                continue
+            due.append(envelope)
+            if envelope.position is not None:
+                self._positions.discard(envelope.position)
+            entries = self._by_target[envelope.target]
+            entries.remove(entry)
+            if not entries:
+                del self._by_target[envelope.target]
+        self._arm()
+        return due
+
+    def forget(self, target: str) -> None:
+        """The instance has ended: what was due for it is gone."""
+        for entry in self._by_target.pop(target, ()):
+            assert entry.envelope is not None
+            if entry.envelope.position is not None:
+                self._positions.discard(entry.envelope.position)
+            # Taking it out of the heap would cost a pass over the heap: it is passed over when its time comes.
+            entry.envelope = None
+
+    def stop(self) -> None:
+        """Disarm. Twice-safe."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _holds(self, target: str, position: int) -> bool:
+        # One that came before it had a row got its position since.
+        return any(e.envelope is not None and e.envelope.position == position for e in self._by_target.get(target, ()))
+
+    def _arm(self) -> None:
+        self.stop()
+        if self._heap:
+            seconds = (self._heap[0].due_at - self._clock.now()).total_seconds()
+            delay = min(max(seconds, 0.0), LONGEST_SLEEP_SECONDS)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._heap and self._heap[0].due_at <= self._clock.now():
+            self._wake()
+        else:
+            self._arm()

@@ -1,0 +1,66 @@
+"""What a partition holds of one instance in memory, whatever its kind."""
+
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from perdure.contracts.executor import Executor, Turn
+from perdure.core.checkpoint import Checkpoint
+from perdure.core.messages import Envelope
+
+
+class Begun(msgspec.Struct, eq=False):
+    """What the beginning of an episode gave.
+
+    ``turn``: user code must run. ``checkpoint``: no code runs, this is the episode. Neither: nothing to do now.
+    ``kept``: envelopes that must wait; ``dropped``: envelopes without effect.
+    """
+
+    turn: Turn | None = None
+    checkpoint: Checkpoint | None = None
+    kept: list[Envelope] = []
+    dropped: list[Envelope] = []
+
+
+class LiveInstance(Protocol):
+    """An instance in memory. ``queue`` holds what it has not taken yet; ``turn`` is the one in user code now."""
+
+    instance_id: str
+    execution_id: str
+    queue: list[Envelope]
+    turn: Turn | None
+    used_at: float
+    """Loop time of its newest episode."""
+
+    def begin(self, now: datetime, executor: Executor) -> Begun:
+        """Take the queue in. Only when no turn is out."""
+        ...
+
+    def in_hand(self) -> list[Envelope]:
+        """The envelopes that the turn in user code consumes."""
+        ...
+
+    def finish(self) -> Checkpoint:
+        """What the finished turn commits."""
+        ...
+
+    def apply(self, checkpoint: Checkpoint) -> bool:
+        """The checkpoint is durable. Answers whether held messages must be read from the inbox now."""
+        ...
+
+    def is_finished(self) -> bool:
+        """It takes no more messages."""
+        ...
+
+    def may_rest(self, now: datetime) -> bool:
+        """It waits for nothing that is near, so it may leave memory."""
+        ...
+
+    def charge(self) -> int:
+        """An estimate of the memory it holds, in bytes."""
+        ...
+
+    def close(self) -> None:
+        """Let go of its session. Twice-safe."""
+        ...

@@ -1,0 +1,16 @@
+"""What the engine is told by whoever assembles it."""
+
+import msgspec
+
+from perdure.core.decisions import DecisionLimits
+from perdure.core.versioning import Versioning
+from perdure.engine.live_instances import LiveLimits
+
+
+class EngineOptions(msgspec.Struct, frozen=True):
+    """What a worker needs to know besides its parts."""
+
+    decisions: DecisionLimits
+    versioning: Versioning
+    live: LiveLimits = LiveLimits()
+    entity_batch_max: int = 5000

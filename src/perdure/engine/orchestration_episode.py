@@ -1,0 +1,138 @@
+"""One orchestration in memory: receive → advance its session → decide."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from perdure.contracts.executor import Executor, OrchestrationSession, OrchestrationTurn
+from perdure.core.actions import Fail, TurnResult
+from perdure.core.checkpoint import Checkpoint, HistoryChange
+from perdure.core.decisions import DecisionLimits, decide
+from perdure.core.events import HistoryEvent, OrchestratorStarted
+from perdure.core.failures import FailureDetails
+from perdure.core.instance import Instance, InstanceRecord, WorkKind
+from perdure.core.messages import Envelope
+from perdure.core.receiving import Intake, receive
+from perdure.core.versioning import Accepted, Failed, Versioning, check
+from perdure.engine.live import Begun
+
+CHARGE_PER_INSTANCE = 4096
+CHARGE_PER_OPEN_WORK = 200
+NEAR = timedelta(seconds=10)
+
+
+class LiveOrchestration:
+    """See ``LiveInstance``."""
+
+    __slots__ = (
+        "_accepted", "_history", "_intake", "_limits", "_session", "_versioning",
+        "execution_id", "instance", "instance_id", "queue", "turn", "used_at",
+    )  # fmt: skip
+
+    def __init__(
+        self, record: InstanceRecord, history: Sequence[HistoryEvent], limits: DecisionLimits, versioning: Versioning
+    ) -> None:
+        self.instance = Instance.loaded(record, history)
+        self.instance_id = record.origin.instance_id
+        self.execution_id = record.origin.execution_id
+        self.queue: list[Envelope] = []
+        self.turn: OrchestrationTurn | None = None
+        self.used_at = 0.0
+        self._limits = limits
+        self._versioning = versioning
+        self._accepted = False
+        self._history: Sequence[HistoryEvent] = history
+        self._session: OrchestrationSession | None = None
+        self._intake: Intake | None = None
+
+    def begin(self, now: datetime, executor: Executor) -> Begun:
+        """Take the queue in."""
+        envelopes, self.queue = self.queue, []
+        begun = Begun()
+        failed: TurnResult | None = None
+        if not self._accepted:
+            verdict = check(self._versioning, self.instance.origin.version)
+            if isinstance(verdict, Failed):
+                failed = TurnResult(ending=Fail(FailureDetails("VersionMismatch", verdict.text, is_non_retriable=True)))
+            elif not isinstance(verdict, Accepted):
+                # Left for a process that runs its version: the messages stay in the inbox.
+                begun.kept = envelopes
+                return begun
+            else:
+                self._accepted = True
+        intake = receive(self.instance, envelopes, now)
+        begun.kept = intake.held
+        begun.dropped = intake.dropped
+        if not intake.events:
+            return begun
+        self._intake = intake
+        if failed is not None and intake.runs_code:
+            begun.checkpoint = decide(self.instance, intake, failed, self._limits)
+            return begun
+        if not intake.runs_code:
+            begun.checkpoint = decide(self.instance, intake, None, self._limits)
+            return begun
+        session = self._session
+        if session is None:
+            session = self._session = executor.open(self.instance.origin, self._history)
+            self._history = ()
+        self.turn = begun.turn = OrchestrationTurn(session, [OrchestratorStarted(intake.at), *intake.events])
+        return begun
+
+    def in_hand(self) -> list[Envelope]:
+        """What the turn in user code consumes."""
+        return self._intake.consumed if self._intake is not None else []
+
+    def finish(self) -> Checkpoint:
+        """What the finished turn commits."""
+        turn, intake = self.turn, self._intake
+        assert turn is not None and turn.result is not None and intake is not None
+        self.turn = None
+        return decide(self.instance, intake, turn.result, self._limits)
+
+    def apply(self, checkpoint: Checkpoint) -> bool:
+        """The checkpoint is durable."""
+        instance, intake = self.instance, self._intake
+        assert intake is not None
+        self._intake = None
+        if checkpoint.history is HistoryChange.REPLACE:
+            self.close()
+            self._history = ()
+            instance = self.instance = Instance.loaded(InstanceRecord(checkpoint.origin, checkpoint.progress), ())
+            self.execution_id = checkpoint.origin.execution_id
+            return intake.reread_inbox
+        instance.fold(checkpoint.events, instance.progress.last_seq + 1)
+        instance.progress = checkpoint.progress
+        if self._session is None:
+            self._history = [*self._history, *checkpoint.events]
+        if checkpoint.progress.status.is_terminal:
+            self.close()
+            return False
+        return intake.reread_inbox
+
+    def is_finished(self) -> bool:
+        """It takes no more messages."""
+        return self.instance.progress.status.is_terminal
+
+    def may_rest(self, now: datetime) -> bool:
+        """It waits only for events, or for timers that are not near (architecture.md J7)."""
+        if self.turn is not None or self.queue:
+            return False
+        return all(
+            work.kind is WorkKind.TIMER and (work.due_at is None or work.due_at - now > NEAR)
+            for work in self.instance.open_work.values()
+        )
+
+    def charge(self) -> int:
+        """An estimate of the memory it holds, in bytes."""
+        session = self._session
+        return (
+            CHARGE_PER_INSTANCE
+            + CHARGE_PER_OPEN_WORK * (len(self.instance.open_work) + len(self._history))
+            + (session.charge() if session is not None else 0)
+        )
+
+    def close(self) -> None:
+        """Let go of the session. A turn that is still in user code keeps it until it returns."""
+        session, self._session = self._session, None
+        if session is not None and self.turn is None:
+            session.close()

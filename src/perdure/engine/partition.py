@@ -1,0 +1,259 @@
+"""One owned partition: receive → route → episodes → commit → follow-ups, round after round.
+
+It owns the loop and no rule. A round takes what is there, lets user code run, and commits once; what arrives
+meanwhile joins the next. A message whose instance cannot take its turn in the round gets an inbox row (J2).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from perdure.contracts.clock import Clock
+from perdure.contracts.errors import Unavailable
+from perdure.contracts.executor import ActivityResult, Executor, Turn
+from perdure.contracts.observer import ActivityEnded, EpisodeCommitted, Fact, Observer
+from perdure.contracts.records import Committed, PartitionLease, Round
+from perdure.contracts.storage import Storage
+from perdure.core.checkpoint import Checkpoint
+from perdure.core.messages import ActivityCompleted, ActivityFailed, Envelope
+from perdure.engine.due_messages import HORIZON, DueMessages
+from perdure.engine.live import LiveInstance
+from perdure.engine.live_instances import LiveInstances
+from perdure.engine.options import EngineOptions
+from perdure.engine.routing import Router
+
+TURNS_PER_ROUND = 256
+REST_EVERY_SECONDS = 5.0
+RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 0.1, 5.0
+
+
+class Partition:
+    """Runs one partition from recovery until it is stopped, its lease is lost or the store fails."""
+
+    def __init__(
+        self,
+        lease: PartitionLease,
+        storage: Storage,
+        executor: Executor,
+        clock: Clock,
+        options: EngineOptions,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.lease = lease
+        self._storage = storage
+        self._executor = executor
+        self._clock = clock
+        self._observers = observers
+        self._wake = asyncio.Event()
+        self._incoming: list[Envelope] = []
+        self._late: list[Turn] = []
+        self._out: dict[int, LiveInstance] = {}
+        """Turns in user code beyond their round: id of the turn → its instance."""
+        self._ready: dict[str, LiveInstance] = {}
+        """Instances with a queue and no turn out, in order of arrival."""
+        self._live = LiveInstances(options.live)
+        self._due = DueMessages(clock, self._wake.set)
+        self._router = Router(lease, storage, self._live, self._due, options, self._announce)
+        self._stopping = asyncio.Event()
+        self._rested_at = 0.0
+
+    async def run(self) -> None:
+        """Recover, then run rounds until ``stop`` is called.
+
+        Raises LeaseLost and StoreFailed; nothing it did after the last commit was visible, activities excepted.
+        """
+        now = self._clock.now()
+        backlog = await self._storage.recover(self.lease, now, self._due.horizon)
+        for envelope in backlog.due:
+            self._due.add(envelope)
+        self._incoming.extend(backlog.ready)
+        self._executor.start_activities(backlog.activities)
+        feeds = [
+            self._feed(self._receive),
+            self._feed(self._take_results),
+            self._feed(self._take_late),
+            self._move_horizon(),
+            self._rest_now_and_then(),
+        ]
+        tasks = [asyncio.create_task(feed) for feed in feeds]
+        rounds = asyncio.create_task(self._run_rounds())
+        try:
+            done, _ = await asyncio.wait([*tasks, rounds], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            assert self._stopping.is_set(), "a part of the partition ended by itself"
+        finally:
+            self._due.stop()
+            for task in [*tasks, rounds]:
+                task.cancel()
+            await asyncio.gather(*tasks, rounds, return_exceptions=True)
+            self._live.clear()
+
+    def stop(self) -> None:
+        """Finish what is in hand, then let ``run`` return."""
+        self._stopping.set()
+        self._wake.set()
+
+    def live_count(self) -> int:
+        """How many instances are in memory."""
+        return len(self._live)
+
+    async def _feed(self, take: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await take()
+            self._wake.set()
+
+    async def _receive(self) -> None:
+        self._incoming.extend(await self._storage.receive(self.lease))
+
+    async def _take_results(self) -> None:
+        self._incoming.extend(
+            _message_of(result) for result in self._announced(await self._executor.activity_results())
+        )
+
+    async def _take_late(self) -> None:
+        self._late.extend(await self._executor.late_turns())
+
+    async def _move_horizon(self) -> None:
+        while True:
+            await asyncio.sleep(HORIZON.total_seconds() / 2)
+            before, self._due.horizon = self._due.horizon, self._clock.now() + HORIZON
+            for envelope in await self._storage.read_due(self.lease, before, self._due.horizon):
+                self._due.add(envelope)
+
+    async def _rest_now_and_then(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(REST_EVERY_SECONDS)
+            if len(self._live):
+                self._live.rest(self._clock.now(), loop.time())
+                self._live.shrink_bytes()
+
+    async def _run_rounds(self) -> None:
+        while True:
+            if not (self._incoming or self._ready or self._late):
+                if self._stopping.is_set():
+                    return
+                await self._wake.wait()
+            self._wake.clear()
+            await self._round()
+            self._incoming.extend(self._storage.receive_now(self.lease))
+            # A busy partition must let the loop's other guests have their turn.
+            await asyncio.sleep(0)
+
+    async def _round(self) -> None:
+        now = self._clock.now()
+        incoming, self._incoming = self._incoming, []
+        incoming.extend(self._storage.receive_now(self.lease))
+        incoming.extend(self._due.take(now))
+        round_ = Round([], [], [])
+        for live in await self._router.route(incoming, now, round_):
+            self._ready[live.instance_id] = live
+        episodes = self._finish_late()
+        begun: list[tuple[LiveInstance, Turn]] = []
+        for live in self._take_ready():
+            beginning = live.begin(now, self._executor)
+            round_.kept.extend(e for e in beginning.kept if e.position is None)
+            round_.discarded.extend(beginning.dropped)
+            if beginning.turn is not None:
+                begun.append((live, beginning.turn))
+            elif beginning.checkpoint is not None:
+                episodes.append((live, beginning.checkpoint))
+        if begun:
+            running = await self._executor.advance([turn for _, turn in begun])
+            self._leave_running(running, begun, round_)
+            episodes.extend((live, live.finish()) for live, turn in begun if id(turn) not in self._out)
+        round_.checkpoints.extend(checkpoint for _, checkpoint in episodes)
+        if round_.checkpoints or round_.kept or round_.discarded:
+            await self._follow_up(episodes, await self._commit(round_))
+
+    def _take_ready(self) -> list[LiveInstance]:
+        if len(self._ready) <= TURNS_PER_ROUND:
+            taken = list(self._ready.values())
+            self._ready.clear()
+            return taken
+        taken = [live for live, _ in zip(self._ready.values(), range(TURNS_PER_ROUND), strict=False)]
+        for live in taken:
+            del self._ready[live.instance_id]
+        return taken
+
+    def _finish_late(self) -> list[tuple[LiveInstance, Checkpoint]]:
+        episodes: list[tuple[LiveInstance, Checkpoint]] = []
+        late, self._late = self._late, []
+        for turn in late:
+            live = self._out.pop(id(turn))
+            if self._live.get(live.instance_id) is live:
+                episodes.append((live, live.finish()))
+            else:
+                # Its instance was replaced while the code ran.
+                live.turn = None
+                live.close()
+        return episodes
+
+    def _leave_running(self, running: Sequence[Turn], begun: list[tuple[LiveInstance, Turn]], round_: Round) -> None:
+        if not running:
+            return
+        still = {id(turn) for turn in running}
+        for live, turn in begun:
+            if id(turn) in still:
+                self._out[id(turn)] = live
+                round_.kept.extend(e for e in live.in_hand() if e.position is None)
+
+    async def _commit(self, round_: Round) -> Committed:
+        wait = RETRY_SECONDS_FIRST
+        while True:
+            try:
+                return await self._storage.commit(self.lease, round_)
+            except Unavailable:
+                # Nothing was written; the round is as true as before and goes again.
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, RETRY_SECONDS_MAX)
+
+    async def _follow_up(self, episodes: list[tuple[LiveInstance, Checkpoint]], committed: Committed) -> None:
+        if committed.activities:
+            self._executor.start_activities(committed.activities)
+        at = asyncio.get_running_loop().time()
+        for live, checkpoint in episodes:
+            reread = live.apply(checkpoint)
+            if live.is_finished():
+                self._ready.pop(live.instance_id, None)
+                self._incoming.extend(live.queue)
+                self._router.finished(live)
+                continue
+            self._live.use(live, at)
+            if reread:
+                await self._reread(live)
+            if live.queue and live.turn is None:
+                self._ready[live.instance_id] = live
+        self._live.shrink()
+        if self._observers:
+            for _, checkpoint in episodes:
+                self._announce(EpisodeCommitted(checkpoint))
+
+    async def _reread(self, live: LiveInstance) -> None:
+        """Give a resumed instance what the inbox holds for it, in order, and what is in memory only once."""
+        self._incoming.extend(self._storage.receive_now(self.lease))
+        mine = [*live.queue, *(e for e in self._incoming if e.target == live.instance_id)]
+        self._incoming = [e for e in self._incoming if e.target != live.instance_id]
+        held = await self._storage.read_inbox(self.lease, live.instance_id, self._clock.now())
+        stored = {e.position for e in held}
+        live.queue = [*held, *(e for e in mine if e.position is None or e.position not in stored)]
+
+    def _announced(self, results: list[ActivityResult]) -> list[ActivityResult]:
+        if self._observers:
+            for result in results:
+                self._announce(ActivityEnded(result.activity.instance_id, result.activity.name, result.failure))
+        return results
+
+    def _announce(self, fact: Fact) -> None:
+        for observer in self._observers:
+            observer.announce(fact)
+
+
+def _message_of(result: ActivityResult) -> Envelope:
+    activity = result.activity
+    message = (
+        ActivityCompleted(activity.execution_id, activity.seq, result.result)
+        if result.failure is None
+        else ActivityFailed(activity.execution_id, activity.seq, result.failure)
+    )
+    return Envelope(activity.instance_id, message, ends_activity=activity.number)

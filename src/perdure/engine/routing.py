@@ -1,0 +1,153 @@
+"""Messages → the live instances they are for: found in memory, loaded from the store, or made by the message."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from perdure.contracts.observer import Fact, InstanceDamaged, MessageDropped
+from perdure.contracts.records import DamagedInstance, PartitionLease, Round
+from perdure.contracts.storage import Storage
+from perdure.core.events import HistoryEvent
+from perdure.core.identifiers import is_entity, read_entity_id
+from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
+from perdure.core.messages import Envelope, OperationRequest, StartExecution
+from perdure.core.status import RuntimeStatus
+from perdure.engine.due_messages import DueMessages
+from perdure.engine.entity_episode import LiveEntity
+from perdure.engine.live import LiveInstance
+from perdure.engine.live_instances import LiveInstances
+from perdure.engine.options import EngineOptions
+from perdure.engine.orchestration_episode import LiveOrchestration
+
+FINISHED_REMEMBERED = 10_000
+
+
+class Router:
+    """Brings messages to their instances."""
+
+    def __init__(
+        self,
+        lease: PartitionLease,
+        storage: Storage,
+        live: LiveInstances,
+        due: DueMessages,
+        options: EngineOptions,
+        announce: Callable[[Fact], None],
+    ) -> None:
+        self._lease = lease
+        self._storage = storage
+        self._live = live
+        self._due = due
+        self._options = options
+        self._announce = announce
+        self._finished: OrderedDict[str, str] = OrderedDict()
+        """Ids that ended a while ago → their execution, so that a late message costs no load."""
+        self._damaged: set[str] = set()
+
+    async def route(self, envelopes: Sequence[Envelope], now: datetime, round_: Round) -> list[LiveInstance]:
+        """Put each message into its instance's queue; returns the instances that can have an episode now.
+
+        What nobody takes goes to ``round_.discarded``; what must wait and has no row to ``round_.kept``.
+        """
+        ready: dict[str, LiveInstance] = {}
+        absent: dict[str, list[Envelope]] = {}
+        for envelope in envelopes:
+            if envelope.due_at is not None and envelope.due_at > now:
+                if envelope.position is None:
+                    round_.kept.append(envelope)
+                self._due.add(envelope)
+                continue
+            target = envelope.target
+            if type(envelope.message) is StartExecution and self._created(envelope, envelope.message):
+                absent.pop(target, None)
+            live = self._live.get(target)
+            if live is not None:
+                self._queue(live, envelope, ready, round_)
+            elif target in self._finished:
+                self._drop(envelope, "the instance has ended", round_)
+            else:
+                absent.setdefault(target, []).append(envelope)
+        if absent:
+            await self._load(absent, now, ready, round_)
+        return list(ready.values())
+
+    def finished(self, live: LiveInstance) -> None:
+        """The instance has ended and its end is durable."""
+        self._live.remove(live)
+        self._due.forget(live.instance_id)
+        self._finished[live.instance_id] = live.execution_id
+        if len(self._finished) > FINISHED_REMEMBERED:
+            self._finished.popitem(last=False)
+
+    def _created(self, envelope: Envelope, start: StartExecution) -> bool:
+        """Whether the message makes a new instance; it takes the place of whatever had the id."""
+        live = self._live.get(envelope.target)
+        if live is not None and live.execution_id == start.execution_id:
+            return False
+        record = self._storage.creation_of(envelope)
+        if record is None:
+            return False
+        if live is not None:
+            self._live.remove(live)
+        self._finished.pop(envelope.target, None)
+        self._live.add(self._orchestration(record, ()))
+        return True
+
+    def _queue(self, live: LiveInstance, envelope: Envelope, ready: dict[str, LiveInstance], round_: Round) -> None:
+        live.queue.append(envelope)
+        if live.turn is None:
+            ready[live.instance_id] = live
+        elif envelope.position is None:
+            round_.kept.append(envelope)
+
+    async def _load(
+        self, absent: dict[str, list[Envelope]], now: datetime, ready: dict[str, LiveInstance], round_: Round
+    ) -> None:
+        stored = await self._storage.load(self._lease, absent.keys())
+        for target, envelopes in absent.items():
+            found = stored.get(target)
+            if isinstance(found, DamagedInstance):
+                if target not in self._damaged:
+                    self._damaged.add(target)
+                    self._announce(InstanceDamaged(target, found.reason))
+                round_.kept.extend(e for e in envelopes if e.position is None)
+                continue
+            if found is not None:
+                live = self._live_of(found.record, found.history)
+            elif is_entity(target) and any(type(e.message) is OperationRequest for e in envelopes):
+                live = self._live_of(_new_entity(target, now), ())
+            else:
+                for envelope in envelopes:
+                    self._drop(envelope, "there is no such instance", round_)
+                continue
+            if live.is_finished():
+                self._finished[target] = live.execution_id
+                for envelope in envelopes:
+                    self._drop(envelope, "the instance has ended", round_)
+                continue
+            self._live.add(live)
+            for envelope in envelopes:
+                self._queue(live, envelope, ready, round_)
+
+    def _live_of(self, record: InstanceRecord, history: Sequence[HistoryEvent]) -> LiveInstance:
+        if record.origin.kind is InstanceKind.ENTITY:
+            return LiveEntity(record, self._options.entity_batch_max)
+        return self._orchestration(record, history)
+
+    def _orchestration(self, record: InstanceRecord, history: Sequence[HistoryEvent]) -> LiveInstance:
+        return LiveOrchestration(record, history, self._options.decisions, self._options.versioning)
+
+    def _drop(self, envelope: Envelope, reason: str, round_: Round) -> None:
+        round_.discarded.append(envelope)
+        self._announce(MessageDropped(envelope.target, type(envelope.message).__name__, reason))
+
+
+def _new_entity(target: str, now: datetime) -> InstanceRecord:
+    origin = Origin(
+        instance_id=target,
+        kind=InstanceKind.ENTITY,
+        name=read_entity_id(target).name,
+        execution_id="",
+        created_at=now,
+    )
+    return InstanceRecord(origin, Progress(RuntimeStatus.Running, now))

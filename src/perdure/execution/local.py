@@ -1,0 +1,113 @@
+"""LocalExecutor: orchestrators, entities and activities of this process."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from perdure.contracts.executor import ActivityResult, EntityTurn, OrchestrationSession, Turn
+from perdure.contracts.observer import Observer
+from perdure.contracts.records import PendingActivity
+from perdure.core.actions import Fail, TurnResult
+from perdure.core.entities.batch import run_batch
+from perdure.core.errors import NotRegistered
+from perdure.core.events import HistoryEvent
+from perdure.core.failures import failure_of
+from perdure.core.instance import Origin
+from perdure.core.registry import OperationOutcome, Registry
+from perdure.execution.local_activities import LocalActivities
+from perdure.execution.local_session import LocalSession
+from perdure.execution.turns import InlineTurns, RunTurn, TurnLane, TurnPatience, TurnThreads
+from perdure.execution.user_loop import UserLoop
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionLimits:
+    """How much user code runs at once, and how large a result may be."""
+
+    threads_max: int
+    activities_max: int
+    payload_bytes_max: int = 16 * 1024 * 1024
+
+
+class LocalExecutor:
+    """Runs what the registry knows (contracts/executor.py)."""
+
+    def __init__(
+        self, registry: Registry, user_loop: UserLoop, limits: ExecutionLimits, turns: Callable[[RunTurn], TurnLane]
+    ) -> None:
+        self._registry = registry
+        self._turns = turns(self._run_turn)
+        self._activities = LocalActivities(
+            registry,
+            user_loop,
+            threads_max=limits.threads_max,
+            concurrent_max=limits.activities_max,
+            payload_bytes_max=limits.payload_bytes_max,
+        )
+
+    async def start(self) -> None:
+        """Begin; must be called on the engine loop."""
+        self._turns.start()
+        self._activities.start()
+
+    async def drain(self, seconds: float) -> bool:
+        """Begin no more activities and wait for the running ones."""
+        return await self._activities.drain(seconds)
+
+    async def stop(self) -> None:
+        """Let go of the threads. Twice-safe."""
+        self._turns.stop()
+        self._activities.stop()
+
+    def open(self, origin: Origin, history: Sequence[HistoryEvent]) -> LocalSession:
+        """Open a session; its program begins, and replays, in its first turn."""
+        return LocalSession(self._registry, origin, history)
+
+    async def advance(self, turns: Sequence[Turn]) -> Sequence[Turn]:
+        """Run turns on the turn lane."""
+        return await self._turns.run(turns)
+
+    async def late_turns(self) -> list[Turn]:
+        """Turns that took longer than the lane's patience."""
+        return await self._turns.late_turns()
+
+    def start_activities(self, activities: Sequence[PendingActivity]) -> None:
+        """Queue activities."""
+        self._activities.begin(activities)
+
+    async def activity_results(self) -> list[ActivityResult]:
+        """Ended activities."""
+        return await self._activities.results()
+
+    def _run_turn(self, turn: Turn) -> None:
+        if isinstance(turn, EntityTurn):
+            try:
+                turn.result = self._run_entity(turn)
+            except BaseException as error:
+                failure = failure_of(error)
+                turn.result = [OperationOutcome(turn.state, failure=failure) for _ in turn.operations]
+            return
+        session: OrchestrationSession = turn.session
+        assert isinstance(session, LocalSession)
+        try:
+            turn.result = session.advance(turn.events)
+        except BaseException as error:
+            # What an SDK could not turn into a result is still the instance's failure, not the thread's.
+            turn.result = TurnResult(ending=Fail(failure_of(error)))
+
+    def _run_entity(self, turn: EntityTurn) -> list[OperationOutcome]:
+        try:
+            definition = self._registry.entity(turn.entity.name)
+        except NotRegistered as error:
+            failure = failure_of(error)
+            return [OperationOutcome(turn.state, failure=failure) for _ in turn.operations]
+        return run_batch(definition.open(turn.entity, turn.state), turn.state, turn.operations)
+
+
+def turn_threads(patience: TurnPatience, observers: Sequence[Observer]) -> Callable[[RunTurn], TurnLane]:
+    """The turn lane of a real process."""
+    return lambda run_turn: TurnThreads(run_turn, patience, observers)
+
+
+def inline_turns(run_turn: RunTurn) -> TurnLane:
+    """The turn lane of simulation and tests."""
+    return InlineTurns(run_turn)

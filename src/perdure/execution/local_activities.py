@@ -1,0 +1,199 @@
+"""Runs activities: plain functions on threads that share one queue, coroutine functions on the user loop.
+
+Threads take one activity at a time, so a slow one delays nobody else; results are gathered and the
+engine loop is woken once for many (performance.md, "thread-pool job").
+"""
+
+import asyncio
+import collections
+import threading
+from collections.abc import Sequence
+
+from perdure.contracts.executor import ActivityResult
+from perdure.contracts.records import PendingActivity
+from perdure.core.errors import NotRegistered
+from perdure.core.failures import FailureDetails, failure_of
+from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode, Registry
+from perdure.execution.user_loop import UserLoop
+
+
+class LocalActivities:
+    """The lane of activities. All methods but the threads' own belong to the engine loop."""
+
+    def __init__(
+        self, registry: Registry, user_loop: UserLoop, *, threads_max: int, concurrent_max: int, payload_bytes_max: int
+    ) -> None:
+        self._registry = registry
+        self._user_loop = user_loop
+        self._threads_max = min(threads_max, concurrent_max)
+        self._loop_max = concurrent_max
+        self._payload_bytes_max = payload_bytes_max
+        self._queue: collections.deque[tuple[PendingActivity, ActivityDefinition]] = collections.deque()
+        self._idle: collections.deque[threading.Lock] = collections.deque()
+        self._results: collections.deque[ActivityResult] = collections.deque()
+        self._armed = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._threads: list[threading.Thread] = []
+        self._on_loop: collections.deque[tuple[PendingActivity, ActivityDefinition]] = collections.deque()
+        self._loop_tasks: set[asyncio.Task[None]] = set()
+        self._busy: set[int] = set()
+        """Idents of threads that are in user code."""
+        self._draining = False
+        self._stopped = False
+
+    def start(self) -> None:
+        """Begin; must be called on the engine loop. Threads are made as they are needed."""
+        self._loop = asyncio.get_running_loop()
+
+    def begin(self, activities: Sequence[PendingActivity]) -> None:
+        """Queue activities; those that nobody can run fail at once."""
+        threaded = 0
+        for activity in activities:
+            try:
+                definition = self._registry.activity(activity.name)
+            except NotRegistered as error:
+                self._results.append(ActivityResult(activity, failure=failure_of(error)))
+                continue
+            if definition.mode is ActivityMode.THREAD:
+                self._queue.append((activity, definition))
+                threaded += 1
+            else:
+                self._on_loop.append((activity, definition))
+        if self._results:
+            self._fire()
+        if self._draining:
+            return
+        if threaded:
+            self._wake_threads(threaded)
+        if self._on_loop:
+            self._fill_loop()
+
+    async def results(self) -> list[ActivityResult]:
+        """Wait for ended activities; at least one, each once."""
+        while not self._results:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        taken: list[ActivityResult] = []
+        take = self._results.popleft
+        try:
+            while True:
+                taken.append(take())
+        except IndexError:
+            return taken
+
+    async def drain(self, seconds: float) -> bool:
+        """Take no more from the queue; wait until nothing runs."""
+        self._draining = True
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self._busy or self._loop_tasks:
+            if asyncio.get_running_loop().time() >= deadline:
+                return False
+            await asyncio.sleep(0.005)
+        return True
+
+    def stop(self) -> None:
+        """Let idle threads end; running user code is abandoned. Twice-safe."""
+        self._draining = self._stopped = True
+        for task in list(self._loop_tasks):
+            task.cancel()
+        while self._idle:
+            self._idle.pop().release()
+        for thread in self._threads:
+            if thread.ident not in self._busy:
+                thread.join(timeout=1)
+        self._threads.clear()
+
+    def _wake_threads(self, wanted: int) -> None:
+        for _ in range(wanted):
+            try:
+                self._idle.pop().release()
+            except IndexError:
+                break
+            wanted -= 1
+        while wanted > 0 and len(self._threads) < self._threads_max:
+            number = len(self._threads) + 1
+            thread = threading.Thread(target=self._run, name=f"perdure-activity-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+            wanted -= 1
+
+    def _run(self) -> None:
+        mine = threading.Lock()
+        mine.acquire()
+        queue, results, busy = self._queue, self._results, self._busy
+        me = threading.get_ident()
+        while not self._stopped:
+            busy.add(me)
+            try:
+                if self._draining:
+                    raise IndexError
+                activity, definition = queue.popleft()
+            except IndexError:
+                busy.discard(me)
+                self._idle.append(mine)
+                if queue and not self._draining:
+                    # Work came between the look and the listing: take oneself back, unless somebody just did.
+                    try:
+                        self._idle.remove(mine)
+                    except ValueError:
+                        mine.acquire()
+                    continue
+                mine.acquire()
+                continue
+            results.append(self._call(activity, definition))
+            if not self._armed:
+                self._armed = True
+                try:
+                    self._loop.call_soon_threadsafe(self._fire)  # type: ignore[union-attr]
+                except RuntimeError:
+                    # The loop has closed: the result has no taker and the activity runs again after a restart.
+                    return
+
+    def _call(self, activity: PendingActivity, definition: ActivityDefinition) -> ActivityResult:
+        try:
+            result = definition.run(ActivityCall(activity.instance_id, activity.task_id, activity.name, activity.input))
+        except BaseException as error:
+            return ActivityResult(activity, failure=failure_of(error))
+        return self._checked(activity, result)
+
+    def _checked(self, activity: PendingActivity, result: str | None) -> ActivityResult:
+        limit = self._payload_bytes_max
+        if result is not None and len(result) * 4 > limit:
+            size = len(result.encode("utf-8", "surrogatepass"))
+            if size > limit:
+                text = f"The result of activity '{activity.name}' has {size} bytes; at most {limit} are allowed."
+                return ActivityResult(activity, failure=FailureDetails("PayloadTooLarge", text))
+        return ActivityResult(activity, result)
+
+    def _fire(self) -> None:
+        self._armed = False
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _fill_loop(self) -> None:
+        while self._on_loop and len(self._loop_tasks) < self._loop_max:
+            activity, definition = self._on_loop.popleft()
+            task = asyncio.get_running_loop().create_task(self._run_on_loop(activity, definition))
+            self._loop_tasks.add(task)
+            task.add_done_callback(self._loop_task_ended)
+
+    def _loop_task_ended(self, task: "asyncio.Task[None]") -> None:
+        self._loop_tasks.discard(task)
+        if self._on_loop and not self._draining:
+            self._fill_loop()
+
+    async def _run_on_loop(self, activity: PendingActivity, definition: ActivityDefinition) -> None:
+        call = ActivityCall(activity.instance_id, activity.task_id, activity.name, activity.input)
+        try:
+            result = self._checked(activity, await self._user_loop.run(lambda: definition.run(call)))
+        except asyncio.CancelledError as error:
+            if self._stopped:
+                raise
+            # User code may cancel itself; that is a failure of the activity, not of ours.
+            result = ActivityResult(activity, failure=failure_of(error))
+        except BaseException as error:
+            result = ActivityResult(activity, failure=failure_of(error))
+        self._results.append(result)
+        self._fire()

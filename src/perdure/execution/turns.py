@@ -1,0 +1,264 @@
+"""Runs turns on a thread of their own, so that user code never holds up the engine loop (architecture.md J8).
+
+A whole batch costs one hand-over. A turn that does not return in a second keeps its thread to itself and
+the rest of the batch goes on in a fresh one.
+"""
+
+import asyncio
+import collections
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from perdure.contracts.executor import EntityTurn, OrchestrationTurn, Turn
+from perdure.contracts.observer import Observer, TurnBlocked
+
+RunTurn = Callable[[Turn], None]
+"""Runs one turn and sets its result; never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPatience:
+    """How long, in seconds, others wait for a turn."""
+
+    batch: float = 0.02
+    replace_thread: float = 1.0
+    announce: float = 2.0
+
+
+class _Batch:
+    """Turns handed over together; taken one at a time, by one thread after the other if need be."""
+
+    __slots__ = ("cut", "done", "finished", "late", "left", "waiting")
+
+    cut: asyncio.TimerHandle
+
+    def __init__(self, turns: Sequence[Turn], finished: asyncio.Future[None]) -> None:
+        self.waiting = collections.deque(turns)
+        self.left = len(turns)
+        self.finished = finished
+        self.late: set[int] = set()
+        """ids of turns the caller no longer waits for."""
+        self.done: list[Turn] = []
+        """Late turns that have their result."""
+
+
+class _TurnThread:
+    """One thread; ``current`` is the turn in user code and since when (monotonic seconds)."""
+
+    def __init__(self, number: int, runner: "TurnThreads") -> None:
+        self.current: tuple[Turn, float] | None = None
+        self.retired = False
+        self.announced = False
+        self.wake = threading.Semaphore(0)
+        self._runner = runner
+        self.thread = threading.Thread(target=self._run, name=f"perdure-turns-{number}", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        runner = self._runner
+        while True:
+            self.wake.acquire()
+            while not self.retired and runner.batches:
+                try:
+                    batch = runner.batches[0]
+                except IndexError:
+                    break
+                self._run_batch(batch)
+            if self.retired:
+                return
+
+    def _run_batch(self, batch: _Batch) -> None:
+        runner = self._runner
+        take = batch.waiting.popleft
+        run = runner.run_turn
+        while not self.retired:
+            try:
+                turn = take()
+            except IndexError:
+                # The batch is handed out; the next one may begin while another thread still has one of its turns.
+                if runner.batches and runner.batches[0] is batch:
+                    runner.batches.popleft()
+                return
+            self.current = (turn, time.monotonic())
+            run(turn)
+            self.current = None
+            runner.turn_done(batch, turn)
+
+
+class TurnThreads:
+    """The lane of turns. ``run`` and ``late_turns`` belong to the engine loop."""
+
+    def __init__(self, run_turn: RunTurn, patience: TurnPatience, observers: Sequence[Observer]) -> None:
+        self.run_turn = run_turn
+        self.batches: collections.deque[_Batch] = collections.deque()
+        self._patience = patience
+        self._observers = observers
+        self._lock = threading.Lock()
+        self._late: list[Turn] = []
+        self._late_waiter: asyncio.Future[None] | None = None
+        self._threads: list[_TurnThread] = []
+        self._thread: _TurnThread | None = None
+        self._count = 0
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Begin; must be called on the engine loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = self._new_thread()
+        self._watch()
+
+    def stop(self) -> None:
+        """Let the threads end; one that is stuck in user code is abandoned. Twice-safe."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        for thread in self._threads:
+            thread.retired = True
+            thread.wake.release()
+        for thread in self._threads:
+            if thread.current is None:
+                thread.thread.join(timeout=1)
+        self._threads.clear()
+        self._thread = None
+
+    async def run(self, turns: Sequence[Turn]) -> Sequence[Turn]:
+        """Run a batch; see ``Executor.advance``."""
+        loop = asyncio.get_running_loop()
+        batch = _Batch(turns, loop.create_future())
+        self.batches.append(batch)
+        assert self._thread is not None, "not started"
+        self._thread.wake.release()
+        batch.cut = loop.call_later(self._patience.batch, self._cut, batch, turns)
+        try:
+            await batch.finished
+        finally:
+            batch.cut.cancel()
+        if not batch.late:
+            return ()
+        return [turn for turn in turns if id(turn) in batch.late]
+
+    async def late_turns(self) -> list[Turn]:
+        """See ``Executor.late_turns``."""
+        while not self._late:
+            self._late_waiter = asyncio.get_running_loop().create_future()
+            await self._late_waiter
+        late, self._late = self._late, []
+        return late
+
+    def turn_done(self, batch: _Batch, turn: Turn) -> None:
+        """A turn has its result; called on its thread."""
+        with self._lock:
+            batch.left -= 1
+            if batch.late:
+                if id(turn) not in batch.late:
+                    return
+                batch.done.append(turn)
+                wake = self._give_late
+            elif batch.left == 0:
+                wake = self._finish
+            else:
+                return
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(wake, batch)
+        except RuntimeError:
+            # The loop has closed: the process is stopping and the turn's result has no taker.
+            return
+
+    def _finish(self, batch: _Batch) -> None:
+        if not batch.finished.done():
+            batch.finished.set_result(None)
+
+    def _cut(self, batch: _Batch, turns: Sequence[Turn]) -> None:
+        current = self._thread.current if self._thread is not None else None
+        if current is not None:
+            left = self._patience.batch - (time.monotonic() - current[1])
+            if left > 0:
+                # Patience is with one turn, not with a batch that gets on.
+                batch.cut = asyncio.get_running_loop().call_later(left, self._cut, batch, turns)
+                return
+        with self._lock:
+            if batch.left:
+                batch.late = {id(turn) for turn in turns if turn.result is None}
+        if batch.late:
+            self._finish(batch)
+
+    def _give_late(self, batch: _Batch) -> None:
+        with self._lock:
+            done, batch.done = batch.done, []
+        self._late.extend(done)
+        if self._late_waiter is not None and not self._late_waiter.done():
+            self._late_waiter.set_result(None)
+
+    def _new_thread(self) -> _TurnThread:
+        self._count += 1
+        thread = _TurnThread(self._count, self)
+        self._threads.append(thread)
+        return thread
+
+    def _watch(self) -> None:
+        assert self._loop is not None
+        now = time.monotonic()
+        for thread in list(self._threads):
+            current = thread.current
+            if current is None:
+                if thread.retired:
+                    self._threads.remove(thread)
+                continue
+            turn, since = current
+            if now - since >= self._patience.replace_thread and thread is self._thread:
+                thread.retired = True
+                self._thread = self._new_thread()
+                self._thread.wake.release()
+            if now - since >= self._patience.announce and not thread.announced:
+                thread.announced = True
+                self._announce(thread, turn, now - since)
+        self._watchdog = self._loop.call_later(self._patience.replace_thread / 4, self._watch)
+
+    def _announce(self, thread: _TurnThread, turn: Turn, seconds: float) -> None:
+        frame = sys._current_frames().get(thread.thread.ident or -1)
+        stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+        instance_id, name = _who(turn)
+        for observer in self._observers:
+            observer.announce(TurnBlocked(instance_id, name, seconds, stack))
+
+
+class InlineTurns:
+    """The same lane without threads, for simulation and tests: turns run where they are asked for."""
+
+    def __init__(self, run_turn: RunTurn) -> None:
+        self._run_turn = run_turn
+        self._never: asyncio.Future[None] | None = None
+
+    def start(self) -> None:
+        """Nothing to begin."""
+
+    def stop(self) -> None:
+        """Nothing to end."""
+
+    async def run(self, turns: Sequence[Turn]) -> Sequence[Turn]:
+        """Run a batch at once; nothing is ever late."""
+        for turn in turns:
+            self._run_turn(turn)
+        return ()
+
+    async def late_turns(self) -> list[Turn]:
+        """Wait for ever: there are none."""
+        await asyncio.get_running_loop().create_future()
+        return []
+
+
+TurnLane = TurnThreads | InlineTurns
+
+
+def _who(turn: Turn) -> tuple[str, str]:
+    if isinstance(turn, EntityTurn):
+        return str(turn.entity), turn.entity.name
+    assert isinstance(turn, OrchestrationTurn)
+    origin = getattr(turn.session, "origin", None)
+    return (origin.instance_id, origin.name) if origin is not None else ("?", "?")
