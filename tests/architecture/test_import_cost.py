@@ -14,9 +14,8 @@ def modules_after(statement: str) -> set[str]:
         f"import sys; before = set(sys.modules); {statement}; print(*sorted(set(sys.modules) - before), sep='\\n')"
     )
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
-    result = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
     return set(result.stdout.split())
 
 
