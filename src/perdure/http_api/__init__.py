@@ -1,0 +1,1 @@
+"""The Durable HTTP management API, health, and the checks before them."""
