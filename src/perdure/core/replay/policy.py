@@ -1,4 +1,7 @@
-"""Where the SDK families differ in replay, as data. A definition carries one of these; the core never asks which SDK it is."""
+"""Where the SDK families differ in replay, as data.
+
+A definition carries one of these; the core never asks which SDK it is.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,0 +1,49 @@
+"""The outcomes of an entity's batch → Checkpoint."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from perdure.core.checkpoint import Checkpoint
+from perdure.core.instance import Origin, Progress
+from perdure.core.messages import Envelope, OperationCompleted, OperationFailed, OperationRequest, ReplyTo
+from perdure.core.registry import OperationOutcome
+from perdure.core.status import RuntimeStatus
+
+
+def decide_batch(
+    origin: Origin, progress: Progress, taken: Sequence[Envelope], outcomes: Sequence[OperationOutcome], now: datetime
+) -> Checkpoint:
+    """What the batch commits: the new state, exactly one answer per call, and the signals of what succeeded.
+
+    ``taken`` are operation requests, with one outcome each.
+    """
+    outbox: list[Envelope] = []
+    state = progress.state
+    for envelope, outcome in zip(taken, outcomes, strict=True):
+        request = envelope.message
+        assert isinstance(request, OperationRequest), f"an entity took a {type(request).__name__}"
+        state = outcome.state
+        if outcome.failure is None:
+            outbox.extend(
+                Envelope(signal.entity_id, OperationRequest(signal.operation, signal.input), due_at=signal.due_at)
+                for signal in outcome.signals
+            )
+        if request.reply_to is not None:
+            outbox.append(Envelope(request.reply_to.instance_id, _answer(request.reply_to, outcome)))
+    at = now if progress.updated_at < now else progress.updated_at
+    return Checkpoint(
+        origin=origin,
+        progress=msgspec.structs.replace(progress, status=RuntimeStatus.Running, updated_at=at, state=state),
+        expected_last_seq=progress.last_seq,
+        consumed=list(taken),
+        events=[],
+        outbox=outbox,
+    )
+
+
+def _answer(reply_to: ReplyTo, outcome: OperationOutcome) -> OperationCompleted | OperationFailed:
+    if outcome.failure is not None:
+        return OperationFailed(reply_to.execution_id, reply_to.scheduled_seq, outcome.failure)
+    return OperationCompleted(reply_to.execution_id, reply_to.scheduled_seq, outcome.result)
