@@ -85,7 +85,9 @@ class LiveOrchestration:
     def finish(self) -> Checkpoint:
         """What the finished turn commits."""
         turn, intake = self.turn, self._intake
-        assert turn is not None and turn.result is not None and intake is not None
+        assert turn is not None
+        assert turn.result is not None
+        assert intake is not None
         self.turn = None
         return decide(self.instance, intake, turn.result, self._limits)
 

@@ -1,0 +1,82 @@
+"""One entity in memory: schedule → run batch → decide."""
+
+from datetime import datetime
+
+from perdure.contracts.executor import EntityTurn, Executor
+from perdure.core.checkpoint import Checkpoint
+from perdure.core.entities.decisions import decide_batch
+from perdure.core.entities.scheduling import Batch, next_batch
+from perdure.core.identifiers import read_entity_id
+from perdure.core.instance import InstanceRecord
+from perdure.core.messages import Envelope
+from perdure.engine.live import Begun
+
+CHARGE_PER_ENTITY = 2048
+
+
+class LiveEntity:
+    """See ``LiveInstance``."""
+
+    __slots__ = (
+        "_batch", "_entity", "_now", "_operations_max", "_record", "execution_id", "instance_id", "queue", "turn",
+        "used_at",
+    )  # fmt: skip
+
+    def __init__(self, record: InstanceRecord, operations_max: int) -> None:
+        self.instance_id = record.origin.instance_id
+        self.execution_id = record.origin.execution_id
+        self.queue: list[Envelope] = []
+        self.turn: EntityTurn | None = None
+        self.used_at = 0.0
+        self._entity = read_entity_id(self.instance_id)
+        self._record = record
+        self._operations_max = operations_max
+        self._batch: Batch | None = None
+        self._now = record.progress.updated_at
+
+    def begin(self, now: datetime, executor: Executor) -> Begun:
+        """Take the next batch from the queue; the rest stays in it."""
+        progress = self._record.progress
+        batch = next_batch(self.queue, progress.locked_by, self._operations_max)
+        self.queue = batch.held
+        begun = Begun(kept=batch.held, dropped=batch.dropped)
+        if not batch.taken:
+            return begun
+        self._batch = batch
+        self._now = now
+        self.turn = begun.turn = EntityTurn(self._entity, progress.state, batch.operations)
+        return begun
+
+    def in_hand(self) -> list[Envelope]:
+        """The requests of the batch in user code."""
+        return self._batch.taken if self._batch is not None else []
+
+    def finish(self) -> Checkpoint:
+        """What the finished batch commits."""
+        turn, batch = self.turn, self._batch
+        assert turn is not None
+        assert turn.result is not None
+        assert batch is not None
+        self.turn = None
+        return decide_batch(self._record.origin, self._record.progress, batch.taken, turn.result, self._now)
+
+    def apply(self, checkpoint: Checkpoint) -> bool:
+        """The checkpoint is durable."""
+        self._batch = None
+        self._record = InstanceRecord(checkpoint.origin, checkpoint.progress)
+        return False
+
+    def is_finished(self) -> bool:
+        """An entity never is."""
+        return False
+
+    def may_rest(self, now: datetime) -> bool:
+        """It waits for nothing but operations."""
+        return self.turn is None and not self.queue
+
+    def charge(self) -> int:
+        """An estimate of the memory it holds, in bytes."""
+        return CHARGE_PER_ENTITY + len(self._record.progress.state or "")
+
+    def close(self) -> None:
+        """There is no session."""
