@@ -87,6 +87,7 @@ def decide(instance: Instance, intake: Intake, result: ac.TurnResult | None, lim
             progress.last_seq, intake.consumed, draft.events, HistoryChange.APPEND,
             draft.outbox, draft.children, draft.activities,
         )  # fmt: skip
+    assert not isinstance(ending, ac.ContinueAsNew)
     if isinstance(ending, ac.Fail):
         text = failed_output(instance.origin.name, ending.failure)
         return _end(draft, intake, RuntimeStatus.Failed, text, custom_status, ending.failure)

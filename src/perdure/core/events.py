@@ -28,13 +28,13 @@ class ParentLink(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     name: str = ""
 
 
-class OrchestratorStarted(Event):
+class OrchestratorStarted(Event, frozen=True):
     """An episode began; ``at`` is its one time, aware UTC."""
 
     at: datetime
 
 
-class ExecutionStarted(Event):
+class ExecutionStarted(Event, frozen=True):
     """The execution began."""
 
     name: str
@@ -50,7 +50,7 @@ class ExecutionStarted(Event):
     """Which order of things of the engine this execution was started under (style.md §6.9)."""
 
 
-class ExecutionCompleted(Event):
+class ExecutionCompleted(Event, frozen=True):
     """The execution ended with a terminal status."""
 
     status: RuntimeStatus
@@ -58,26 +58,26 @@ class ExecutionCompleted(Event):
     failure: FailureDetails | None = None
 
 
-class ExecutionTerminated(Event):
+class ExecutionTerminated(Event, frozen=True):
     """Somebody ended the execution from outside."""
 
     reason: str | None = None
     recursive: bool = False
 
 
-class ExecutionSuspended(Event):
+class ExecutionSuspended(Event, frozen=True):
     """Messages are held back from here on."""
 
     reason: str | None = None
 
 
-class ExecutionResumed(Event):
+class ExecutionResumed(Event, frozen=True):
     """Held messages are given to the code again."""
 
     reason: str | None = None
 
 
-class TaskScheduled(Event):
+class TaskScheduled(Event, frozen=True):
     """An activity was asked for."""
 
     task_id: int
@@ -85,7 +85,7 @@ class TaskScheduled(Event):
     input: str | None = None
 
 
-class TaskCompleted(Event):
+class TaskCompleted(Event, frozen=True):
     """An activity returned."""
 
     task_id: int
@@ -93,7 +93,7 @@ class TaskCompleted(Event):
     result: str | None = None
 
 
-class TaskFailed(Event):
+class TaskFailed(Event, frozen=True):
     """An activity failed."""
 
     task_id: int
@@ -101,7 +101,7 @@ class TaskFailed(Event):
     failure: FailureDetails
 
 
-class SubOrchestrationCreated(Event):
+class SubOrchestrationCreated(Event, frozen=True):
     """A child orchestration was asked for."""
 
     task_id: int
@@ -111,7 +111,7 @@ class SubOrchestrationCreated(Event):
     version: str | None = None
 
 
-class SubOrchestrationCompleted(Event):
+class SubOrchestrationCompleted(Event, frozen=True):
     """A child orchestration completed."""
 
     task_id: int
@@ -119,7 +119,7 @@ class SubOrchestrationCompleted(Event):
     result: str | None = None
 
 
-class SubOrchestrationFailed(Event):
+class SubOrchestrationFailed(Event, frozen=True):
     """A child orchestration failed or was terminated."""
 
     task_id: int
@@ -127,14 +127,14 @@ class SubOrchestrationFailed(Event):
     failure: FailureDetails
 
 
-class TimerCreated(Event):
+class TimerCreated(Event, frozen=True):
     """A durable timer was asked for."""
 
     task_id: int
     fire_at: datetime
 
 
-class TimerFired(Event):
+class TimerFired(Event, frozen=True):
     """A durable timer reached its due time."""
 
     task_id: int
@@ -142,14 +142,14 @@ class TimerFired(Event):
     fire_at: datetime
 
 
-class EventRaised(Event):
+class EventRaised(Event, frozen=True):
     """A named message from outside arrived."""
 
     name: str
     input: str | None = None
 
 
-class EventSent(Event):
+class EventSent(Event, frozen=True):
     """A named message was sent to another orchestration."""
 
     task_id: int
@@ -158,7 +158,7 @@ class EventSent(Event):
     input: str | None = None
 
 
-class EntityCalled(Event):
+class EntityCalled(Event, frozen=True):
     """An entity operation was asked for; an answer is expected."""
 
     task_id: int
@@ -167,7 +167,7 @@ class EntityCalled(Event):
     input: str | None = None
 
 
-class EntitySignaled(Event):
+class EntitySignaled(Event, frozen=True):
     """An entity operation was asked for; no answer is expected."""
 
     task_id: int
@@ -177,7 +177,7 @@ class EntitySignaled(Event):
     due_at: datetime | None = None
 
 
-class EntityOperationCompleted(Event):
+class EntityOperationCompleted(Event, frozen=True):
     """A called entity answered."""
 
     task_id: int
@@ -185,7 +185,7 @@ class EntityOperationCompleted(Event):
     result: str | None = None
 
 
-class EntityOperationFailed(Event):
+class EntityOperationFailed(Event, frozen=True):
     """A called entity's operation failed."""
 
     task_id: int

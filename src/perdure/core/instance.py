@@ -85,11 +85,27 @@ class OpenWork(msgspec.Struct, frozen=True, gc=False):
     """When the timer fires."""
 
 
+def _open_activity(event: ev.TaskScheduled) -> OpenWork:
+    return OpenWork(WorkKind.ACTIVITY, event.task_id, event.name)
+
+
+def _open_timer(event: ev.TimerCreated) -> OpenWork:
+    return OpenWork(WorkKind.TIMER, event.task_id, "", event.fire_at)
+
+
+def _open_child(event: ev.SubOrchestrationCreated) -> OpenWork:
+    return OpenWork(WorkKind.CHILD, event.task_id, event.instance_id)
+
+
+def _open_call(event: ev.EntityCalled) -> OpenWork:
+    return OpenWork(WorkKind.ENTITY, event.task_id, event.entity_id)
+
+
 _OPENING: dict[type, Callable[..., OpenWork]] = {
-    ev.TaskScheduled: lambda e: OpenWork(WorkKind.ACTIVITY, e.task_id, e.name),
-    ev.TimerCreated: lambda e: OpenWork(WorkKind.TIMER, e.task_id, "", e.fire_at),
-    ev.SubOrchestrationCreated: lambda e: OpenWork(WorkKind.CHILD, e.task_id, e.instance_id),
-    ev.EntityCalled: lambda e: OpenWork(WorkKind.ENTITY, e.task_id, e.entity_id),
+    ev.TaskScheduled: _open_activity,
+    ev.TimerCreated: _open_timer,
+    ev.SubOrchestrationCreated: _open_child,
+    ev.EntityCalled: _open_call,
 }
 
 _CLOSING: frozenset[type] = frozenset(

@@ -13,7 +13,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fie
     """What every message is."""
 
 
-class StartExecution(Message):
+class StartExecution(Message, frozen=True):
     """Begin an execution. Taken once: by the instance whose execution id it names, while its history is empty."""
 
     name: str
@@ -28,7 +28,7 @@ class StartExecution(Message):
     carried: tuple[CarriedEvent, ...] = ()
 
 
-class ActivityCompleted(Message):
+class ActivityCompleted(Message, frozen=True):
     """An activity's result, for the execution that scheduled it."""
 
     execution_id: str
@@ -36,7 +36,7 @@ class ActivityCompleted(Message):
     result: str | None = None
 
 
-class ActivityFailed(Message):
+class ActivityFailed(Message, frozen=True):
     """An activity's failure, for the execution that scheduled it."""
 
     execution_id: str
@@ -44,7 +44,7 @@ class ActivityFailed(Message):
     failure: FailureDetails
 
 
-class ChildCompleted(Message):
+class ChildCompleted(Message, frozen=True):
     """A child's output."""
 
     execution_id: str
@@ -52,7 +52,7 @@ class ChildCompleted(Message):
     result: str | None = None
 
 
-class ChildFailed(Message):
+class ChildFailed(Message, frozen=True):
     """A child's failure, or that it could not be started."""
 
     execution_id: str
@@ -60,7 +60,7 @@ class ChildFailed(Message):
     failure: FailureDetails
 
 
-class TimerDue(Message):
+class TimerDue(Message, frozen=True):
     """A timer of oneself; the envelope carries the due time."""
 
     execution_id: str
@@ -68,26 +68,26 @@ class TimerDue(Message):
     fire_at: datetime
 
 
-class RaiseEvent(Message):
+class RaiseEvent(Message, frozen=True):
     """A named event from outside or from another orchestration."""
 
     name: str
     input: str | None = None
 
 
-class Suspend(Message):
+class Suspend(Message, frozen=True):
     """Hold back everything but resume and terminate."""
 
     reason: str | None = None
 
 
-class Resume(Message):
+class Resume(Message, frozen=True):
     """Let the held messages through."""
 
     reason: str | None = None
 
 
-class Terminate(Message):
+class Terminate(Message, frozen=True):
     """End the execution; with ``recursive`` its children too."""
 
     reason: str | None = None
@@ -102,7 +102,7 @@ class ReplyTo(msgspec.Struct, frozen=True, gc=False):
     scheduled_seq: int
 
 
-class OperationRequest(Message):
+class OperationRequest(Message, frozen=True):
     """An entity operation; without ``reply_to`` it is a signal."""
 
     operation: str
@@ -110,7 +110,7 @@ class OperationRequest(Message):
     reply_to: ReplyTo | None = None
 
 
-class OperationCompleted(Message):
+class OperationCompleted(Message, frozen=True):
     """An entity's answer."""
 
     execution_id: str
@@ -118,7 +118,7 @@ class OperationCompleted(Message):
     result: str | None = None
 
 
-class OperationFailed(Message):
+class OperationFailed(Message, frozen=True):
     """An entity operation's failure."""
 
     execution_id: str

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from perdure.contracts.executor import EntityTurn, Executor
+from perdure.contracts.executor import EntityTurn, Executor, Turn
 from perdure.core.checkpoint import Checkpoint
 from perdure.core.entities.decisions import decide_batch
 from perdure.core.entities.scheduling import Batch, next_batch
@@ -26,7 +26,7 @@ class LiveEntity:
         self.instance_id = record.origin.instance_id
         self.execution_id = record.origin.execution_id
         self.queue: list[Envelope] = []
-        self.turn: EntityTurn | None = None
+        self.turn: Turn | None = None
         self.used_at = 0.0
         self._entity = read_entity_id(self.instance_id)
         self._record = record
@@ -54,7 +54,7 @@ class LiveEntity:
     def finish(self) -> Checkpoint:
         """What the finished batch commits."""
         turn, batch = self.turn, self._batch
-        assert turn is not None
+        assert isinstance(turn, EntityTurn)
         assert turn.result is not None
         assert batch is not None
         self.turn = None

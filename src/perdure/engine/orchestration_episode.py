@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from perdure.contracts.executor import Executor, OrchestrationSession, OrchestrationTurn
+from perdure.contracts.executor import Executor, OrchestrationSession, OrchestrationTurn, Turn
 from perdure.core.actions import Fail, TurnResult
 from perdure.core.checkpoint import Checkpoint, HistoryChange
 from perdure.core.decisions import DecisionLimits, decide
@@ -35,7 +35,7 @@ class LiveOrchestration:
         self.instance_id = record.origin.instance_id
         self.execution_id = record.origin.execution_id
         self.queue: list[Envelope] = []
-        self.turn: OrchestrationTurn | None = None
+        self.turn: Turn | None = None
         self.used_at = 0.0
         self._limits = limits
         self._versioning = versioning
@@ -85,7 +85,7 @@ class LiveOrchestration:
     def finish(self) -> Checkpoint:
         """What the finished turn commits."""
         turn, intake = self.turn, self._intake
-        assert turn is not None
+        assert isinstance(turn, OrchestrationTurn)
         assert turn.result is not None
         assert intake is not None
         self.turn = None
