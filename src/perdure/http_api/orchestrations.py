@@ -101,7 +101,7 @@ async def list_instances(request: Request, client: TaskHubClient, options: Manag
         kind=InstanceKind.ENTITY if of_entities else InstanceKind.ORCHESTRATION,
         created_from=query.time("createdTimeFrom"),
         created_to=query.time("createdTimeTo"),
-        statuses=query.statuses("runtimeStatus", RuntimeStatus),
+        statuses=query.statuses("runtimeStatus"),
         id_prefix=prefix,
     )
     page = await client.query(filter_, query.page_size("top"), page_start(request))

@@ -1,7 +1,6 @@
 """Query parameters of the HTTP API: names without case, an empty value is not given (http-api.md §1, §6.4)."""
 
 import math
-from collections.abc import Collection
 from datetime import datetime
 from urllib.parse import parse_qsl
 
@@ -11,6 +10,7 @@ from perdure.formats.http_json.times import read_time
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 1000
 _PARAMETERS_MAX = 200
+_ALL = frozenset(RuntimeStatus)
 _STATUSES = {name: status for status in RuntimeStatus for name in (status.name.lower(), str(status.value))}
 
 
@@ -78,16 +78,16 @@ class QueryParameters:
         except ValueError:
             raise InvalidQuery(name, "is not an ISO 8601 time such as 2026-02-03T04:05:06Z.") from None
 
-    def statuses(self, name: str, usable: Collection[RuntimeStatus]) -> frozenset[RuntimeStatus] | None:
+    def statuses(self, name: str, usable: frozenset[RuntimeStatus] = _ALL) -> frozenset[RuntimeStatus] | None:
         """The usable ones of the statuses named; None when none is named. Raises InvalidQuery when none is usable."""
         words = [word.strip() for value in self._given(name) for word in value.split(",") if word.strip()]
         if not words:
             return None
-        found = frozenset(status for word in words if (status := _STATUSES.get(word.lower())) in usable)
+        found = usable & {_STATUSES[word.lower()] for word in words if word.lower() in _STATUSES}
         if not found:
             names = ", ".join(status.name for status in sorted(usable))
             raise InvalidQuery(name, f"names no status that can be used here; there are: {names}.")
-        return found  # type: ignore[return-value]
+        return found
 
     def _given(self, name: str) -> list[str]:
         return [value for value in self._values.get(name.lower(), ()) if value]
