@@ -1,0 +1,62 @@
+"""Middleware that turns the binding's text into a durable client, of the kind that fits the user's function."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from azure.durable_functions.blocking_client import BlockingDurableOrchestrationClient
+from azure.durable_functions.client import DurableOrchestrationClient
+
+
+def with_client(function: Callable[..., Any], client_name: str) -> Callable[..., Any]:
+    """Wrap a function so that its argument ``client_name``, given as binding text, arrives as a client.
+
+    The function itself stays at hand as the attribute ``client_function``.
+    """
+    middleware = _awaiting(function, client_name) if _is_async(function) else _blocking(function, client_name)
+    _retype_parameter(middleware, function, client_name)
+    setattr(middleware, "client_function", function)  # noqa: B010 - functions have no such attribute for type checkers
+    return middleware
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def _awaiting(function: Callable[..., Any], client_name: str) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def middleware(*args: Any, **kwargs: Any) -> Any:
+        if isinstance(text := kwargs.get(client_name), str):
+            kwargs[client_name] = DurableOrchestrationClient(text, _invocation_id(kwargs))
+        return await function(*args, **kwargs)
+
+    return middleware
+
+
+def _blocking(function: Callable[..., Any], client_name: str) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def middleware(*args: Any, **kwargs: Any) -> Any:
+        if isinstance(text := kwargs.get(client_name), str):
+            client = DurableOrchestrationClient(text, _invocation_id(kwargs))
+            kwargs[client_name] = BlockingDurableOrchestrationClient(client)
+        return function(*args, **kwargs)
+
+    return middleware
+
+
+def _invocation_id(kwargs: dict[str, Any]) -> str | None:
+    return getattr(kwargs.get("context"), "invocation_id", None)
+
+
+def _retype_parameter(middleware: Callable[..., Any], function: Callable[..., Any], client_name: str) -> None:
+    # Hosts check annotations against bindings, and what arrives from them is text.
+    signature = inspect.signature(function)
+    if client_name not in signature.parameters:
+        return
+    middleware.__annotations__ = {**function.__annotations__, client_name: str}
+    parameters = [
+        parameter.replace(annotation=str) if name == client_name else parameter
+        for name, parameter in signature.parameters.items()
+    ]
+    setattr(middleware, "__signature__", signature.replace(parameters=parameters))  # noqa: B010

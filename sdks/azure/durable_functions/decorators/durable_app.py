@@ -1,0 +1,111 @@
+"""DFApp and Blueprint: azure.functions' containers with the durable decorators."""
+
+from collections.abc import Callable
+from typing import Any
+
+from azure.functions import AuthLevel
+from azure.functions.decorators.function_app import (
+    BindingApi,
+    FunctionBuilder,
+    FunctionRegister,
+    SettingsApi,
+    TriggerApi,
+)
+
+from azure.durable_functions.client_input import with_client
+from azure.durable_functions.decorators.metadata import (
+    ActivityTrigger,
+    DurableClient,
+    EntityTrigger,
+    OrchestrationTrigger,
+)
+from azure.durable_functions.entity import Entity
+from azure.durable_functions.names import activity_results, orchestrator_results
+from azure.durable_functions.orchestrator import Orchestrator
+
+Decorator = Callable[[Any], FunctionBuilder]
+"""Takes a function, or what another decorator made of it."""
+
+
+class Blueprint(TriggerApi, BindingApi, SettingsApi):
+    """A container of functions, to be registered with an app; it is not run by itself."""
+
+    def __init__(self, http_auth_level: AuthLevel | str = AuthLevel.FUNCTION) -> None:
+        super().__init__(auth_level=http_auth_level)
+
+    def orchestration_trigger(
+        self, context_name: str = "context", orchestration: str | None = None, input_type: type | None = None
+    ) -> Decorator:
+        """Register an orchestrator, under ``orchestration`` or its own name.
+
+        ``input_type`` is what ``context.get_input()`` rebuilds the input as.
+        """
+
+        @self._configure_function_builder
+        def wrap(builder: FunctionBuilder) -> FunctionBuilder:
+            function = _user_function(builder)
+            handle = Orchestrator.create(function)
+            handle.declare_input(input_type)
+            _replace_user_function(builder, handle)
+            builder.add_trigger(OrchestrationTrigger(name=context_name, orchestration=orchestration))
+            orchestrator_results.declare(builder, function)
+            return builder
+
+        return wrap
+
+    def activity_trigger(self, input_name: str = "input", activity: str | None = None) -> Decorator:
+        """Register an activity, under ``activity`` or its own name."""
+
+        @self._configure_function_builder
+        def wrap(builder: FunctionBuilder) -> FunctionBuilder:
+            builder.add_trigger(ActivityTrigger(name=input_name, activity=activity))
+            activity_results.declare(builder, _user_function(builder))
+            return builder
+
+        return wrap
+
+    def entity_trigger(self, context_name: str = "context", entity_name: str | None = None) -> Decorator:
+        """Register an entity, under ``entity_name`` or its own name."""
+
+        @self._configure_function_builder
+        def wrap(builder: FunctionBuilder) -> FunctionBuilder:
+            _replace_user_function(builder, Entity.create(_user_function(builder)))
+            builder.add_trigger(EntityTrigger(name=context_name, entity_name=entity_name))
+            return builder
+
+        return wrap
+
+    def durable_client_input(
+        self, client_name: str, task_hub: str | None = None, connection_name: str | None = None
+    ) -> Decorator:
+        """Give a function a durable client in its parameter ``client_name``.
+
+        ``async def`` functions get one to await, ``def`` functions one whose methods block.
+        """
+
+        @self._configure_function_builder
+        def wrap(builder: FunctionBuilder) -> FunctionBuilder:
+            _replace_user_function(builder, with_client(_user_function(builder), client_name))
+            builder.add_binding(DurableClient(client_name, task_hub, connection_name))
+            return builder
+
+        return wrap
+
+
+class DFApp(Blueprint, FunctionRegister):
+    """A function app with the durable decorators."""
+
+    def __init__(self, http_auth_level: AuthLevel | str = AuthLevel.FUNCTION) -> None:
+        FunctionRegister.__init__(self, auth_level=http_auth_level)
+
+
+# azure.functions offers no way to reach or exchange the function of a builder that is still being decorated;
+# the official durable package does it in the same way.
+
+
+def _user_function(builder: FunctionBuilder) -> Callable[..., Any]:
+    return builder._function.get_user_function()
+
+
+def _replace_user_function(builder: FunctionBuilder, function: Callable[..., Any]) -> None:
+    builder._function._func = function

@@ -1,0 +1,68 @@
+"""Orchestrator.create: a user's one-argument orchestrator function → its definition for the core."""
+
+import inspect
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+from azure.durable_functions.errors import failed_call
+from azure.durable_functions.handles import Handle
+from azure.durable_functions.orchestration_context import DurableOrchestrationContext
+from azure.durable_functions.serialization import to_optional_text
+from perdure.core.errors import OrchestratorMisuse
+from perdure.core.registry import OrchestratorDefinition, Program, Returned
+from perdure.core.replay.policy import AllMode, ReplayPolicy, RetryIds, ScheduleAt
+from perdure.core.replay.recorder import Recorder
+
+POLICY = ReplayPolicy(
+    schedule_at=ScheduleAt.FIRST_YIELD,
+    all_mode=AllMode.FAIL_FAST,
+    retry_ids=RetryIds.NEW,
+    first_task_id=0,
+    make_error=failed_call,
+)
+"""Timers of any length are one timer here: the store has no longest delay, unlike that of the official host."""
+
+
+class OrchestratorHandle(Handle):
+    """An orchestrator as it stands in a function app."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self.orchestrator_function = function
+        self._df_input_type: type | None = None
+
+    def declare_input(self, input_type: type | None) -> None:
+        """Rebuild inputs as this type where ``get_input`` is called without one."""
+        self._df_input_type = input_type
+
+    def definition(self, name: str) -> OrchestratorDefinition:
+        """The orchestrator as the core runs it, under the name it is registered with."""
+        function, input_type = self.orchestrator_function, self._df_input_type
+
+        def begin(recorder: Recorder, input: str | None) -> Program | Returned:
+            return _begun(function(DurableOrchestrationContext(recorder, input, input_type)))
+
+        return OrchestratorDefinition(name, begin, to_optional_text, POLICY)
+
+
+class Orchestrator:
+    """The 1.x way to make an orchestrator of a generator function, a plain function or an ``async def``."""
+
+    def __init__(self, activity_func: Callable[..., Any]) -> None:
+        self.fn = activity_func
+
+    @classmethod
+    def create(cls, fn: Callable[..., Any]) -> OrchestratorHandle:
+        """The handle to export as ``main`` or to register; it carries ``fn`` as ``orchestrator_function``."""
+        return OrchestratorHandle(fn)
+
+
+def _begun(value: Any) -> Program | Returned:
+    if isinstance(value, Generator | Coroutine):
+        return value
+    if inspect.isasyncgen(value):
+        raise OrchestratorMisuse(
+            f"The orchestrator '{value.__name__}' is an async generator; "
+            "use 'async def' with 'await', or 'def' with 'yield'."
+        )
+    return Returned(value)
