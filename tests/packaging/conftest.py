@@ -1,5 +1,6 @@
 """One wheel and one download of what stands beside it, for all the environments these tests make."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,14 +8,22 @@ import pytest
 from support.pip_environment import pip
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+LEFT_OUT = (".git", ".venv", ".env-*", ".perdure", "__pycache__", ".*_cache", ".hypothesis", "dist", "build")
 BESIDE = ("azure-functions-durable<2", "azure-identity", "azure-storage-blob")
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources, so that nothing is built in the working tree and nothing changes meanwhile."""
+    copy = tmp_path_factory.mktemp("checkout") / "perdure"
+    return Path(shutil.copytree(REPOSITORY, copy, ignore=shutil.ignore_patterns(*LEFT_OUT)))
+
+
+@pytest.fixture(scope="session")
+def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
-    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, REPOSITORY)
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, checkout)
     (built,) = folder.glob("perdure-*.whl")
     return built
 

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="module")
 def names(wheel: Path) -> set[str]:
@@ -19,13 +17,9 @@ def names(wheel: Path) -> set[str]:
         return set(archive.namelist())
 
 
-def sources(folder: str, installed_as: str) -> set[str]:
+def sources(folder: Path, installed_as: str) -> set[str]:
     """The files of a source folder under the names that the wheel gives them."""
-    return {
-        installed_as + file.relative_to(REPOSITORY / folder).as_posix()
-        for file in (REPOSITORY / folder).rglob("*")
-        if file.is_file() and file.parent.name != "__pycache__" and file.suffix != ".pyc"
-    }
+    return {installed_as + file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
 
 
 def test_it_installs_three_names_at_the_top_and_no_azure_among_them(names, wheel):
@@ -51,10 +45,10 @@ def test_the_pth_file_is_one_plain_path_line(wheel):
         assert archive.read("perdure_sdks.pth") == b"perdure_sdks\n"
 
 
-def test_every_source_file_is_in_it_and_nothing_else(names):
+def test_every_source_file_is_in_it_and_nothing_else(names, checkout):
     shipped = {name for name in names if name.startswith(("perdure/", "perdure_sdks/"))}
 
-    assert shipped == sources("src/perdure", "perdure/") | sources("sdks", "perdure_sdks/")
+    assert shipped == sources(checkout / "src" / "perdure", "perdure/") | sources(checkout / "sdks", "perdure_sdks/")
 
 
 def test_requirements_have_lower_bounds_only(wheel):
@@ -68,9 +62,9 @@ def test_requirements_have_lower_bounds_only(wheel):
     assert not [text for text in runtime if not re.fullmatch(r"[a-z-]+>=[\d.]+(; .+)?", text)]
 
 
-def test_the_source_archive_builds_the_same_wheel(wheel, tmp_path):
+def test_the_source_archive_builds_the_same_wheel(wheel, checkout, tmp_path):
     build = [sys.executable, "-m", "hatchling", "build"]
-    subprocess.run([*build, "-t", "sdist", "-d", tmp_path], cwd=REPOSITORY, capture_output=True, check=True)
+    subprocess.run([*build, "-t", "sdist", "-d", tmp_path], cwd=checkout, capture_output=True, check=True)
     (archive,) = tmp_path.glob("perdure-*.tar.gz")
     with tarfile.open(archive) as packed:
         packed.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
