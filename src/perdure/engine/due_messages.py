@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from perdure.contracts.clock import Clock
 from perdure.core.messages import Envelope
 
-HORIZON = timedelta(hours=1)
 LONGEST_SLEEP_SECONDS = 30.0
 """A jump of the wall clock is noticed after this at the latest."""
 
@@ -30,7 +29,8 @@ class _Entry:
 class DueMessages:
     """What becomes due within the horizon; later ones stay in the store until it moves."""
 
-    def __init__(self, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(self, clock: Clock, wake: Callable[[], None], span: timedelta) -> None:
+        self.span = span
         self._clock = clock
         self._wake = wake
         self._heap: list[_Entry] = []
@@ -38,10 +38,15 @@ class DueMessages:
         self._positions: set[int] = set()
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
-        self.horizon: datetime = clock.now() + HORIZON
+        self.horizon: datetime = clock.now() + span
 
     def __len__(self) -> int:
         return len(self._heap)
+
+    def move_horizon(self) -> datetime:
+        """Look further ahead; returns the horizon before. What lies between is to be added from the store."""
+        before, self.horizon = self.horizon, self._clock.now() + self.span
+        return before
 
     def add(self, envelope: Envelope) -> None:
         """Keep it until it is due, once; one beyond the horizon is left to the store, if the store has it."""

@@ -1,5 +1,7 @@
 """What the engine is told by whoever assembles it."""
 
+from datetime import timedelta
+
 import msgspec
 
 from perdure.core.decisions import DecisionLimits
@@ -14,3 +16,6 @@ class EngineOptions(msgspec.Struct, frozen=True):
     versioning: Versioning
     live: LiveLimits = LiveLimits()
     entity_batch_max: int = 5000
+    turns_per_round: int = 256
+    horizon: timedelta = timedelta(hours=1)
+    """Messages due within it are kept in memory; those beyond stay in the store until it moves."""

@@ -15,13 +15,12 @@ from perdure.contracts.records import Committed, PartitionLease, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint
 from perdure.core.messages import ActivityCompleted, ActivityFailed, Envelope
-from perdure.engine.due_messages import HORIZON, DueMessages
+from perdure.engine.due_messages import DueMessages
 from perdure.engine.live import LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.options import EngineOptions
 from perdure.engine.routing import Router
 
-TURNS_PER_ROUND = 256
 REST_EVERY_SECONDS = 5.0
 RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 0.1, 5.0
 
@@ -51,7 +50,8 @@ class Partition:
         self._ready: dict[str, LiveInstance] = {}
         """Instances with a queue and no turn out, in order of arrival."""
         self._live = LiveInstances(options.live)
-        self._due = DueMessages(clock, self._wake.set)
+        self._due = DueMessages(clock, self._wake.set, options.horizon)
+        self._turns_per_round = options.turns_per_round
         self._router = Router(lease, storage, self._live, self._due, options, self._announce)
         self._stopping = asyncio.Event()
         self._rested_at = 0.0
@@ -115,8 +115,8 @@ class Partition:
 
     async def _move_horizon(self) -> None:
         while True:
-            await asyncio.sleep(HORIZON.total_seconds() / 2)
-            before, self._due.horizon = self._due.horizon, self._clock.now() + HORIZON
+            await asyncio.sleep(self._due.span.total_seconds() / 2)
+            before = self._due.move_horizon()
             for envelope in await self._storage.read_due(self.lease, before, self._due.horizon):
                 self._due.add(envelope)
 
@@ -167,11 +167,11 @@ class Partition:
             await self._follow_up(episodes, await self._commit(round_))
 
     def _take_ready(self) -> list[LiveInstance]:
-        if len(self._ready) <= TURNS_PER_ROUND:
+        if len(self._ready) <= self._turns_per_round:
             taken = list(self._ready.values())
             self._ready.clear()
             return taken
-        taken = [live for live, _ in zip(self._ready.values(), range(TURNS_PER_ROUND), strict=False)]
+        taken = [live for live, _ in zip(self._ready.values(), range(self._turns_per_round), strict=False)]
         for live in taken:
             del self._ready[live.instance_id]
         return taken

@@ -13,6 +13,7 @@ from perdure.core.events import HistoryEvent
 from perdure.core.failures import failure_of
 from perdure.core.instance import Origin
 from perdure.core.registry import OperationOutcome, Registry
+from perdure.execution.inline_activities import InlineActivities
 from perdure.execution.local_activities import LocalActivities
 from perdure.execution.local_session import LocalSession
 from perdure.execution.turns import InlineTurns, RunTurn, TurnLane, TurnPatience, TurnThreads
@@ -28,15 +29,23 @@ class ExecutionLimits:
     payload_bytes_max: int = 16 * 1024 * 1024
 
 
+ActivityLane = LocalActivities | InlineActivities
+
+
 class LocalExecutor:
-    """Runs what the registry knows (contracts/executor.py)."""
+    """Runs what the registry knows (contracts/executor.py). ``activities`` None: threads and the user loop."""
 
     def __init__(
-        self, registry: Registry, user_loop: UserLoop, limits: ExecutionLimits, turns: Callable[[RunTurn], TurnLane]
+        self,
+        registry: Registry,
+        user_loop: UserLoop,
+        limits: ExecutionLimits,
+        turns: Callable[[RunTurn], TurnLane],
+        activities: ActivityLane | None = None,
     ) -> None:
         self._registry = registry
         self._turns = turns(self._run_turn)
-        self._activities = LocalActivities(
+        self._activities: ActivityLane = activities or LocalActivities(
             registry,
             user_loop,
             threads_max=limits.threads_max,

@@ -12,12 +12,29 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from perdure.contracts.executor import EntityTurn, OrchestrationTurn, Turn
 from perdure.contracts.observer import Observer, TurnBlocked
 
 RunTurn = Callable[[Turn], None]
 """Runs one turn and sets its result; never raises."""
+
+
+class TurnLane(Protocol):
+    """Where turns run. ``run`` and ``late_turns`` promise what ``Executor.advance`` and ``late_turns`` do."""
+
+    def start(self) -> None:
+        """Begin; must be called on the engine loop."""
+        ...
+
+    def stop(self) -> None:
+        """Let go of what runs. Twice-safe."""
+        ...
+
+    async def run(self, turns: Sequence[Turn]) -> Sequence[Turn]: ...
+
+    async def late_turns(self) -> list[Turn]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,9 +268,6 @@ class InlineTurns:
         """Wait for ever: there are none."""
         await asyncio.get_running_loop().create_future()
         return []
-
-
-TurnLane = TurnThreads | InlineTurns
 
 
 def _who(turn: Turn) -> tuple[str, str]:

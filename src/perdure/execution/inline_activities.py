@@ -1,0 +1,93 @@
+"""The lane of activities without threads, for simulation and tests: each runs in the loop's turn, after a delay."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from perdure.contracts.executor import ActivityResult
+from perdure.contracts.records import PendingActivity
+from perdure.core.errors import NotRegistered
+from perdure.core.failures import failure_of
+from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode, Registry
+
+
+class InlineActivities:
+    """Same methods as ``LocalActivities``. ``delay``: how many seconds an activity takes."""
+
+    def __init__(
+        self, registry: Registry, delay: Callable[[PendingActivity], float], *, concurrent_max: int = 1_000_000
+    ) -> None:
+        self._registry = registry
+        self._delay = delay
+        self._concurrent_max = concurrent_max
+        self._queue: list[PendingActivity] = []
+        self._running: dict[asyncio.Task[None], None] = {}
+        self._results: list[ActivityResult] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._draining = False
+
+    def start(self) -> None:
+        """Nothing to begin."""
+
+    def begin(self, activities: Sequence[PendingActivity]) -> None:
+        """Queue activities."""
+        self._queue.extend(activities)
+        self._fill()
+
+    async def results(self) -> list[ActivityResult]:
+        """Wait for ended activities; at least one, each once."""
+        while not self._results:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        results, self._results = self._results, []
+        return results
+
+    async def drain(self, seconds: float) -> bool:
+        """Take no more from the queue; wait until nothing runs."""
+        self._draining = True
+        if self._running:
+            await asyncio.wait(self._running, timeout=seconds)
+        return not self._running
+
+    def stop(self) -> None:
+        """Abandon what runs. Twice-safe."""
+        self._draining = True
+        for task in list(self._running):
+            task.cancel()
+
+    def _fill(self) -> None:
+        while self._queue and not self._draining and len(self._running) < self._concurrent_max:
+            task = asyncio.get_running_loop().create_task(self._run(self._queue.pop(0)))
+            self._running[task] = None
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._running.pop(task, None)
+        self._fill()
+
+    async def _run(self, activity: PendingActivity) -> None:
+        try:
+            definition = self._registry.activity(activity.name)
+        except NotRegistered as error:
+            self._give(ActivityResult(activity, failure=failure_of(error)))
+            return
+        if (seconds := self._delay(activity)) > 0:
+            await asyncio.sleep(seconds)
+        self._give(await _call(activity, definition))
+
+    def _give(self, result: ActivityResult) -> None:
+        self._results.append(result)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+async def _call(activity: PendingActivity, definition: ActivityDefinition) -> ActivityResult:
+    call = ActivityCall(activity.instance_id, activity.task_id, activity.name, activity.input)
+    try:
+        result = definition.run(call)
+        if definition.mode is ActivityMode.LOOP:
+            result = await result
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return ActivityResult(activity, failure=failure_of(error))
+    return ActivityResult(activity, result)

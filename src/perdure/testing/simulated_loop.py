@@ -1,0 +1,141 @@
+"""asyncio on virtual time: the stock loop over a selector that lets time pass instead of waiting.
+
+Virtual time is a whole number of microseconds, so that the far future is as exact as the present.
+Ready callbacks run in the order asyncio promises; nothing is shuffled.
+"""
+
+import asyncio
+import contextvars
+import math
+import selectors
+from collections.abc import Awaitable, Callable, Generator
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class NothingLeftToDo(RuntimeError):
+    """Every task waits and no timer is armed: nothing can ever happen again on this loop."""
+
+
+class _VirtualSelector(selectors.SelectSelector):
+    """Never looks at a file: to wait is to move the time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.microseconds = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise NothingLeftToDo("Every task waits and no timer is armed.")
+        if timeout > 0:
+            self.microseconds += math.ceil(round(timeout * 1e6, 3))
+        return []
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """A loop for one thread and no files. ``time()`` begins at 0 and moves only while everybody waits."""
+
+    def __init__(self) -> None:
+        self._virtual = _VirtualSelector()
+        super().__init__(self._virtual)
+        self._clock_resolution = 1e-6
+        self.set_task_factory(_make_task)
+
+    def time(self) -> float:
+        return self._virtual.microseconds / 1e6
+
+    @property
+    def microseconds(self) -> int:
+        """Virtual time, exactly."""
+        return self._virtual.microseconds
+
+
+class SimulatedClock:
+    """Wall time on a simulated loop; it may jump, as clocks do, while the loop's own time goes on evenly."""
+
+    def __init__(self, loop: SimulatedLoop) -> None:
+        self._loop = loop
+        self._jumped = timedelta()
+        self.latest = EPOCH
+        """The latest time it ever showed."""
+
+    def now(self) -> datetime:
+        now = EPOCH + self._jumped + self._loop.microseconds * MICROSECOND
+        if now > self.latest:
+            self.latest = now
+        return now
+
+    def jump(self, by: timedelta) -> None:
+        """Set the clock forward or back."""
+        self._jumped += by
+
+
+class SimulatedProcess:
+    """Whatever tasks were begun within ``run`` and by those tasks: they can be ended together, at any await."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+
+    def run(self, begin: Callable[[], Awaitable[T]]) -> "asyncio.Task[T]":
+        """Begin a task of this process."""
+        context = contextvars.copy_context()
+        context.run(_process.set, self)
+        return asyncio.get_running_loop().create_task(_awaited(begin), context=context)
+
+    def adopt(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
+
+    async def kill(self) -> None:
+        """End all its tasks, in the order of their beginning; returns when none is left."""
+        while tasks := list(self._tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.pop(task, None)
+
+
+_process: contextvars.ContextVar[SimulatedProcess | None] = contextvars.ContextVar("simulated_process", default=None)
+
+
+def _make_task(
+    loop: asyncio.AbstractEventLoop, coroutine: Generator[Any, None, T] | Any, **arguments: Any
+) -> "asyncio.Task[T]":
+    task: asyncio.Task[T] = asyncio.Task(coroutine, loop=loop, **arguments)
+    context: contextvars.Context | None = arguments.get("context")
+    process = _process.get() if context is None else context.get(_process)
+    if process is not None:
+        process.adopt(task)
+    return task
+
+
+async def _awaited(begin: Callable[[], Awaitable[T]]) -> T:
+    return await begin()
+
+
+def run_simulated(main: Callable[[SimulatedLoop], Awaitable[T]]) -> T:
+    """Run ``main(loop)`` on a fresh simulated loop to its end. Raises NothingLeftToDo when it can have none."""
+    loop = SimulatedLoop()
+    try:
+        run = loop.create_task(_awaited(lambda: main(loop)))
+        try:
+            return loop.run_until_complete(run)
+        finally:
+            _end_all(loop)
+    finally:
+        loop.close()
+
+
+def _end_all(loop: SimulatedLoop) -> None:
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
