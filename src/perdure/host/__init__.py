@@ -1,0 +1,1 @@
+"""Builds the whole from settings: object graph, start and stop order, signals."""

@@ -1,0 +1,76 @@
+"""`perdure start`: run the Functions host on an app (cli.md §3)."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from perdure.cli.exit_codes import FAILURE, USAGE
+from perdure.cli.output import fail
+
+_LEVELS = ["Trace", "Debug", "Information", "Warning", "Error", "Critical", "None"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help", "-?"]})
+@click.argument("app_dir", required=False, type=click.Path(path_type=Path))
+@click.option("--script-root", type=click.Path(path_type=Path), help="The app's folder, as APP_DIR.")
+@click.option("-p", "--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: 7071]")
+@click.option("--host", "--address", "address", help="IP address to listen on.  [default: 127.0.0.1]")
+@click.option("--store", help="Store URL: sqlite:PATH or memory:  [default: .perdure/hub.db under the app]")
+@click.option("--durability", type=click.Choice(["full", "relaxed"]), help="What a power cut may cost.")
+@click.option("--functions", multiple=True, help="Run only these functions (repeat, or separate by spaces).")
+@click.option("--reload", is_flag=True, help="Restart when the app's sources change.")
+@click.option("--sdk", type=click.Choice(["ours", "installed"]), default="ours", show_default=True, help="Which SDK.")
+@click.option("--user-log-level", type=click.Choice(_LEVELS, case_sensitive=False), help="Least level of user logs.")
+@click.option("--no-auth", is_flag=True, help="Listen beyond this machine without keys.")
+@click.option("--allowed-hosts", help="Host headers to accept, separated by commas.")
+@click.option("--verbose", is_flag=True, help="More log lines.")
+@click.option("--debug", is_flag=True, help="Full stack traces of the tool's own errors.")
+@click.option("--no-build", is_flag=True, hidden=True)
+@click.option("--check", is_flag=True, hidden=True, help="Load the app, then end.")
+@click.argument("rest", nargs=-1, type=click.UNPROCESSED)
+def start(**given: Any) -> None:
+    """Run the app in APP_DIR (default: this folder).
+
+    Example: perdure start samples/hello_cities --port 7071
+    """
+    from perdure.host.options import StartOptions
+
+    functions = [name for part in given["functions"] for name in part.split()]
+    functions += given["rest"] if functions else ()
+    if given["rest"] and not functions:
+        fail(f"There is one APP_DIR; '{given['rest'][0]}' is too much.", USAGE)
+    if given["sdk"] == "installed":
+        fail("--sdk installed is not in this version; the app runs on perdure's own SDK.", USAGE)
+    options = StartOptions(
+        app_folder=given["script_root"] or given["app_dir"] or Path.cwd(),
+        port=given["port"],
+        address=given["address"],
+        store=given["store"],
+        functions=tuple(functions) or None,
+        user_log_level=given["user_log_level"],
+        verbose=given["verbose"],
+        no_auth=given["no_auth"],
+        allowed_hosts=tuple(h.strip() for h in (given["allowed_hosts"] or "").split(",") if h.strip()),
+        durability=given["durability"],
+    )
+    _use_the_apps_interpreter(options.app_folder)
+    from perdure.cli.running import check_app, run_app, run_reloading
+
+    if given["check"]:
+        raise SystemExit(check_app(options, debug=given["debug"]))
+    run = run_reloading if given["reload"] else run_app
+    raise SystemExit(run(options, debug=given["debug"]))
+
+
+def _use_the_apps_interpreter(app_folder: Path) -> None:
+    from perdure.host.interpreter import PerdureMissing, interpreter_for, restart_in
+
+    try:
+        python = interpreter_for(app_folder.resolve(), os.environ)
+    except PerdureMissing as error:
+        fail(str(error), FAILURE)
+    if python is not None:
+        restart_in(python, sys.argv[1:])

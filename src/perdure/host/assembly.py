@@ -1,0 +1,156 @@
+"""The whole object graph of the Functions host, in one place."""
+
+import asyncio
+import contextlib
+import importlib
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar, cast
+
+from starlette.types import ASGIApp
+
+from perdure import __version__, sdks
+from perdure.client import attached
+from perdure.core.registry import Registry
+from perdure.execution.threads import ThreadPool
+from perdure.execution.user_loop import UserLoop
+from perdure.formats.http_json import LinkTerms
+from perdure.functions.activities import PayloadCodec, fill_registry
+from perdure.functions.app_loader import load_app
+from perdure.functions.bindings import ClientTexts
+from perdure.functions.descriptions import LoadedApp
+from perdure.functions.http_door import BODY_BYTES_MAX, FunctionsApp
+from perdure.functions.http_triggers import HttpTriggers
+from perdure.functions.listing import list_functions
+from perdure.functions.routes import RouteTable
+from perdure.functions.timer_status import FileTimerStatuses
+from perdure.functions.timer_triggers import TimerTriggers
+from perdure.host.front_door import front_door
+from perdure.host.hub import Hub
+from perdure.host.observers import LoggingObserver
+from perdure.host.settings import BODY_LIMIT_SETTING, Settings
+from perdure.host.system_clock import SystemClock
+from perdure.http_api.app import management_routes
+from perdure.http_api.health import HubFacts, health_routes
+from perdure.http_api.links import PREFIX
+from perdure.http_api.options import ManagementOptions
+
+T = TypeVar("T")
+
+
+class UsersCode:
+    """The lanes of HTTP and timer functions (functions/http_triggers.py, ``UserCode``)."""
+
+    def __init__(self, threads: ThreadPool, loop: UserLoop) -> None:
+        self._threads = threads
+        self._loop = loop
+
+    def run_sync(self, job: Callable[[], T]) -> Awaitable[T]:
+        """On a thread."""
+        return self._threads.run(job)
+
+    def run_async(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> Awaitable[T]:
+        """On the users' loop."""
+        return self._loop.run(begin)
+
+
+class FunctionsHost:
+    """An app, its hub and its door. ``assemble`` builds it, ``lifecycle`` runs it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.registry = Registry()
+        self.hub = Hub(self.registry, settings.hub, [LoggingObserver()])
+        self.threads = ThreadPool(settings.threads_max)
+        self.user_code = UsersCode(self.threads, self.hub.user_loop)
+        self.not_ready: str | None = "The host is starting."
+        self.app: LoadedApp | None = None
+        self.door: ASGIApp | None = None
+        self._timers: TimerTriggers | None = None
+        self._token: str | None = None
+
+    async def open(self) -> None:
+        """Open the store. Raises StoreInUse, StoreUnusable."""
+        await self.hub.open()
+
+    def load(self) -> LoadedApp:
+        """Import the app and build the door. Raises AppLoadError."""
+        settings = self.settings
+        sdks.prefer_ours()
+        app = self.app = load_app(settings.app_folder, settings.app, allowed=settings.host.functions)
+        self._token = attached.attach(self.hub.client, asyncio.get_running_loop())
+        terms = LinkTerms(f"{self.url}{PREFIX}", settings.hub_name, settings.connection_name, None)
+        clients = ClientTexts(terms, self._token)
+        codec = cast(PayloadCodec, importlib.import_module("azure.durable_functions.serialization"))
+        fill_registry(app, self.registry, codec, clients)
+        statuses = FileTimerStatuses(settings.app_folder / ".perdure", settings.hub_name)
+        self._timers = TimerTriggers(app.timers, self.user_code, clients, statuses, SystemClock())
+        routes = RouteTable(app.http, settings.host.http.route_prefix)
+        self.door = front_door(
+            [
+                *management_routes(self.hub.client, self._management_options()),
+                *health_routes(self._facts),
+            ],
+            FunctionsApp(
+                HttpTriggers(routes, self.user_code, clients, settings.host.http),
+                settings.host.http,
+                body_bytes_max=_body_limit(settings),
+                has_home_page=(settings.app.get("AzureWebJobsDisableHomepage") or "").lower() != "true",
+            ),
+            settings.allowed_hosts,
+        )
+        return app
+
+    async def start(self) -> None:
+        """Run what the store holds."""
+        await self.hub.start()
+        assert self._timers is not None, "not loaded"
+        self._timers.start()
+        self.not_ready = None
+
+    async def stop(self, grace_seconds: float) -> bool:
+        """End everything; False when activities were cut off. Twice-safe."""
+        self.not_ready = "The host is stopping."
+        if self._timers is not None:
+            with contextlib.suppress(TimeoutError):
+                # A timer function that does not end in time is cut off, like an activity.
+                await asyncio.wait_for(self._timers.stop(), max(grace_seconds, 0.1))
+        drained = await self.hub.stop(grace_seconds)
+        if self._token is not None:
+            attached.detach(self._token)
+        self.threads.stop()
+        return drained
+
+    @property
+    def url(self) -> str:
+        """Where people reach it; always ``localhost``, as users of Core Tools know it."""
+        return f"http://localhost:{self.settings.port}"
+
+    def listing(self) -> list[str]:
+        """The functions with their URLs, as lines."""
+        assert self.app is not None, "not loaded"
+        prefix = self.settings.host.http.route_prefix
+        return list_functions(self.app, origin=self.url, prefix=prefix, now=SystemClock().now())
+
+    def _management_options(self) -> ManagementOptions:
+        return ManagementOptions(
+            task_hub=self.settings.hub_name,
+            connection_name=self.settings.connection_name,
+            use_forwarded_host=self.settings.host.durable.uses_forwarded_host,
+        )
+
+    def _facts(self) -> HubFacts:
+        settings = self.settings
+        return HubFacts(
+            task_hub=settings.hub_name,
+            store=settings.hub.store_url.partition(":")[0],
+            durability=settings.hub.storage.durability.value,
+            version=__version__,
+            not_ready=self.not_ready,
+        )
+
+
+def _body_limit(settings: Settings) -> int:
+    text = settings.app.get(BODY_LIMIT_SETTING)
+    if text is not None and text.isdigit():
+        return int(text)
+    return BODY_BYTES_MAX

@@ -1,0 +1,125 @@
+"""Start and stop order of the Functions host, and its signals."""
+
+import asyncio
+import ctypes
+import errno
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from perdure.contracts.errors import StorageError, StoreInUse
+from perdure.functions.load_errors import AppLoadError
+from perdure.host.assembly import FunctionsHost
+from perdure.host.http_server import HttpServer, bind
+from perdure.host.options import StartFailed
+from perdure.host.reload import LISTEN_FD
+from perdure.host.settings import Settings
+
+SWITCH_INTERVAL_SECONDS = 0.0001
+"""CPU-bound code beside the engine keeps the interpreter lock no longer than this (architecture.md J9)."""
+REQUESTS_SECONDS_MAX = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Announcements:
+    """What the user is told, and when."""
+
+    opened: Callable[[FunctionsHost], None]
+    ready: Callable[[FunctionsHost], None]
+    stopping: Callable[[str], None]
+
+
+def listening_socket(settings: Settings) -> socket.socket:
+    """The socket to serve on: inherited from a reloading parent, else bound now. Raises StartFailed."""
+    inherited = os.environ.pop(LISTEN_FD, None)
+    if inherited is not None:
+        _die_with_parent()
+        return socket.socket(fileno=int(inherited))
+    try:
+        return bind(settings.address, settings.port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise StartFailed(
+                f"Port {settings.port} is in use. Choose another one: --port {settings.port + 1}", 1
+            ) from None
+        raise StartFailed(f"Cannot listen on {settings.address}:{settings.port}: {error.strerror}.", 1) from None
+
+
+async def run_host(settings: Settings, bound: socket.socket, grace_seconds: float, say: Announcements) -> int:
+    """Run until a signal; returns the exit code: 0 after a clean stop, 1 after a failure or a cut-off activity.
+
+    Raises StartFailed.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    stop = asyncio.Event()
+    _on_signals(stop)
+    host = FunctionsHost(settings)
+    server: HttpServer | None = None
+    try:
+        await _open(host)
+        say.opened(host)
+        try:
+            host.load()
+        except AppLoadError as error:
+            raise StartFailed(str(error), 1) from error
+        assert host.door is not None
+        await host.start()
+        server = HttpServer(host.door)
+        await server.start(bound)
+        say.ready(host)
+        failure = await _until_stopped(host, stop)
+        if failure is not None:
+            say.stopping(f"The host stops because its store or engine failed: {failure}")
+            return 1
+        say.stopping("Stopping: running activities may finish.")
+        server.stop_listening()
+        finished = await server.finish(min(grace_seconds, REQUESTS_SECONDS_MAX))
+        drained = await host.stop(grace_seconds)
+        if not (drained and finished):
+            say.stopping("The grace period is over: what still runs is cut off and runs again after the next start.")
+        return 0 if drained and finished else 1
+    finally:
+        if server is not None:
+            server.stop_listening()
+        await host.stop(0)
+
+
+async def _open(host: FunctionsHost) -> None:
+    try:
+        await host.open()
+    except StoreInUse as error:
+        raise StartFailed(str(error), 3) from error
+    except StorageError as error:
+        raise StartFailed(str(error), 3) from error
+
+
+async def _until_stopped(host: FunctionsHost, stop: asyncio.Event) -> BaseException | None:
+    failed = host.hub.worker.failed
+    assert failed is not None
+    waiting = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([waiting, failed], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    return failed.result() if failed.done() else None
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    def stop_or_exit() -> None:
+        if stop.is_set():
+            # The user does not want to wait; the store is safe at any moment.
+            os._exit(130)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop_or_exit)
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,28 @@
+"""What the engine announces, as log lines."""
+
+import logging
+
+from perdure.contracts.observer import Fact, InstanceDamaged, MessageDropped, PartitionFailed, TurnBlocked
+
+logger = logging.getLogger("perdure.engine")
+
+
+class LoggingObserver:
+    """Writes what somebody should know; what happens all the time is passed over."""
+
+    def announce(self, fact: Fact) -> None:
+        """See ``contracts.observer.Observer``."""
+        if isinstance(fact, TurnBlocked):
+            logger.warning(
+                "'%s' (instance '%s') has not returned for %.0f s; other instances go on without it. It is at:\n%s",
+                fact.name, fact.instance_id, fact.seconds, fact.stack,
+            )  # fmt: skip
+        elif isinstance(fact, InstanceDamaged):
+            logger.error(
+                "Instance '%s' is left alone, its history is damaged: %s (see: perdure verify)",
+                fact.instance_id, fact.reason,
+            )  # fmt: skip
+        elif isinstance(fact, PartitionFailed):
+            logger.critical("The engine stops: %s", fact.error, exc_info=fact.error)
+        elif isinstance(fact, MessageDropped):
+            logger.debug("%s for '%s' was dropped: %s", fact.message, fact.instance_id, fact.reason)

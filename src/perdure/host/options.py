@@ -1,0 +1,32 @@
+"""What the command line tells the Functions host."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_PORT = 7071
+DEFAULT_ADDRESS = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """How to start the host. None means: not said on the command line."""
+
+    app_folder: Path
+    port: int | None = None
+    address: str | None = None
+    store: str | None = None
+    functions: tuple[str, ...] | None = None
+    user_log_level: str | None = None
+    verbose: bool = False
+    no_auth: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    durability: str | None = None
+    grace_seconds: float = 30.0
+
+
+class StartFailed(Exception):
+    """The host cannot start; the message is for the user, ``code`` for the exit."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code

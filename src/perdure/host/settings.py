@@ -1,0 +1,164 @@
+"""From files, environment and arguments to what each part of the host is given."""
+
+import ipaddress
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from perdure.contracts.records import ReusePolicy
+from perdure.core.decisions import DecisionLimits
+from perdure.core.versioning import FailureStrategy, MatchStrategy, Versioning
+from perdure.execution.local import ExecutionLimits
+from perdure.functions.app_settings import AppSettings
+from perdure.functions.host_json import read_host_file
+from perdure.functions.host_settings import HostSettings, task_hub_name
+from perdure.functions.local_settings import apply_local_settings, read_local_settings
+from perdure.host.hub import HubOptions, activities_by_default, threads_by_default
+from perdure.host.options import DEFAULT_ADDRESS, DEFAULT_PORT, StartFailed, StartOptions
+from perdure.http_api.allowed_hosts import LOOPBACK_NAMES
+from perdure.storage.options import Durability, StorageOptions
+
+THREAD_COUNT_SETTING = "PYTHON_THREADPOOL_THREAD_COUNT"
+STORE_SETTING = "PERDURE_STORE"
+DURABILITY_SETTING = "PERDURE_DURABILITY"
+BODY_LIMIT_SETTING = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
+LEVEL_SETTING = "FUNCTIONS_USER_LOG_LEVEL"
+_STORE_KINDS = frozenset({"sqlite", "postgresql", "memory"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One typed object for everything; ``notices`` are for the user."""
+
+    app_folder: Path
+    port: int
+    address: str
+    hub_name: str
+    connection_name: str
+    hub: HubOptions
+    host: HostSettings
+    app: AppSettings
+    allowed_hosts: frozenset[str]
+    threads_max: int
+    user_log_level: str | None
+    notices: tuple[str, ...]
+
+
+def read_settings(options: StartOptions, environment: MutableMapping[str, str]) -> Settings:
+    """Read local.settings.json and host.json of the app; values go into ``environment``.
+
+    Raises StartFailed, LocalSettingsError, HostJsonError; ValueError naming what is wrong.
+    """
+    folder = options.app_folder.resolve()
+    if not folder.is_dir():
+        raise StartFailed(f"The app folder {options.app_folder} does not exist.", 1)
+    local = read_local_settings(folder)
+    port = options.port if options.port is not None else local.http_port or DEFAULT_PORT
+    address = options.address or local.http_address or DEFAULT_ADDRESS
+    notices = [*local.notices, *apply_local_settings(local, environment, folder=folder, port=port)]
+    app = AppSettings(environment)
+    host = read_host_file(folder, environment)
+    threads_max = _thread_count(app, notices)
+    return Settings(
+        app_folder=folder,
+        port=port,
+        address=checked_address(address, no_auth=options.no_auth),
+        hub_name=task_hub_name(host.durable.hub_name, app),
+        connection_name=_connection_name(host),
+        hub=_hub_options(options, folder, host, app, threads_max),
+        host=host,
+        app=app,
+        allowed_hosts=_allowed_hosts(options, address, app),
+        threads_max=threads_max,
+        user_log_level=options.user_log_level or app.get(LEVEL_SETTING),
+        notices=(*notices, *host.warnings),
+    )
+
+
+def checked_address(address: str, *, no_auth: bool) -> str:
+    """The IP address to listen on. Raises StartFailed for a name, or for one beyond this machine without consent."""
+    try:
+        parsed = ipaddress.ip_address("127.0.0.1" if address == "localhost" else address)
+    except ValueError:
+        raise StartFailed(f"--host takes an IP address such as 127.0.0.1 or 0.0.0.0, not '{address}'.", 2) from None
+    if not parsed.is_loopback and not no_auth:
+        raise StartFailed(
+            f"{parsed} can be reached from other machines, and this version has no keys yet: "
+            "whoever reaches the port could start, read and end everything.\n"
+            "Say --no-auth if that is wanted, for example behind a proxy that checks access.",
+            2,
+        )
+    return str(parsed)
+
+
+def store_url(said: str | None, folder: Path, host: HostSettings, app: AppSettings) -> str:
+    """Which store (architecture.md §1): the argument, the environment, host.json, else a file under the app."""
+    if said is not None:
+        return said
+    configured = app.get(STORE_SETTING)
+    if configured:
+        return configured
+    provider = host.durable.storage
+    if provider.type is not None and provider.type.lower() in _STORE_KINDS:
+        if provider.connection_name is not None:
+            url = app.get(provider.connection_name)
+            if not url:
+                raise StartFailed(
+                    f"host.json says that the setting '{provider.connection_name}' holds the store's URL, "
+                    "but there is no such setting.",
+                    1,
+                )
+            return url
+        if provider.type.lower() == "memory":
+            return "memory:"
+    return f"sqlite:{folder / '.perdure' / 'hub.db'}"
+
+
+def _hub_options(
+    options: StartOptions, folder: Path, host: HostSettings, app: AppSettings, threads_max: int
+) -> HubOptions:
+    durable = host.durable
+    durability = options.durability or app.get(DURABILITY_SETTING) or Durability.FULL.value
+    try:
+        storage = StorageOptions(durability=Durability(durability.lower()))
+    except ValueError:
+        raise StartFailed(f"The durability is 'full' or 'relaxed', not '{durability}'.", 2) from None
+    return HubOptions(
+        store_url=store_url(options.store, folder, host, app),
+        storage=storage,
+        decisions=DecisionLimits(
+            actions_max=durable.max_orchestration_actions, default_version=durable.default_version
+        ),
+        versioning=Versioning(
+            durable.default_version,
+            MatchStrategy(durable.version_match_strategy),
+            FailureStrategy(durable.version_failure_strategy),
+        ),
+        reuse=ReusePolicy(durable.replaceable_instances),
+        entity_batch_max=durable.max_entity_batch,
+        execution=ExecutionLimits(threads_max, durable.max_concurrent_activities or activities_by_default()),
+    )
+
+
+def _connection_name(host: HostSettings) -> str:
+    return host.durable.storage.connection_name or "AzureWebJobsStorage"
+
+
+def _thread_count(app: AppSettings, notices: list[str]) -> int:
+    text = app.get(THREAD_COUNT_SETTING)
+    if text is None:
+        return threads_by_default()
+    if text.strip().isdigit() and int(text) >= 1:
+        return int(text)
+    notices.append(f"{THREAD_COUNT_SETTING} is '{text}', which is no number of threads; the default is used.")
+    return threads_by_default()
+
+
+def _allowed_hosts(options: StartOptions, address: str, app: AppSettings) -> frozenset[str]:
+    if options.allowed_hosts:
+        return frozenset(options.allowed_hosts)
+    named = {app.get("WEBSITE_HOSTNAME"), address}
+    if ipaddress.ip_address("127.0.0.1" if address == "localhost" else address).is_unspecified:
+        # Whoever listens on every address is reached by names that only its network knows.
+        return frozenset({"*"})
+    return LOOPBACK_NAMES | {name for name in named if name}
