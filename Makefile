@@ -39,12 +39,9 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-bench: pyproject.toml benchmarks/requirements.txt | $(VENV)/bin/python
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable .
-	$(PY) benchmarks/install_peers.py
-	@touch $@ $(VENV)/.installed
-
 start: $(VENV)/.installed
+	@$(PY) -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null || { \
+	  echo "Port $(PORT) is in use. Choose another one: make start PORT=$$(( $(PORT) + 1 ))" >&2; exit 1; }
 	@exec $(VENV)/bin/perdure start samples/hello_cities --port $(PORT)
 
 test: $(VENV)/.installed-dev
@@ -56,7 +53,7 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/pyright --pythonpath $(PY)
 	$(VENV)/bin/lint-imports
 
-bench: $(VENV)/.installed-bench
+bench: $(VENV)/.installed
 	$(PY) -m benchmarks $(BENCH_ARGS)
 
 simulate: $(VENV)/.installed-dev
