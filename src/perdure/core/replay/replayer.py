@@ -16,6 +16,8 @@ from perdure.core.status import RuntimeStatus
 
 _RUNNING = TaskState.RUNNING
 _BEGINNING = completed_task()
+CLOSES_MAX = 10
+"""How often code that answers closing with another yield is asked to close."""
 
 
 class Replayer:
@@ -96,11 +98,7 @@ class Replayer:
         self._awaited = None
         program, self._program = self._program, None
         if program is not None:
-            try:
-                program.close()
-            except BaseException:
-                # The code ignored GeneratorExit or failed in a finally block: there is no turn to report it in.
-                return
+            _close(program)
 
     def _orchestrator_started(self, event: ev.OrchestratorStarted) -> None:
         if event.at > self._recorder.now:
@@ -244,3 +242,16 @@ class Replayer:
         if own is not None and self._ending_is_recorded:
             return TurnResult(ending=ending)
         return TurnResult(ending=Fail(FailureDetails(ERROR_TYPE, str(divergence), cause=own)))
+
+
+def _close(program: Program) -> None:
+    for _ in range(CLOSES_MAX):
+        try:
+            program.close()
+            return
+        except RuntimeError:
+            # It yielded in a finally block; asked again, it goes on from there.
+            continue
+        except BaseException:
+            # It failed in a finally block, and there is no turn to report that in.
+            return
