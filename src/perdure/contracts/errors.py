@@ -25,6 +25,10 @@ class StoreFailed(StorageError):
     """A sync or write failed for good: stop the process, trust only what is read back (reliability.md D6)."""
 
 
+class CheckpointRefused(StorageError):
+    """A round contradicts what is stored: a program error. Nothing of it was written and it must not be tried again."""
+
+
 class StoreInUse(StorageError):
     """Another process holds the store: its pid and URL are in the message."""
 

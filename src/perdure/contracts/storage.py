@@ -116,13 +116,14 @@ class Checkpoints(Protocol):
         In one transaction: rows of consumed envelopes are deleted (each row exactly once, asserted), those of
         discarded ones too (they may be gone with their finished instance), and the pending activities both end;
         kept envelopes get rows; history is appended or replaced
-        (``expected_last_seq`` asserted); records are written (inserted when ``origin.number`` is None, which is then set);
+        (``expected_last_seq`` asserted); records are written (inserted when ``origin.number`` is None, then set);
         children are created (or ``if_taken`` sent); outbox envelopes and new activities get rows and numbers;
         a terminal status deletes the instance's own remaining inbox rows and pending activities.
         Afterwards senders and status waiters are woken.
 
         Raises LeaseLost when another holder has the partition; then nothing was written.
         Raises StoreFull or Unavailable when nothing was written and the same round may be committed later.
+        Raises CheckpointRefused when an assertion does not hold; then nothing was written.
         """
         ...
 

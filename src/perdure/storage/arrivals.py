@@ -1,0 +1,150 @@
+"""Messages on their way to the engine of this process, before and after they have a row (architecture.md J1)."""
+
+import asyncio
+from collections.abc import Iterable
+
+from perdure.contracts.errors import LeaseLost, Overloaded
+from perdure.contracts.records import PartitionLease
+from perdure.core.checkpoint import Creation
+from perdure.core.instance import InstanceRecord
+from perdure.core.messages import Envelope
+from perdure.storage.changes import Unsaved
+from perdure.storage.claims import Claims
+
+
+class Arrival:
+    """A message without a row, and its sender's await."""
+
+    __slots__ = ("creation", "envelope", "saved", "size")
+
+    def __init__(self, envelope: Envelope, creation: Unsaved | None, saved: asyncio.Future[None]) -> None:
+        self.envelope = envelope
+        self.creation = creation
+        self.saved = saved
+        self.size = payload_size(envelope)
+
+
+def payload_size(envelope: Envelope) -> int:
+    """About how many characters of payload a message holds."""
+    payload = getattr(envelope.message, "input", None)
+    return 0 if payload is None else len(payload)
+
+
+class Arrivals:
+    """The queue behind ``receive`` and the senders that wait for what it handed out."""
+
+    def __init__(self, waiting_max: int, waiting_bytes_max: int) -> None:
+        self.lease: PartitionLease | None = None
+        self.unsaved: dict[int, Unsaved] = {}
+        """Identity of a start envelope → the creation that has no row yet."""
+        self.claims = Claims()
+        self._waiting_max = waiting_max
+        self._waiting_bytes_max = waiting_bytes_max
+        self._waiting_bytes = 0
+        self._queue: list[Envelope] = []
+        self._arrivals: dict[int, Arrival] = {}
+        self._created: dict[int, tuple[Envelope, InstanceRecord]] = {}
+        self._wake: asyncio.Future[None] | None = None
+
+    def check(self, lease: PartitionLease) -> None:
+        """Raise LeaseLost unless this is the lease in force."""
+        held = self.lease
+        if held is not lease and held != lease:
+            raise LeaseLost(f"Partition {lease.partition} is no longer held by '{lease.owner}' (epoch {lease.epoch}).")
+
+    def hold(self, lease: PartitionLease) -> None:
+        """From here on messages are handed out."""
+        self.lease = lease
+
+    def let_go(self) -> None:
+        """Hand out nothing more; who waits in ``receive`` gets LeaseLost. Messages without a row stay known."""
+        self.lease = None
+        self._queue.clear()
+        self._created.clear()
+        self._wake_receiver()
+
+    def admit(self, envelope: Envelope, creation: Unsaved | None) -> asyncio.Future[None]:
+        """Queue a message without a row; the future ends when it is durable or consumed. Raises Overloaded."""
+        if len(self._arrivals) >= self._waiting_max or self._waiting_bytes >= self._waiting_bytes_max:
+            raise Overloaded(
+                f"{len(self._arrivals)} messages with {self._waiting_bytes} characters wait to be stored; try again."
+            )
+        arrival = Arrival(envelope, creation, asyncio.get_running_loop().create_future())
+        self._waiting_bytes += arrival.size
+        self._arrivals[id(envelope)] = arrival
+        if creation is not None:
+            self.unsaved[id(envelope)] = creation
+        self._queue.append(envelope)
+        self._wake_receiver()
+        return arrival.saved
+
+    def deliver(self, envelopes: Iterable[Envelope]) -> None:
+        """Queue messages that have a row, in this order."""
+        self._queue.extend(envelopes)
+        self._wake_receiver()
+
+    def remember(self, creation: Creation) -> None:
+        """Keep a committed creation's record until its start is consumed."""
+        self._created[id(creation.start)] = (creation.start, creation.record)
+
+    def record_of(self, start: Envelope) -> InstanceRecord | None:
+        if (made := self.unsaved.get(id(start))) is not None:
+            return made.creation.record
+        known = self._created.get(id(start))
+        return None if known is None else known[1]
+
+    def take(self, lease: PartitionLease) -> list[Envelope]:
+        """All that is queued. Raises LeaseLost."""
+        self.check(lease)
+        queue = self._queue
+        if queue:
+            self._queue = []
+        return queue
+
+    async def wait(self, lease: PartitionLease) -> list[Envelope]:
+        """As ``take``, at least one."""
+        while not (taken := self.take(lease)):
+            wake = self._wake = asyncio.get_running_loop().create_future()
+            await wake
+        return taken
+
+    def settle(self, envelopes: Iterable[Envelope]) -> None:
+        """These are durable or consumed: end their senders' awaits."""
+        arrivals = self._arrivals
+        created = self._created
+        if not arrivals and not created:
+            return
+        for envelope in envelopes:
+            key = id(envelope)
+            if (arrival := arrivals.pop(key, None)) is not None:
+                self._forget(key, arrival, made=True)
+                if not arrival.saved.done():
+                    arrival.saved.set_result(None)
+            elif created:
+                created.pop(key, None)
+
+    def undecided(self) -> list[Arrival]:
+        """Messages without a row, queued or handed out, in the order in which they came."""
+        return list(self._arrivals.values())
+
+    def fail(self, error: BaseException) -> None:
+        """End all senders' awaits with this error."""
+        self.claims.fail(error)
+        for key, arrival in list(self._arrivals.items()):
+            del self._arrivals[key]
+            self._forget(key, arrival, made=False)
+            if not arrival.saved.done():
+                arrival.saved.set_exception(error)
+
+    def _forget(self, key: int, arrival: Arrival, *, made: bool) -> None:
+        self._waiting_bytes -= arrival.size
+        if arrival.creation is not None:
+            del self.unsaved[key]
+            self.claims.release(arrival.envelope.target, made=made)
+
+    def _wake_receiver(self) -> None:
+        wake = self._wake
+        if wake is not None:
+            self._wake = None
+            if not wake.done():
+                wake.set_result(None)

@@ -1,0 +1,80 @@
+"""InstanceFilter → WHERE and parameters, shared by the SQL storages; and as a predicate, for the reference model."""
+
+from collections.abc import Callable
+
+from perdure.contracts.records import InstanceFilter
+from perdure.core.instance import InstanceKind, InstanceRecord
+from perdure.core.status import TERMINAL
+from perdure.storage.rows import micros
+
+Parameter = int | str
+
+
+def purge_filter(filter_: InstanceFilter) -> InstanceFilter | None:
+    """The terminal orchestrations among those that match; None when there can be none."""
+    statuses = TERMINAL if filter_.statuses is None else filter_.statuses & TERMINAL
+    if filter_.kind is not InstanceKind.ORCHESTRATION or not statuses:
+        return None
+    return InstanceFilter(
+        InstanceKind.ORCHESTRATION,
+        filter_.created_from,
+        filter_.created_to,
+        filter_.updated_from,
+        filter_.updated_to,
+        statuses,
+        filter_.id_prefix,
+        filter_.name,
+    )
+
+
+def where(filter_: InstanceFilter) -> tuple[str, list[Parameter]]:
+    """A condition over the instance table's columns; ``casefold`` is a function the storage provides."""
+    conditions = ["kind = ?"]
+    parameters: list[Parameter] = [int(filter_.kind)]
+
+    def add(condition: str, *values: Parameter) -> None:
+        conditions.append(condition)
+        parameters.extend(values)
+
+    if filter_.created_from is not None:
+        add("created_at >= ?", micros(filter_.created_from))
+    if filter_.created_to is not None:
+        add("created_at <= ?", micros(filter_.created_to))
+    if filter_.updated_from is not None:
+        add("updated_at >= ?", micros(filter_.updated_from))
+    if filter_.updated_to is not None:
+        add("updated_at <= ?", micros(filter_.updated_to))
+    if filter_.statuses is not None:
+        # The numbers are ours, so they may stand in the text.
+        add(f"status in ({', '.join(str(int(status)) for status in sorted(filter_.statuses))})")
+    if filter_.id_prefix:
+        add("substr(id, 1, ?) = ?", len(filter_.id_prefix), filter_.id_prefix)
+    if filter_.name is not None:
+        add("casefold(name) = ?", filter_.name.casefold())
+    if filter_.existing_entities_only and filter_.kind is InstanceKind.ENTITY:
+        add("state is not null")
+    return " and ".join(conditions), parameters
+
+
+def predicate(filter_: InstanceFilter) -> Callable[[InstanceRecord], bool]:
+    """The same condition in Python."""
+
+    def matches(record: InstanceRecord) -> bool:
+        origin, progress = record.origin, record.progress
+        return (
+            origin.kind is filter_.kind
+            and (filter_.created_from is None or origin.created_at >= filter_.created_from)
+            and (filter_.created_to is None or origin.created_at <= filter_.created_to)
+            and (filter_.updated_from is None or progress.updated_at >= filter_.updated_from)
+            and (filter_.updated_to is None or progress.updated_at <= filter_.updated_to)
+            and (filter_.statuses is None or progress.status in filter_.statuses)
+            and (not filter_.id_prefix or origin.instance_id.startswith(filter_.id_prefix))
+            and (filter_.name is None or origin.name.casefold() == filter_.name.casefold())
+            and (
+                not filter_.existing_entities_only
+                or origin.kind is not InstanceKind.ENTITY
+                or progress.state is not None
+            )
+        )
+
+    return matches

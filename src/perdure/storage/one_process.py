@@ -1,0 +1,352 @@
+"""A Storage for stores that one process holds: messages in memory and rows brought together over ``Tables``."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from functools import partial
+
+from perdure.contracts.errors import CheckpointRefused, LeaseLost, StorageError, StoreFailed, StoreFull, Unavailable
+from perdure.contracts.records import (
+    Backlog,
+    Committed,
+    CreateOutcome,
+    DamagedInstance,
+    Finding,
+    InstanceFilter,
+    Page,
+    PageKey,
+    PartitionLease,
+    ReusePolicy,
+    Round,
+    StoredInstance,
+)
+from perdure.core.checkpoint import Creation
+from perdure.core.events import HistoryEvent
+from perdure.core.instance import InstanceRecord
+from perdure.core.messages import Envelope
+from perdure.core.status import RuntimeStatus
+from perdure.storage.arrivals import Arrivals
+from perdure.storage.changes import Changes, NumberedCreation, Numbers, Outcome, Placed, Unsaved, changes_of, create
+from perdure.storage.options import StorageOptions
+from perdure.storage.status_waiters import StatusWaiters
+from perdure.storage.tables import Tables
+
+PURGE_BATCH = 500
+FULL_SECONDS = 1.0
+"""How long new messages are refused after a full store, before one is let through to try."""
+
+
+class OneProcessStorage:
+    """Implements ``Storage``; the promises are stated there. One partition; the lease is this process's hold."""
+
+    def __init__(self, tables: Tables, options: StorageOptions) -> None:
+        self._tables = tables
+        self._options = options
+        self._arrivals = Arrivals(options.waiting_max, options.waiting_bytes_max)
+        self._waiters = StatusWaiters()
+        self._turnover = asyncio.Lock()
+        self._numbers = Numbers(1)
+        self._epoch = 0
+        self._full_until = 0.0
+        self._unusable: StorageError | None = Unavailable("The store is not open.")
+
+    async def open(self) -> None:
+        if self._unusable is None:
+            return
+        if isinstance(self._unusable, StoreFailed):
+            raise self._unusable
+        await self._tables.open()
+        self._numbers = Numbers(self._tables.first_number())
+        self._epoch = self._tables.epoch()
+        self._turnover = asyncio.Lock()
+        self._unusable = None
+
+    async def close(self) -> None:
+        self._shut(Unavailable("The store is closed."))
+        await self._tables.close()
+
+    def describe(self) -> str:
+        return self._tables.describe()
+
+    # Leases
+
+    async def acquire(self, owner: str) -> list[PartitionLease]:
+        self._check()
+        async with self._turnover:
+            if self._arrivals.lease is not None:
+                return []
+            self._epoch += 1
+            lease = PartitionLease(0, self._epoch, owner)
+            # Held from before the write, so that no message gets a row between this and the reading of the backlog.
+            self._arrivals.hold(lease)
+            try:
+                await self._write(Changes(epoch=lease.epoch), self._note_failure)
+            except StorageError as error:
+                self._arrivals.let_go()
+                self._arrivals.fail(error)
+                raise
+            return [lease]
+
+    async def renew(self, leases: Sequence[PartitionLease]) -> list[PartitionLease]:
+        self._check()
+        return [lease for lease in leases if lease == self._arrivals.lease]
+
+    async def release(self, leases: Sequence[PartitionLease]) -> None:
+        """Beyond what ``Leases`` says: messages that were handed out and not decided on are written too."""
+        self._check()
+        async with self._turnover:
+            if self._arrivals.lease is None or self._arrivals.lease not in leases:
+                return
+            self._arrivals.let_go()
+            # A commit under way decides first.
+            await self._write(Changes(), self._note_failure)
+            changes = Changes()
+            for arrival in self._arrivals.undecided():
+                if arrival.creation is None:
+                    changes.kept.append(Placed(self._numbers.take(), arrival.envelope))
+                else:
+                    create(changes, arrival.creation, self._numbers)
+            changes.numbers_reserved = self._numbers.reservation()
+            try:
+                await self._write(changes, partial(self._settle, changes))
+            except StorageError as error:
+                self._arrivals.fail(error)
+                raise
+
+    # Inboxes
+
+    async def create_instance(self, creation: Creation, reuse: ReusePolicy) -> CreateOutcome:
+        self._check_room()
+        arrivals = self._arrivals
+        instance_id = creation.record.origin.instance_id
+        while instance_id in arrivals.claims:
+            if await arrivals.claims.wait(instance_id) and reuse is ReusePolicy.NON_RUNNING:
+                # It lived while this call was waiting.
+                return CreateOutcome.EXISTS
+        self._check()
+        status = self._tables.status_of(instance_id)
+        if status is not None and not status.is_terminal and reuse is ReusePolicy.NON_RUNNING:
+            return CreateOutcome.EXISTS
+        unsaved = Unsaved(creation, replaces=status is not None)
+        if arrivals.lease is not None:
+            saved = arrivals.admit(creation.start, unsaved)
+            arrivals.claims.add(instance_id)
+            await saved
+        else:
+            changes = Changes()
+            create(changes, unsaved, self._numbers)
+            changes.numbers_reserved = self._numbers.reservation()
+            arrivals.claims.add(instance_id)
+            await self._write(changes, partial(self._settle, changes), at_once=False)
+        return CreateOutcome.CREATED if status is None else CreateOutcome.REPLACED
+
+    async def send(self, envelope: Envelope) -> None:
+        self._check_room()
+        if self._arrivals.lease is not None:
+            await self._arrivals.admit(envelope, None)
+            return
+        changes = Changes(kept=[Placed(self._numbers.take(), envelope)])
+        changes.numbers_reserved = self._numbers.reservation()
+        await self._write(changes, partial(self._settle, changes), at_once=False)
+
+    async def recover(self, lease: PartitionLease, now: datetime, horizon: datetime) -> Backlog:
+        self._check_lease(lease)
+        return await self._tables.recover(now, horizon)
+
+    async def receive(self, lease: PartitionLease) -> list[Envelope]:
+        self._check()
+        try:
+            return await self._arrivals.wait(lease)
+        except LeaseLost:
+            self._check()
+            raise
+
+    def receive_now(self, lease: PartitionLease) -> list[Envelope]:
+        self._check()
+        return self._arrivals.take(lease)
+
+    async def read_due(self, lease: PartitionLease, after: datetime, until: datetime) -> list[Envelope]:
+        self._check_lease(lease)
+        return await self._tables.read_due(after, until)
+
+    async def read_inbox(self, lease: PartitionLease, instance_id: str, now: datetime) -> list[Envelope]:
+        self._check_lease(lease)
+        return await self._tables.read_inbox(instance_id, now)
+
+    def creation_of(self, start: Envelope) -> InstanceRecord | None:
+        return self._arrivals.record_of(start)
+
+    # Checkpoints
+
+    async def commit(self, lease: PartitionLease, round_: Round) -> Committed:
+        self._check_lease(lease)
+        arrivals = self._arrivals
+        if arrivals.unsaved and any(id(envelope) in arrivals.unsaved for envelope in round_.discarded):
+            raise CheckpointRefused("The start of an instance that has no row yet cannot be discarded.")
+        changes = changes_of(round_, self._numbers, arrivals.unsaved, arrivals.claims)
+        await self._write(changes, partial(self._settle_round, round_, changes))
+        return Committed(changes.activities)
+
+    # Instances
+
+    async def get(self, instance_id: str) -> InstanceRecord | None:
+        self._check()
+        return await self._tables.get(instance_id)
+
+    async def load(
+        self, lease: PartitionLease, instance_ids: Collection[str]
+    ) -> dict[str, StoredInstance | DamagedInstance]:
+        self._check_lease(lease)
+        return await self._tables.load(instance_ids)
+
+    async def history(self, instance_id: str) -> list[HistoryEvent]:
+        self._check()
+        return await self._tables.history(instance_id)
+
+    async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None = None) -> Page:
+        self._check()
+        return await self._tables.query(filter_, limit, after)
+
+    async def purge(self, instance_ids: Collection[str]) -> int:
+        self._check()
+        ids = list(dict.fromkeys(instance_ids))
+        purged = 0
+        for first in range(0, len(ids), PURGE_BATCH):
+            batch = ids[first : first + PURGE_BATCH]
+            outcome = await self._write(Changes(purged=batch), self._note_failure, at_once=False)
+            purged += len(outcome.purged.intersection(batch))
+        return purged
+
+    async def purge_matching(self, filter_: InstanceFilter) -> int:
+        self._check()
+        purged = 0
+        while ids := await self._tables.purgeable(filter_, PURGE_BATCH):
+            purged += await self.purge(ids)
+        return purged
+
+    async def wait_for_status(self, instance_id: str, wanted: frozenset[RuntimeStatus]) -> InstanceRecord:
+        self._check()
+        with self._waiters.waiting(instance_id, wanted) as announced:
+            record = await self._tables.get(instance_id)
+            if record is not None and record.progress.status in wanted:
+                return record
+            return await announced
+
+    # Maintenance
+
+    def verify(self, liveness: bool) -> AsyncIterator[Finding]:
+        self._check()
+        return self._tables.verify(liveness)
+
+    # Below
+
+    def _check(self) -> None:
+        if self._unusable is not None:
+            raise self._unusable
+
+    def _check_lease(self, lease: PartitionLease) -> None:
+        self._check()
+        self._arrivals.check(lease)
+
+    def _check_room(self) -> None:
+        self._check()
+        if self._full_until and asyncio.get_running_loop().time() < self._full_until:
+            raise StoreFull("The store has no space left; nothing is accepted until there is.")
+
+    async def _write(
+        self, changes: Changes, settle: Callable[[asyncio.Future[Outcome]], object], *, at_once: bool = True
+    ) -> Outcome:
+        """Write and settle; settling happens also when the caller is cancelled meanwhile."""
+        writing = self._tables.write(changes, at_once=at_once)
+        if writing.done():
+            settle(writing)
+            return writing.result()
+        writing.add_done_callback(settle)
+        return await asyncio.shield(writing)
+
+    def _note_failure(self, writing: asyncio.Future[Outcome]) -> bool:
+        """Whether the write failed; what that means for the whole store."""
+        error = writing.exception()
+        if error is None:
+            self._full_until = 0.0
+            return False
+        if isinstance(error, StoreFull):
+            self._full_until = asyncio.get_running_loop().time() + FULL_SECONDS
+        elif isinstance(error, StoreFailed):
+            self._shut(error)
+        return True
+
+    def _settle(self, changes: Changes, writing: asyncio.Future[Outcome]) -> None:
+        """Client messages and creations got their rows, or did not."""
+        failed = self._note_failure(writing)
+        if not failed:
+            self._saved(changes)
+            self._arrivals.settle(placed.envelope for placed in changes.kept)
+            self._arrivals.settle(made.creation.start for made in changes.created)
+        for made in changes.created:
+            self._arrivals.claims.release(made.creation.record.origin.instance_id, made=not failed)
+
+    def _settle_round(self, round_: Round, changes: Changes, writing: asyncio.Future[Outcome]) -> None:
+        claims = self._arrivals.claims
+        if self._note_failure(writing):
+            for child in changes.children:
+                if not child.taken:
+                    claims.release(child.creation.record.origin.instance_id, made=False)
+            return
+        self._saved(changes)
+        for numbered in changes.inserted:
+            numbered.checkpoint.origin.number = numbered.number
+        arrivals = self._arrivals
+        for checkpoint in round_.checkpoints:
+            arrivals.settle(checkpoint.consumed)
+        arrivals.settle(round_.kept)
+        arrivals.settle(round_.discarded)
+        sent = changes.envelopes
+        for placed in sent:
+            placed.envelope.position = placed.position
+        if changes.children:
+            sent = [*sent, *self._settle_children(changes.children, writing.result())]
+            sent.sort(key=_position)
+        if sent and arrivals.lease is not None:
+            arrivals.deliver([placed.envelope for placed in sent])
+        if self._waiters:
+            for checkpoint in round_.checkpoints:
+                self._waiters.announce(InstanceRecord(checkpoint.origin, checkpoint.progress))
+
+    def _settle_children(self, children: Iterable[NumberedCreation], outcome: Outcome) -> list[Placed]:
+        sent: list[Placed] = []
+        for child in children:
+            creation = child.creation
+            if child.taken or child.position in outcome.taken:
+                if creation.if_taken is not None:
+                    creation.if_taken.position = child.position
+                    sent.append(Placed(child.position, creation.if_taken))
+            else:
+                creation.record.origin.number = child.number
+                creation.start.position = child.position
+                sent.append(Placed(child.position, creation.start))
+                self._arrivals.remember(creation)
+                self._waiters.announce(creation.record)
+            if not child.taken:
+                self._arrivals.claims.release(creation.record.origin.instance_id, made=True)
+        return sent
+
+    def _saved(self, changes: Changes) -> None:
+        for placed in changes.kept:
+            placed.envelope.position = placed.position
+        for made in changes.created:
+            made.creation.record.origin.number = made.number
+            made.creation.start.position = made.position
+            self._waiters.announce(made.creation.record)
+
+    def _shut(self, reason: StorageError) -> None:
+        """Refuse everything from here on; who waits gets the reason."""
+        if self._unusable is None:
+            self._unusable = reason
+        self._arrivals.let_go()
+        self._arrivals.fail(reason)
+        self._waiters.fail(reason)
+
+
+def _position(placed: Placed) -> int:
+    return placed.position

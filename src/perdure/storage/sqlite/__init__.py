@@ -1,0 +1,1 @@
+"""One task hub in one SQLite file."""

@@ -1,0 +1,173 @@
+"""Changes → statements, inside a transaction that somebody else begins and ends."""
+
+import sqlite3
+
+from perdure.contracts.errors import CheckpointRefused
+from perdure.core.status import RuntimeStatus
+from perdure.storage.changes import Changes, NumberedCheckpoint, NumberedCreation, Outcome
+from perdure.storage.rows import (
+    ACTIVITY_COLUMNS,
+    HISTORY_COLUMNS,
+    INBOX_COLUMNS,
+    INSTANCE_COLUMNS,
+    ORIGIN_COLUMNS,
+    PROGRESS_COLUMNS,
+    Value,
+    write_activity,
+    write_envelope,
+    write_episode,
+    write_origin,
+    write_progress,
+)
+from perdure.storage.sqlite.statements import SQL, ManyRows, ManyValues, numbers_text
+
+_write_setting = SQL["write_setting"]
+_delete_instances = SQL["delete_instances"]
+_delete_histories = SQL["delete_histories"]
+_delete_activities_of = SQL["delete_activities_of"]
+_delete_messages = SQL["delete_messages"]
+_delete_activities = SQL["delete_activities"]
+_update_one_progress = SQL["update_one_progress"]
+_purgeable = ManyValues("purgeable_by_id")
+_find_instances = ManyValues("find_instances")
+_delete_messages_to = ManyValues("delete_messages_to")
+_update_progress = ManyRows("update_progress", len(PROGRESS_COLUMNS) + 2)
+_update_origin = ManyRows("update_origin", len(ORIGIN_COLUMNS))
+_insert_instances = ManyRows("insert_instances", len(INSTANCE_COLUMNS))
+_insert_history = ManyRows("insert_history", len(HISTORY_COLUMNS))
+_insert_activities = ManyRows("insert_activities", len(ACTIVITY_COLUMNS))
+_insert_messages = ManyRows("insert_messages", len(INBOX_COLUMNS))
+
+
+def apply(cursor: sqlite3.Cursor, changes: Changes) -> Outcome:
+    """Write everything. Raises CheckpointRefused; the caller rolls back whatever is raised."""
+    _write_settings(cursor, changes)
+    purged = _purge(cursor, changes.purged) if changes.purged else frozenset[str]()
+    _end_messages(cursor, changes)
+    if changes.updated:
+        _update(cursor, changes)
+    if changes.replaced:
+        _remove(cursor, [number for _, number, _ in _find_instances.rows(cursor, changes.replaced)])
+    if changes.inserted or changes.created:
+        _insert(cursor, changes.inserted, changes.created)
+    if changes.history:
+        _insert_history.run(cursor, [_episode(numbered) for numbered in changes.history])
+    if changes.finished:
+        _delete_messages_to.run(cursor, [numbered.checkpoint.origin.instance_id for numbered in changes.finished])
+        finished = numbers_text([numbered.number for numbered in changes.finished])
+        cursor.execute(_delete_activities_of, (finished,))
+    made, taken = _create_children(cursor, changes.children) if changes.children else ([], [])
+    if changes.activities:
+        rows = [write_activity(a, n) for a, n in zip(changes.activities, changes.activity_numbers, strict=True)]
+        _insert_activities.run(cursor, rows)
+    messages = [write_envelope(placed.envelope, placed.position) for placed in (*changes.kept, *changes.envelopes)]
+    messages += [write_envelope(c.creation.start, c.position) for c in (*changes.created, *made)]
+    messages += [
+        write_envelope(child.creation.if_taken, child.position)
+        for child in taken
+        if child.creation.if_taken is not None
+    ]
+    if messages:
+        _insert_messages.run(cursor, messages)
+    return Outcome(frozenset(child.position for child in taken), purged)
+
+
+def _write_settings(cursor: sqlite3.Cursor, changes: Changes) -> None:
+    if changes.epoch is not None:
+        cursor.execute(_write_setting, (changes.epoch, "epoch"))
+    if changes.numbers_reserved is not None:
+        cursor.execute(_write_setting, (changes.numbers_reserved, "numbers_reserved"))
+
+
+def _purge(cursor: sqlite3.Cursor, ids: list[str]) -> frozenset[str]:
+    found = _purgeable.rows(cursor, ids)
+    _remove(cursor, [number for number, _ in found])
+    purged = [instance_id for _, instance_id in found]
+    _delete_messages_to.run(cursor, purged)
+    return frozenset(purged)
+
+
+def _remove(cursor: sqlite3.Cursor, numbers: list[int]) -> None:
+    text = (numbers_text(numbers),)
+    cursor.execute(_delete_histories, text)
+    cursor.execute(_delete_activities_of, text)
+    cursor.execute(_delete_instances, text)
+
+
+def _end_messages(cursor: sqlite3.Cursor, changes: Changes) -> None:
+    if changes.consumed:
+        cursor.execute(_delete_messages, (numbers_text(changes.consumed),))
+        if cursor.rowcount != len(changes.consumed):
+            raise CheckpointRefused(
+                f"{len(changes.consumed)} messages are to be consumed, but {cursor.rowcount} of them are in the inbox."
+            )
+    if changes.discarded:
+        cursor.execute(_delete_messages, (numbers_text(changes.discarded),))
+    if changes.ended_activities:
+        cursor.execute(_delete_activities, (numbers_text(changes.ended_activities),))
+
+
+def _update(cursor: sqlite3.Cursor, changes: Changes) -> None:
+    updated = changes.updated
+    if changes.emptied:
+        emptied = set(changes.emptied)
+        text = (numbers_text(changes.emptied),)
+        cursor.execute(_delete_histories, text)
+        cursor.execute(_delete_activities_of, text)
+        _update_origin.run(
+            cursor, [write_origin(n.checkpoint.origin, n.number) for n in updated if n.number in emptied]
+        )
+    rows = [_progress(numbered) for numbered in updated]
+    if len(rows) == 1:
+        cursor.execute(_update_one_progress, rows[0])
+        changed = cursor.rowcount
+    else:
+        changed = _update_progress.run(cursor, rows)
+    if changed != len(rows):
+        expected = {n.checkpoint.origin.instance_id: n.checkpoint.expected_last_seq for n in updated}
+        raise CheckpointRefused(f"{changed} of {len(rows)} instances have the expected last seq: {expected}")
+
+
+def _progress(numbered: NumberedCheckpoint) -> tuple[Value, ...]:
+    number, checkpoint = numbered.number, numbered.checkpoint
+    return (*write_progress(checkpoint.progress, number), number, checkpoint.expected_last_seq)
+
+
+def _insert(cursor: sqlite3.Cursor, inserted: list[NumberedCheckpoint], created: list[NumberedCreation]) -> None:
+    rows = [
+        write_origin(n.checkpoint.origin, n.number) + write_progress(n.checkpoint.progress, n.number) for n in inserted
+    ]
+    for made in created:
+        record = made.creation.record
+        rows.append(write_origin(record.origin, made.number) + write_progress(record.progress, made.number))
+    _insert_instances.run(cursor, rows)
+
+
+def _episode(numbered: NumberedCheckpoint) -> tuple[Value, ...]:
+    checkpoint = numbered.checkpoint
+    first_seq = checkpoint.progress.last_seq + 1 - len(checkpoint.events)
+    return write_episode(checkpoint.events, numbered.number, first_seq)
+
+
+def _create_children(
+    cursor: sqlite3.Cursor, children: list[NumberedCreation]
+) -> tuple[list[NumberedCreation], list[NumberedCreation]]:
+    """Create what can be; returns the created and the taken ones."""
+    ids = [child.creation.record.origin.instance_id for child in children if not child.taken]
+    present = {instance_id: (number, status) for instance_id, number, status in _find_instances.rows(cursor, ids)}
+    made: list[NumberedCreation] = []
+    taken: list[NumberedCreation] = []
+    for child in children:
+        found = present.get(child.creation.record.origin.instance_id)
+        lives = found is not None and not RuntimeStatus(found[1]).is_terminal
+        (taken if child.taken or lives else made).append(child)
+    replaced = [
+        present[c.creation.record.origin.instance_id][0]
+        for c in made
+        if c.creation.record.origin.instance_id in present
+    ]
+    if replaced:
+        _remove(cursor, replaced)
+    if made:
+        _insert(cursor, [], made)
+    return made, taken

@@ -1,0 +1,162 @@
+"""What is read from the file: plain functions over one connection, which belongs to one thread at a time."""
+
+import sqlite3
+from collections.abc import Collection
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+
+from perdure.contracts.errors import HistoryCorrupted, StoreFailed
+from perdure.contracts.records import (
+    Backlog,
+    DamagedInstance,
+    InstanceFilter,
+    Page,
+    PageKey,
+    PendingActivity,
+    StoredInstance,
+)
+from perdure.core.events import HistoryEvent
+from perdure.core.instance import InstanceKind, InstanceRecord
+from perdure.core.messages import Envelope
+from perdure.core.status import RuntimeStatus
+from perdure.storage.filters import purge_filter, where
+from perdure.storage.rows import (
+    DamagedRow,
+    Row,
+    micros,
+    read_activity,
+    read_envelope,
+    read_history,
+    read_instance,
+    salvage_instance,
+)
+from perdure.storage.sqlite.statements import SQL, ManyValues, numbers_text
+
+_status_of = SQL["status_of"]
+_instance_by_id = SQL["instance_by_id"]
+_instances = SQL["instances"]
+_purgeable = SQL["purgeable"]
+_history_of = SQL["history_of"]
+_histories = SQL["histories"]
+_ready_messages = SQL["ready_messages"]
+_due_messages = SQL["due_messages"]
+_messages_to = SQL["messages_to"]
+_activities = SQL["activities"]
+_instances_by_id = ManyValues("instances_by_id")
+
+
+def read_status(cursor: sqlite3.Cursor, instance_id: str) -> RuntimeStatus | None:
+    row = cursor.execute(_status_of, (instance_id,)).fetchone()
+    return None if row is None else RuntimeStatus(row[0])
+
+
+def read_record(cursor: sqlite3.Cursor, instance_id: str) -> InstanceRecord | None:
+    """Raises HistoryCorrupted."""
+    row = cursor.execute(_instance_by_id, (instance_id,)).fetchone()
+    try:
+        return None if row is None else read_instance(row)
+    except DamagedRow as error:
+        raise HistoryCorrupted(instance_id, str(error)) from error
+
+
+def read_records(cursor: sqlite3.Cursor, ids: Collection[str]) -> list[InstanceRecord | DamagedInstance]:
+    """Those that exist, in no order."""
+    found: list[InstanceRecord | DamagedInstance] = []
+    for row in _instances_by_id.rows(cursor, list(dict.fromkeys(ids))):
+        try:
+            found.append(read_instance(row))
+        except DamagedRow as error:
+            found.append(DamagedInstance(salvage_instance(row), str(error)))
+    return found
+
+
+def read_histories(
+    cursor: sqlite3.Cursor, found: list[InstanceRecord | DamagedInstance]
+) -> dict[str, StoredInstance | DamagedInstance]:
+    """Add to each record its history, in one query."""
+    numbers = [r.origin.number for r in found if isinstance(r, InstanceRecord) and r.progress.last_seq >= 0]
+    rows: dict[int, list[Row]] = {}
+    if numbers:
+        cursor.execute(_histories, (numbers_text([number for number in numbers if number is not None]),))
+        rows = {number: list(group) for number, group in groupby(cursor.fetchall(), key=itemgetter(0))}
+    loaded: dict[str, StoredInstance | DamagedInstance] = {}
+    for record in found:
+        if isinstance(record, DamagedInstance):
+            loaded[record.record.origin.instance_id] = record
+            continue
+        instance_id = record.origin.instance_id
+        try:
+            loaded[instance_id] = StoredInstance(record, _history(record, rows.get(record.origin.number or 0, [])))
+        except DamagedRow as error:
+            loaded[instance_id] = DamagedInstance(record, str(error))
+    return loaded
+
+
+def read_history_of(cursor: sqlite3.Cursor, record: InstanceRecord) -> list[HistoryEvent]:
+    """Raises HistoryCorrupted."""
+    rows = cursor.execute(_history_of, (record.origin.number,)).fetchall()
+    try:
+        return _history(record, rows)
+    except DamagedRow as error:
+        raise HistoryCorrupted(record.origin.instance_id, str(error)) from error
+
+
+def _history(record: InstanceRecord, rows: list[Row]) -> list[HistoryEvent]:
+    if record.origin.kind is InstanceKind.ENTITY:
+        return []
+    return read_history(rows, record.progress.last_seq)
+
+
+def read_page(cursor: sqlite3.Cursor, filter_: InstanceFilter, limit: int, after: PageKey | None) -> Page:
+    """A record that is damaged stands there with what can be told of it."""
+    condition, parameters = where(filter_)
+    if after is not None:
+        condition += " and (created_at, id) > (?, ?)"
+        parameters += [micros(after.created_at), after.instance_id]
+    rows = cursor.execute(_instances.replace(":condition", condition), (*parameters, limit + 1)).fetchall()
+    records = [_told(row) for row in rows[:limit]]
+    if len(rows) <= limit:
+        return Page(records)
+    last = records[-1].origin
+    return Page(records, PageKey(last.created_at, last.instance_id))
+
+
+def _told(row: Row) -> InstanceRecord:
+    try:
+        return read_instance(row)
+    except DamagedRow:
+        return salvage_instance(row)
+
+
+def read_purgeable(cursor: sqlite3.Cursor, filter_: InstanceFilter, limit: int) -> list[str]:
+    narrowed = purge_filter(filter_)
+    if narrowed is None:
+        return []
+    condition, parameters = where(narrowed)
+    rows = cursor.execute(_purgeable.replace(":condition", condition), (*parameters, limit)).fetchall()
+    return [instance_id for (instance_id,) in rows]
+
+
+def read_backlog(cursor: sqlite3.Cursor, now: datetime, horizon: datetime) -> Backlog:
+    """Raises StoreFailed when a message or an activity is damaged: to go on without it would lose it."""
+    try:
+        ready = [read_envelope(row) for row in cursor.execute(_ready_messages, (micros(now),)).fetchall()]
+        return Backlog(ready, read_due(cursor, now, horizon), read_activities(cursor))
+    except DamagedRow as error:
+        raise StoreFailed(f"The store is damaged: {error}. Run 'perdure verify'.") from error
+
+
+def read_due(cursor: sqlite3.Cursor, after: datetime, until: datetime) -> list[Envelope]:
+    rows = cursor.execute(_due_messages, (micros(after), micros(until))).fetchall()
+    return [read_envelope(row) for row in rows]
+
+
+def read_inbox(cursor: sqlite3.Cursor, instance_id: str, now: datetime) -> list[Envelope]:
+    rows = cursor.execute(_messages_to, (instance_id, micros(now))).fetchall()
+    return [read_envelope(row) for row in rows]
+
+
+def read_activities(cursor: sqlite3.Cursor) -> list[PendingActivity]:
+    rows = cursor.execute(_activities, (0, -1)).fetchall()
+    return [read_activity(row[:8], row[8]) for row in rows]
