@@ -43,6 +43,7 @@ class Partition:
         self._clock = clock
         self._observers = observers
         self._wake = asyncio.Event()
+        # A round takes these lists away and leaves new ones: look them up after an await, never before.
         self._incoming: list[Envelope] = []
         self._late: list[Turn] = []
         self._out: dict[int, LiveInstance] = {}
@@ -103,15 +104,16 @@ class Partition:
             self._wake.set()
 
     async def _receive(self) -> None:
-        self._incoming.extend(await self._storage.receive(self.lease))
+        received = await self._storage.receive(self.lease)
+        self._incoming.extend(received)
 
     async def _take_results(self) -> None:
-        self._incoming.extend(
-            _message_of(result) for result in self._announced(await self._executor.activity_results())
-        )
+        results = self._announced(await self._executor.activity_results())
+        self._incoming.extend(_message_of(result) for result in results)
 
     async def _take_late(self) -> None:
-        self._late.extend(await self._executor.late_turns())
+        late = await self._executor.late_turns()
+        self._late.extend(late)
 
     async def _move_horizon(self) -> None:
         while True:
