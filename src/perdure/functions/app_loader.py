@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from azure.functions.decorators.function_app import Blueprint, Function, FunctionBuilder, FunctionRegister
 
@@ -47,18 +48,28 @@ def load_app(
     module = import_script(script, seconds=import_seconds, give_up=give_up)
     app = _register_of(vars(module), script)
     functions = _functions_of(app, folder)
-    zone_name = settings.get("WEBSITE_TIME_ZONE") or settings.get("TZ") or "UTC"
-    try:
-        zone = read_zone(zone_name)
-    except ValueError as error:
-        raise AppLoadError(f"The time zone of the app's timers (WEBSITE_TIME_ZONE or TZ): {error}.") from error
-    descriptions = _index_all(functions, IndexingOptions(folder, settings, zone))
     warnings: list[str] = []
+    zone = _time_zone(settings, warnings)
+    descriptions = _index_all(functions, IndexingOptions(folder, settings, zone))
     if v1_names:
         warnings.append(f"{script.name} is there, so these folders with a function.json are ignored: {v1_names}.")
     if not functions:
         warnings.append(f"No functions were found in {script.name}.")
     return _sort_out(LoadedApp(folder, script.name), _allowed(descriptions, allowed, warnings), warnings)
+
+
+def _time_zone(settings: AppSettings, warnings: list[str]) -> ZoneInfo:
+    """The zone of cron expressions. A machine's TZ has forms that are no zone name, so that one only warns."""
+    try:
+        if name := settings.get("WEBSITE_TIME_ZONE"):
+            return read_zone(name)
+    except ValueError as error:
+        raise AppLoadError(f"The setting WEBSITE_TIME_ZONE: {error}.") from error
+    try:
+        return read_zone(settings.get("TZ") or "UTC")
+    except ValueError as error:
+        warnings.append(f"The variable TZ: {error}; timers run by UTC.")
+        return read_zone("UTC")
 
 
 def _v1_folders(folder: Path) -> str:

@@ -82,7 +82,8 @@ def _decorated_function(error: BaseException, script: Path) -> list[str]:
         if culprit is None:
             return []
         others = ", ".join(f.name for f in functions if f is not culprit)
-        where = f"It concerns function '{culprit.name}' ({path.relative_to(script.parent)}, line {culprit.lineno})."
+        place = f"{path.relative_to(script.parent)}, line {culprit.decorator_list[0].lineno}"
+        where = f"It concerns function '{culprit.name}' ({place})."
         return [where, *([f"Other functions in that file: {others}."] if others else [])]
     return []
 

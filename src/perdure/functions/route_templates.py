@@ -186,7 +186,7 @@ def _segment_of(parts: list[str | Parameter], route: str) -> Segment:
         elif part.is_optional:
             if n + 1 != len(parts) or parts[n - 1] != ".":
                 raise ValueError(f"the route '{route}' has the optional '{part.name}' in the middle of a segment")
-            pattern = pattern.replace("(.+)", "(.+?)") + r"(?:\.(.+))?"
+            pattern = pattern.replace("(.+)", "(.+?)") + r"(?:\.([^.]+))?"
         else:
             pattern += "(.+)"
     return Segment(None, parameters, re.compile(pattern, re.IGNORECASE | re.DOTALL))
