@@ -48,7 +48,7 @@ async def test_targets_and_operations(api: Api, method: str, path: str, target: 
 @pytest.mark.parametrize(
     ("path", "body", "words"),
     [
-        ("/entities/Countr/k", b"", "Known entitys: 'Counter'"),
+        ("/entities/Countr/k", b"", "Known entities: 'Counter'"),
         ("/entities/counter/a%2Fb", b"", "'/'"),
         ("/entities/counter/a%23", b"", "'#'"),
         ("/entities/counter/a%01", b"", "control"),

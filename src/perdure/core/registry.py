@@ -149,6 +149,9 @@ def _get(table: dict[str, Any], name: str, kind: str) -> Any:
     return found
 
 
+_PLURALS = {"activity": "activities", "entity": "entities"}
+
+
 def not_registered_text(kind: str, name: str, known: list[str]) -> str:
     """What is missing and what there is, close names first."""
     if not known:
@@ -156,4 +159,5 @@ def not_registered_text(kind: str, name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=len(known), cutoff=0.6)
     rank = {k: n for n, k in enumerate(close)}
     ordered = sorted(known, key=lambda k: (rank.get(k.lower(), len(rank)), k.lower()))
-    return f"No {kind} named '{name}' is registered. Known {kind}s: {', '.join(repr(k) for k in ordered)}."
+    kinds = _PLURALS.get(kind, f"{kind}s")
+    return f"No {kind} named '{name}' is registered. Known {kinds}: {', '.join(repr(k) for k in ordered)}."
