@@ -4,7 +4,6 @@ A type's reader is built once. Types that JSON holds by itself have none.
 """
 
 import base64
-import binascii
 import collections.abc
 import dataclasses
 import functools
@@ -13,7 +12,7 @@ import typing
 import uuid
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
@@ -81,7 +80,7 @@ def _scalar_reader(cls: type, build: Callable[[Any], Any]) -> Reader:
             return raw
         try:
             return build(raw)
-        except (ValueError, TypeError, ArithmeticError, InvalidOperation, binascii.Error) as error:
+        except (ValueError, TypeError, ArithmeticError) as error:
             raise _mismatch(raw, cls) from error
 
     return read
@@ -312,7 +311,7 @@ _SCALARS: dict[Any, Callable[[Any], Any]] = {
     date: date.fromisoformat,
     time: time.fromisoformat,
     timedelta: lambda raw: timedelta(seconds=raw),
-    uuid.UUID: uuid.UUID,
+    uuid.UUID: lambda raw: uuid.UUID(str(raw)),
     Decimal: lambda raw: Decimal(str(raw)),
     bytes: lambda raw: base64.b64decode(raw, validate=True),
     bytearray: lambda raw: bytearray(base64.b64decode(raw, validate=True)),

@@ -26,7 +26,7 @@ def name_of(function: str | Callable[..., Any] | None, trigger_type: str) -> str
         return _name_of_builder(function, trigger_type)
     if callable(function):
         raise ValueError(
-            f"The function '{getattr(function, '__name__', function)}' was passed without a {trigger_type} decorator. "
+            f"The function '{getattr(function, '__name__', function)}' has no {trigger_type} decorator. "
             "Decorate it, or pass the name of a registered function."
         )
     if function:
