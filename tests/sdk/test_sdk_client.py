@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
@@ -98,6 +99,13 @@ async def test_an_instance_is_started_with_input_and_version(hub, client):
 
 
 @with_hub
+async def test_ids_may_be_left_empty_or_be_uuids(hub, client):
+    assert len(await client.start_new("flow", "")) == 32
+    given = uuid.uuid4()
+    assert await client.start_new("flow", given) == str(given)
+
+
+@with_hub
 async def test_an_unknown_orchestrator_is_refused_with_the_known_ones(hub, client):
     with pytest.raises(NotRegistered, match="'flow'"):
         await client.start_new("flwo")
@@ -105,7 +113,7 @@ async def test_an_unknown_orchestrator_is_refused_with_the_known_ones(hub, clien
 
 @with_hub
 async def test_starts_that_cannot_be_are_refused(hub, client):
-    for instance_id in ("a/b", "@a@b", "a\\b", "x" * 257, ""):
+    for instance_id in ("a/b", "@a@b", "a\\b", "x" * 257):
         with pytest.raises(ValueError, match="instance id"):
             await client.start_new("flow", instance_id)
     with pytest.raises(TypeError):

@@ -221,6 +221,35 @@ def test_scalars_that_do_not_fit_stay_as_they_are(text, declared, caplog):
     assert "not compatible" in caplog.text
 
 
+class Model:
+    """Has the protocol of pydantic models."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __eq__(self, other):
+        return isinstance(other, Model) and self.n == other.n
+
+    def model_dump(self, mode):
+        assert mode == "json"
+        return {"n": str(self.n)}
+
+    @classmethod
+    def model_validate(cls, written):
+        return cls(int(written["n"]))
+
+
+def test_models_dump_and_validate_themselves():
+    assert from_text(to_text(Model(5)), Model) == Model(5)
+    assert from_text_as('{"n": 5}', Model | None) == Model(5)
+    assert from_text('{"n": 5}', Model) == {"n": 5}
+
+
+def test_a_model_that_refuses_leaves_the_value_with_its_reason(caplog):
+    assert from_text_as('{"n": "five"}', Model) == {"n": "five"}
+    assert "invalid literal" in caplog.text
+
+
 def test_objects_that_hold_machinery_are_refused():
     with pytest.raises(TypeError, match="lock"):
         to_text(Holder())

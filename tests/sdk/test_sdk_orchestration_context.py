@@ -4,6 +4,7 @@ import json
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
+from enum import StrEnum
 
 import pytest
 
@@ -303,6 +304,26 @@ def test_values_without_json_form_raise_type_error_at_the_call(ask):
     world = SdkWorld(catch)
     world.start()
     assert "object is not JSON serializable" in world.output
+
+
+def test_names_may_be_members_of_a_string_enumeration():
+    class Names(StrEnum):
+        CALL = "call"
+
+    def ask(context):
+        entity_id = df.EntityId("n", 5)
+        context.signal_entity(entity_id, Names.CALL)
+        yield context.task_all(
+            [context.call_activity(Names.CALL), context.call_sub_orchestrator(Names.CALL, instance_id="")]
+        )
+
+    actions = SdkWorld(ask).start().actions
+    assert actions == (
+        ac.SignalEntity(0, "@n@5", "call"),
+        ac.ScheduleActivity(1, "call"),
+        ac.StartChild(2, "call"),
+    )
+    assert {type(actions[0].operation), type(actions[1].name), type(actions[2].name)} == {str}
 
 
 def test_what_is_called_is_checked_at_the_call():

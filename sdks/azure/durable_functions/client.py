@@ -9,6 +9,7 @@ from azure.functions import HttpRequest, HttpResponse
 
 from azure.durable_functions.bindings import DurableOrchestrationBindings
 from azure.durable_functions.entity_id import EntityId, address_of
+from azure.durable_functions.names import plain
 from azure.durable_functions.serialization import to_optional_text, to_text
 from azure.durable_functions.status import (
     DurableOrchestrationStatus,
@@ -77,10 +78,10 @@ class DurableOrchestrationClient:
         InstanceExists when an instance of that id has not ended.
         """
         return await self.attached.start(
-            orchestration_function_name,
-            instance_id=instance_id,
+            plain(orchestration_function_name),
+            instance_id=str(instance_id) if instance_id else None,
             input=to_optional_text(client_input),
-            version=version,
+            version=version or None,
         )
 
     async def get_status(
@@ -128,7 +129,7 @@ class DurableOrchestrationClient:
         """Give an orchestration a named event. Raises InstanceNotFound, InstanceFinished, ValueError for no name."""
         if not event_name:
             raise ValueError("event_name must be a valid string.")
-        await self.attached.raise_event(instance_id, event_name, to_optional_text(event_data))
+        await self.attached.raise_event(instance_id, plain(event_name), to_optional_text(event_data))
 
     async def terminate(self, instance_id: str, reason: str, *, recursive: bool = False) -> None:
         """End an orchestration, with ``recursive`` its sub-orchestrations too. Raises InstanceNotFound."""
@@ -190,7 +191,9 @@ class DurableOrchestrationClient:
         connection_name: str | None = None,
     ) -> None:
         """Ask for an entity's operation, without an answer; returns once the request is stored."""
-        await self.attached.signal_entity(address_of(entityId), operation_name, to_optional_text(operation_input))
+        await self.attached.signal_entity(
+            address_of(entityId), plain(operation_name), to_optional_text(operation_input)
+        )
 
     def create_check_status_response(
         self, request: HttpRequest | None, instance_id: str, return_internal_server_error_on_failure: bool = False

@@ -232,7 +232,7 @@ class _ObjectReader(_FieldsReader):
         if hasattr(cls, "from_json"):
             return cls.from_json(written)
         if is_pydantic(cls):
-            return cls.model_validate(written) if hasattr(cls, "model_validate") else cls.parse_obj(written)
+            return _validated(cls, written)
         if type(written) is not dict:
             raise _mismatch(written, cls)
         attributes = self.read_fields(written)
@@ -247,6 +247,13 @@ class _ObjectReader(_FieldsReader):
         for name, attribute in attributes.items():
             object.__setattr__(value, name, attribute)  # frozen classes too
         return value
+
+
+def _validated(model: Any, written: Any) -> Any:
+    try:
+        return model.model_validate(written) if hasattr(model, "model_validate") else model.parse_obj(written)
+    except ValueError as error:  # what pydantic's own errors are
+        raise Mismatch(str(error)) from error
 
 
 _REQUIRED = object()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from azure.durable_functions.entity_id import EntityId, scheduler_id_of
+from azure.durable_functions.names import plain
 from azure.durable_functions.serialization import decode_as, from_text, to_optional_text, to_text
 from perdure.core import identifiers
 from perdure.core.registry import EntitySignal, Operation
@@ -98,7 +99,7 @@ class DurableEntityContext:
     def signal_entity(self, entity_id: EntityId, operation_name: str, operation_input: Any = None) -> None:
         """Ask another entity for an operation, once this one has been committed; not at all if it fails."""
         self._signals.append(
-            EntitySignal(scheduler_id_of(entity_id), operation_name, to_optional_text(operation_input))
+            EntitySignal(scheduler_id_of(entity_id), plain(operation_name), to_optional_text(operation_input))
         )
 
     @property

@@ -17,9 +17,9 @@ class EntityId:
     key: str
 
     def __init__(self, name: str, key: str) -> None:
-        if not name:
+        if name is None or name == "":
             raise ValueError("name parameter cannot be empty; an entity id needs a name and a key.")
-        if not key:
+        if key is None or key == "":
             raise ValueError("key parameter cannot be empty; an entity id needs a name and a key.")
         if "@" in name:
             raise ValueError(f"The entity name '{name}' contains '@', which separates name and key.")
@@ -71,7 +71,7 @@ def address_of(entity_id: EntityId | None) -> identifiers.EntityId:
     """The checked address. Raises ValueError for no id, or one with characters that ids may not hold."""
     if not entity_id:
         raise ValueError("An entity id is required; build one with EntityId(name, key).")
-    return _checked(entity_id.name, entity_id.key)
+    return _checked(entity_id.name, str(entity_id.key))  # numbers are in use as keys
 
 
 def scheduler_id_of(entity_id: EntityId | None) -> str:

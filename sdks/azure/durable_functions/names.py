@@ -21,7 +21,7 @@ def name_of(function: str | Callable[..., Any] | None, trigger_type: str) -> str
     Raises ValueError for an undecorated function, one with another trigger, or an empty name.
     """
     if isinstance(function, str) and function:
-        return function
+        return plain(function)
     if isinstance(function, FunctionBuilder):
         return _name_of_builder(function, trigger_type)
     if callable(function):
@@ -32,6 +32,11 @@ def name_of(function: str | Callable[..., Any] | None, trigger_type: str) -> str
     if function:
         raise ValueError(f"A function is called by its name or by itself, not by a {type(function).__name__}.")
     raise ValueError("function_name cannot be empty")
+
+
+def plain(text: str) -> str:
+    """The text itself for members of a string enumeration and the like."""
+    return text if type(text) is str else str.__str__(text)
 
 
 def _name_of_builder(builder: FunctionBuilder, trigger_type: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from azure.durable_functions.constants import ACTIVITY_TRIGGER, DATETIME_STRING_FORMAT, ORCHESTRATION_TRIGGER
 from azure.durable_functions.entity_id import EntityId, scheduler_id_of
-from azure.durable_functions.names import DeclaredResults, activity_results, name_of, orchestrator_results
+from azure.durable_functions.names import DeclaredResults, activity_results, name_of, orchestrator_results, plain
 from azure.durable_functions.retry_options import RetryOptions, policy_of
 from azure.durable_functions.serialization import Decode, decode_as, from_text, to_optional_text
 from perdure.core.replay.recorder import Recorder
@@ -112,7 +112,7 @@ class DurableOrchestrationContext:
         """Run another orchestration and wait for its output; without an id it gets one that follows from this one's."""
         name = name_of(name, ORCHESTRATION_TRIGGER)
         decode = _decoder(orchestrator_results, name, expected_type)
-        return self._recorder.call_child(name, to_optional_text(input_), instance_id, version, decode)
+        return self._recorder.call_child(name, to_optional_text(input_), instance_id or None, version, decode)
 
     def call_sub_orchestrator_with_retry(
         self,
@@ -127,7 +127,7 @@ class DurableOrchestrationContext:
         name = name_of(name, ORCHESTRATION_TRIGGER)
         decode = _decoder(orchestrator_results, name, expected_type)
         return self._recorder.call_child_with_retry(
-            name, to_optional_text(input_), instance_id, version, decode, policy_of(retry_options)
+            name, to_optional_text(input_), instance_id or None, version, decode, policy_of(retry_options)
         )
 
     def create_timer(self, fire_at: datetime | timedelta) -> TimerTask:
@@ -138,7 +138,9 @@ class DurableOrchestrationContext:
         """Take one event of that name, whatever its case; events that came before are kept for it."""
         if not name:
             raise ValueError("The name of an external event must not be empty.")
-        return self._recorder.wait_for_event(name, from_text if expected_type is None else decode_as(expected_type))
+        return self._recorder.wait_for_event(
+            plain(name), from_text if expected_type is None else decode_as(expected_type)
+        )
 
     def call_entity(
         self,
@@ -150,12 +152,14 @@ class DurableOrchestrationContext:
         """Run an entity's operation and wait for its result."""
         decode = from_text if expected_type is None else decode_as(expected_type)
         return self._recorder.call_entity(
-            scheduler_id_of(entityId), operationName, to_optional_text(operationInput), decode
+            scheduler_id_of(entityId), plain(operationName), to_optional_text(operationInput), decode
         )
 
     def signal_entity(self, entityId: EntityId, operationName: str, operationInput: Any = None) -> Task:
         """Ask for an entity's operation now, without waiting; the task returned is complete."""
-        return self._recorder.signal_entity(scheduler_id_of(entityId), operationName, to_optional_text(operationInput))
+        return self._recorder.signal_entity(
+            scheduler_id_of(entityId), plain(operationName), to_optional_text(operationInput)
+        )
 
     def task_all(self, activities: Sequence[Task]) -> Task:
         """All results, in the order given; fails as soon as one fails, with its exception."""

@@ -31,16 +31,19 @@ def to_text(value: Any) -> str:
     Raises TypeError for what has no JSON form, ValueError for NaN, infinities, values that contain
     themselves and nesting of 10,000 levels or more.
     """
-    if type(value) is str:
+    kind = type(value)
+    if kind is str:
         return encode_basestring_ascii(value)
     if value is None:
         return "null"
     try:
+        if kind is int:
+            return int.__repr__(value)
         text = _encode(value if isinstance(value, _JSON_TYPES) else write_object(value))
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
-        raise ValueError(f"A value of type {type(value).__name__} cannot be written as JSON: {error}") from error
+        raise ValueError(f"A value of type {kind.__name__} cannot be written as JSON: {error}") from error
     if len(text) >= 2 * DEPTH_MAX and text.count("[") + text.count("{") >= DEPTH_MAX and _depth(text) >= DEPTH_MAX:
         raise _too_deep()
     return text
