@@ -1,7 +1,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.functions.cron import CronExpression, parse_cron
@@ -98,6 +98,7 @@ def _expanded(word: str, low: int, high: int) -> set[int]:
     return values
 
 
+@settings(max_examples=50)  # each looks at up to 86,400 times
 @given(
     second=_field(0, 59),
     minute=_field(0, 59),

@@ -10,13 +10,16 @@ _BUILT_IN = "builtin__"
 """Functions that SDKs register for themselves are not shown."""
 
 
-def list_functions(app: LoadedApp, *, origin: str, prefix: str, now: datetime) -> list[str]:
+def list_functions(
+    app: LoadedApp, *, origin: str, prefix: str, now: datetime, management_path: str = "/runtime/webhooks/durabletask"
+) -> list[str]:
     """The lines from the heading on: HTTP functions, the others, disabled ones, those not run; empty without any.
 
-    ``origin`` is ``http://localhost:7071``; routes are printed as they were written.
+    ``origin`` is ``http://localhost:7071``; routes are printed as they were written. The management API's address
+    stands last, when the app has something durable to manage.
     """
     lines = [_http_line(f, origin, prefix) for f in sorted(app.http, key=lambda f: f.call.name.lower())]
-    lines += sorted((line for line in _other_lines(app, now) if not line.startswith(_BUILT_IN)), key=str.lower)
+    lines += sorted((line for line in _other_lines(app, now) if not line.lower().startswith(_BUILT_IN)), key=str.lower)
     lines += [f"{f.name}: {f.trigger} (disabled)" for f in sorted(app.disabled, key=lambda f: f.name.lower())]
     lines += [f"{f.name}: {f.trigger} (not run here)" for f in sorted(app.foreign, key=lambda f: f.name.lower())]
     if not lines:
@@ -24,6 +27,8 @@ def list_functions(app: LoadedApp, *, origin: str, prefix: str, now: datetime) -
     shown = ["Functions:", ""]
     for line in lines:
         shown += [_INDENT + line, ""]
+    if app.orchestrators or app.entities:
+        shown += [f"Durable management API: {origin}{management_path}", ""]
     return shown
 
 
