@@ -115,6 +115,26 @@ def test_among_completed_tasks_the_first_argument_wins() -> None:
     assert world.output == "True"
 
 
+def test_a_group_that_has_ended_is_not_changed_by_its_other_children() -> None:
+    def code(r: Recorder) -> Any:
+        a, b, c = _calls(r, 3)
+        first = r.any_of([a, b, c])
+        everything = r.all_of([a, b, c])
+        yield r.any_of([first, everything])
+        with contextlib.suppress(Exception):
+            yield everything
+        yield r.wait_for_event("Go", text)
+        return [first.value is b, str(everything.error), everything.is_failed]
+
+    world = World(code)
+    world.start()
+    world.complete(1)
+    world.fail(2, "the first failure")
+    world.fail(0, "the second")
+    world.raise_event("Go")
+    assert world.output == "[True, 'Activity a2: the first failure', True]"
+
+
 def test_a_failed_child_wins_any_and_raises_when_it_is_yielded() -> None:
     def code(r: Recorder) -> Any:
         a, b = _calls(r, 2)

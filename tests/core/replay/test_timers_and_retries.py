@@ -1,6 +1,6 @@
 """Durable timers, their hops and cancellation; calls with retries and the ids they take."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -38,7 +38,10 @@ def test_times_are_utc_and_naive_ones_are_refused() -> None:
             r.create_timer(datetime(2026, 1, 1))
         yield r.create_timer(datetime(2026, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))))
 
-    assert World(code).start().actions == (ac.CreateTimer(0, T0),)
+    (timer,) = World(code).start().actions
+    assert timer == ac.CreateTimer(0, T0)
+    assert isinstance(timer, ac.CreateTimer)
+    assert timer.fire_at.tzinfo is UTC
 
 
 def test_cancelling() -> None:
