@@ -45,7 +45,7 @@ class QueryParameters:
 
     def text(self, name: str) -> str | None:
         """The text, None when absent or empty."""
-        return next(iter(self._given(name)), None)
+        return next(iter(self._given(name)), None) if self._values else None
 
     def flag(self, name: str, default: bool) -> bool:
         """True or false in any case; anything else is not given."""
