@@ -16,7 +16,7 @@ from perdure.formats.http_json import LinkTerms
 from perdure.functions.activities import ActivityExited, activity_definition
 from perdure.functions.bindings import ClientTexts, MissingBinding
 from perdure.functions.descriptions import ActivityFunction, ClientArgument, OutputArgument, UserFunction
-from perdure.functions.invocations import current_invocation
+from perdure.functions.invocations import running_function
 
 CLIENTS = ClientTexts(LinkTerms("http://localhost:7071/base", "Hub", "AzureWebJobsStorage"), "tok")
 
@@ -109,10 +109,13 @@ def test_a_coroutine_cannot_end_the_loop_it_shares(error: BaseException) -> None
 
 
 def test_log_records_of_the_activity_know_it() -> None:
-    def code(x: Any) -> str:
-        invocation = current_invocation()
-        assert invocation is not None
-        return invocation.function_name
+    assert run(define(lambda x: running_function.get()), "1") == '"act"'
+    assert running_function.get() is None
 
-    assert run(define(code), "1") == '"act"'
-    assert current_invocation() is None
+
+def test_debug_logging_shows_every_call(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert run(define(lambda x: x), "1") == "1"
+    began, ended = (record.getMessage() for record in caplog.records)
+    assert began.startswith("Executing 'Functions.act' (Reason='Activity', Id=")
+    assert ended.startswith("Executed 'Functions.act' (Succeeded, Id=")

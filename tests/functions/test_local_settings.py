@@ -89,3 +89,10 @@ def test_resolving() -> None:
 @pytest.mark.parametrize(("value", "expected"), [("true", True), ("1", True), ("False", False), ("", False)])
 def test_flags(value: str, expected: bool) -> None:
     assert AppSettings({"F": value}).is_true("F", "G") is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("8", 8), (" 8 ", 8), ("0", 5), ("-1", 5), ("x", 5), ("", 5), ("²", 5), ("9" * 5000, 5)]
+)
+def test_numbers(value: str, expected: int) -> None:
+    assert AppSettings({"N": value}).positive_integer("n", 5) == expected

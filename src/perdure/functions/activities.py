@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode, Registry
 from perdure.functions.bindings import ClientTexts, build_arguments, log_outputs
 from perdure.functions.descriptions import ActivityFunction, LoadedApp, UserFunction
-from perdure.functions.invocations import Invocation
+from perdure.functions.invocations import Invocation, running_function, shows_activities
 
 
 class PayloadCodec(Protocol):
@@ -55,9 +55,18 @@ class _Shell:
     clients: ClientTexts
 
     def run_simple(self, given: ActivityCall) -> str:
+        """The usual activity, many thousand times a second: no object is made unless it fails or is logged."""
+        if shows_activities():
+            return self.run(given)
         call = self.call
-        with Invocation(call.name, "Activity", logging.DEBUG):
+        token = running_function.set(call.name)
+        try:
             return self.write(call.function(**{call.argument: self.read(given.input)}))
+        except BaseException as error:
+            Invocation(call.name, "Activity").log_failure(error, error.__traceback__)
+            raise
+        finally:
+            running_function.reset(token)
 
     def run(self, given: ActivityCall) -> str:
         with Invocation(self.call.name, "Activity", logging.DEBUG) as invocation:

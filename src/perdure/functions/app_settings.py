@@ -31,6 +31,12 @@ class AppSettings:
         """Whether one of the settings is ``true`` or ``1``."""
         return any((self.get(name) or "").strip().lower() in _TRUE for name in names)
 
+    def positive_integer(self, name: str, default: int) -> int:
+        """A setting that is a number from 1 on; the default when it is absent or anything else, as upstream does."""
+        text = (self.get(name) or "").strip()
+        value = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+        return value if value >= 1 else default
+
     def resolve(self, text: str) -> str:
         """Replace every ``%NAME%``. Raises UnresolvedSetting for an unknown name or a percent sign without partner."""
         if text.count("%") % 2:

@@ -14,7 +14,8 @@ import azure.functions as func
 from perdure.core.failures import message_of
 
 _log = logging.getLogger("perdure.functions.invocations")
-_current: "ContextVar[Invocation | None]" = ContextVar("perdure_invocation", default=None)
+running_function: ContextVar[str | None] = ContextVar("perdure_running_function", default=None)
+"""The name of the user function that the running code belongs to."""
 _local = threading.local()
 _OURS = str(Path(__file__).resolve().parents[1])
 
@@ -30,7 +31,7 @@ class Invocation:
         self._level = level
         self._id: str | None = None
         self._began = 0.0
-        self._token: Token[Invocation | None] | None = None
+        self._token: Token[str | None] | None = None
 
     @property
     def id(self) -> str:
@@ -40,7 +41,7 @@ class Invocation:
         return self._id
 
     def __enter__(self) -> "Invocation":
-        self._token = _current.set(self)
+        self._token = running_function.set(self.function_name)
         if _log.isEnabledFor(self._level):
             self._began = time.perf_counter()
             text = "Executing 'Functions.%s' (Reason='%s', Id=%s)"
@@ -51,14 +52,15 @@ class Invocation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self._log_failure(error, trace)
+            self.log_failure(error, trace)
         elif self._began and _log.isEnabledFor(self._level):
             text = "Executed 'Functions.%s' (Succeeded, Id=%s, Duration=%dms)"
             _log.log(self._level, text, self.function_name, self.id, self._milliseconds(), extra=self._category())
         assert self._token is not None, "left without being entered"
-        _current.reset(self._token)
+        running_function.reset(self._token)
 
-    def _log_failure(self, error: BaseException, trace: TracebackType | None) -> None:
+    def log_failure(self, error: BaseException, trace: TracebackType | None) -> None:
+        """Say that the call failed, with the user's part of the traceback, which the exception keeps."""
         shown = error.with_traceback(_users_part(trace))
         text = "Executed 'Functions.%s' (Failed, Id=%s, Duration=%dms)\n%s: %s"
         values = (self.function_name, self.id, self._milliseconds(), type(error).__name__, message_of(error))
@@ -131,9 +133,9 @@ class InvocationContext(func.Context):
         return None
 
 
-def current_invocation() -> Invocation | None:
-    """The call that the running code belongs to."""
-    return _current.get()
+def shows_activities() -> bool:
+    """Whether the log takes the lines of every activity call."""
+    return _log.isEnabledFor(logging.DEBUG)
 
 
 def _users_part(trace: TracebackType | None) -> TracebackType | None:

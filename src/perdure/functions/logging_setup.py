@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TextIO
 
-from perdure.functions.invocations import current_invocation
+from perdure.functions.invocations import running_function
 
 _OFF = logging.CRITICAL + 1
 _NUMBERS = {
@@ -79,8 +79,8 @@ def category_of(record: logging.LogRecord) -> str:
         return given
     if f"{record.name}.".startswith(_SYSTEM_LOGGERS):
         return f"Host.{record.name.removeprefix('perdure.')}"
-    invocation = current_invocation()
-    return "Function.User" if invocation is None else f"Function.{invocation.function_name}.User"
+    function_name = running_function.get()
+    return "Function.User" if function_name is None else f"Function.{function_name}.User"
 
 
 class CategoryFilter(logging.Filter):
