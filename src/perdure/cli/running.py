@@ -112,7 +112,7 @@ def _say_opened(host: FunctionsHost) -> None:
     settings = host.settings
     python = ".".join(str(n) for n in sys.version_info[:3])
     click.echo(
-        f"perdure {__version__}   (Python {python}; store {host.hub.storage.describe()}; hub {settings.hub_name})"
+        f"perdure {__version__}   (Python {python}; {host.hub.storage.describe()}; hub {settings.hub_name})"
     )
     click.echo(sdks.describe())
     for notice in settings.notices:
@@ -129,7 +129,6 @@ def _say_ready(host: FunctionsHost) -> None:
     click.echo()
     for line in host.listing():
         click.echo(click.style(line, fg="yellow") if colored and "http://" in line else line)
-    click.echo(f"Durable management: {host.url}/runtime/webhooks/durabletask")
     example = _example(host)
     if example:
         click.echo(f"Try: {example}")

@@ -10,12 +10,14 @@ from perdure.core.actions import Fail, TurnResult
 from perdure.core.entities.batch import run_batch
 from perdure.core.errors import NotRegistered
 from perdure.core.events import HistoryEvent
-from perdure.core.failures import failure_of
+from perdure.core.failures import FailureDetails, failure_of
 from perdure.core.instance import Origin
 from perdure.core.registry import OperationOutcome, Registry
+from perdure.execution.black_box import Box, NoBox, turn_key
 from perdure.execution.inline_activities import InlineActivities
 from perdure.execution.local_activities import LocalActivities
 from perdure.execution.local_session import LocalSession
+from perdure.execution.poison import poisoned
 from perdure.execution.turns import InlineTurns, RunTurn, TurnLane, TurnPatience, TurnThreads
 from perdure.execution.user_loop import UserLoop
 
@@ -42,8 +44,10 @@ class LocalExecutor:
         limits: ExecutionLimits,
         turns: Callable[[RunTurn], TurnLane],
         activities: ActivityLane | None = None,
+        box: Box | None = None,
     ) -> None:
         self._registry = registry
+        self._box: Box = NoBox() if box is None else box
         self._turns = turns(self._run_turn)
         self._activities: ActivityLane = activities or LocalActivities(
             registry,
@@ -51,6 +55,7 @@ class LocalExecutor:
             threads_max=limits.threads_max,
             concurrent_max=limits.activities_max,
             payload_bytes_max=limits.payload_bytes_max,
+            box=self._box,
         )
 
     async def start(self) -> None:
@@ -89,27 +94,41 @@ class LocalExecutor:
 
     def _run_turn(self, turn: Turn) -> None:
         if isinstance(turn, EntityTurn):
+            key = turn_key(str(turn.entity))
+            self._box.enter(key)
             try:
-                turn.result = self._run_entity(turn)
+                turn.result = self._poisoned_batch(turn) if self._box.is_poisoned(key) else self._run_entity(turn)
             except BaseException as error:
-                failure = failure_of(error)
-                turn.result = [OperationOutcome(turn.state, failure=failure) for _ in turn.operations]
+                turn.result = _failed_batch(turn, failure_of(error))
+            self._box.leave(key)
             return
         session: OrchestrationSession = turn.session
         assert isinstance(session, LocalSession)
+        key = turn_key(session.origin.instance_id)
+        self._box.enter(key)
         try:
-            turn.result = session.advance(turn.events)
+            if self._box.is_poisoned(key):
+                turn.result = TurnResult(ending=Fail(poisoned(f"orchestrator '{session.origin.name}'")))
+            else:
+                turn.result = session.advance(turn.events)
         except BaseException as error:
             # What an SDK could not turn into a result is still the instance's failure, not the thread's.
             turn.result = TurnResult(ending=Fail(failure_of(error)))
+        self._box.leave(key)
+
+    def _poisoned_batch(self, turn: EntityTurn) -> list[OperationOutcome]:
+        return _failed_batch(turn, poisoned(f"entity '{turn.entity}'"))
 
     def _run_entity(self, turn: EntityTurn) -> list[OperationOutcome]:
         try:
             definition = self._registry.entity(turn.entity.name)
         except NotRegistered as error:
-            failure = failure_of(error)
-            return [OperationOutcome(turn.state, failure=failure) for _ in turn.operations]
+            return _failed_batch(turn, failure_of(error))
         return run_batch(definition.open(turn.entity, turn.state), turn.state, turn.operations)
+
+
+def _failed_batch(turn: EntityTurn, failure: FailureDetails) -> list[OperationOutcome]:
+    return [OperationOutcome(turn.state, failure=failure) for _ in turn.operations]
 
 
 def turn_threads(patience: TurnPatience, observers: Sequence[Observer]) -> Callable[[RunTurn], TurnLane]:

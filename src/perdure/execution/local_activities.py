@@ -14,6 +14,8 @@ from perdure.contracts.records import PendingActivity
 from perdure.core.errors import NotRegistered
 from perdure.core.failures import FailureDetails, failure_of
 from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode, Registry
+from perdure.execution.black_box import Box, activity_key
+from perdure.execution.poison import poisoned
 from perdure.execution.user_loop import UserLoop
 
 
@@ -21,8 +23,16 @@ class LocalActivities:
     """The lane of activities. All methods but the threads' own belong to the engine loop."""
 
     def __init__(
-        self, registry: Registry, user_loop: UserLoop, *, threads_max: int, concurrent_max: int, payload_bytes_max: int
+        self,
+        registry: Registry,
+        user_loop: UserLoop,
+        *,
+        threads_max: int,
+        concurrent_max: int,
+        payload_bytes_max: int,
+        box: Box,
     ) -> None:
+        self._box = box
         self._registry = registry
         self._user_loop = user_loop
         self._threads_max = min(threads_max, concurrent_max)
@@ -151,10 +161,16 @@ class LocalActivities:
                     return
 
     def _call(self, activity: PendingActivity, definition: ActivityDefinition) -> ActivityResult:
+        key = activity_key(activity.number)
+        if self._box.is_poisoned(key):
+            return ActivityResult(activity, failure=poisoned(f"activity '{activity.name}'"))
+        self._box.enter(key)
         try:
             result = definition.run(ActivityCall(activity.instance_id, activity.task_id, activity.name, activity.input))
         except BaseException as error:
             return ActivityResult(activity, failure=failure_of(error))
+        finally:
+            self._box.leave(key)
         return self._checked(activity, result)
 
     def _checked(self, activity: PendingActivity, result: str | None) -> ActivityResult:
@@ -186,6 +202,12 @@ class LocalActivities:
 
     async def _run_on_loop(self, activity: PendingActivity, definition: ActivityDefinition) -> None:
         call = ActivityCall(activity.instance_id, activity.task_id, activity.name, activity.input)
+        key = activity_key(activity.number)
+        if self._box.is_poisoned(key):
+            self._results.append(ActivityResult(activity, failure=poisoned(f"activity '{activity.name}'")))
+            self._fire()
+            return
+        slot = self._box.enter_shared(key)
         try:
             result = self._checked(activity, await self._user_loop.run(lambda: definition.run(call)))
         except asyncio.CancelledError as error:
@@ -195,5 +217,7 @@ class LocalActivities:
             result = ActivityResult(activity, failure=failure_of(error))
         except BaseException as error:
             result = ActivityResult(activity, failure=failure_of(error))
+        finally:
+            self._box.leave_shared(slot, key)
         self._results.append(result)
         self._fire()

@@ -103,6 +103,7 @@ class FunctionsHost:
     async def start(self) -> None:
         """Run what the store holds."""
         await self.hub.start()
+        self.hub.name_url(self.url)
         assert self._timers is not None, "not loaded"
         self._timers.start()
         self.not_ready = None

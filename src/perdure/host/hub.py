@@ -1,5 +1,6 @@
 """One task hub running in this process: its store, engine, executor and client, without any door."""
 
+import logging
 import os
 import socket
 from collections.abc import Sequence
@@ -15,12 +16,16 @@ from perdure.core.registry import Registry
 from perdure.core.versioning import Versioning
 from perdure.engine.options import EngineOptions
 from perdure.engine.worker import TaskHubWorker
+from perdure.execution.black_box import BlackBox, said
 from perdure.execution.local import ExecutionLimits, LocalExecutor, turn_threads
 from perdure.execution.turns import TurnPatience
 from perdure.execution.user_loop import UserLoop
 from perdure.host.system_clock import SystemClock
 from perdure.storage.opening import open_storage
 from perdure.storage.options import StorageOptions
+from perdure.storage.sqlite.storage import SqliteStorage
+
+logger = logging.getLogger("perdure.host")
 
 
 def threads_by_default() -> int:
@@ -57,7 +62,10 @@ class Hub:
         clock = SystemClock() if clock is None else clock
         self.storage = open_storage(options.store_url, clock, options.storage)
         self.user_loop = UserLoop()
-        executor = LocalExecutor(registry, self.user_loop, options.execution, turn_threads(TurnPatience(), observers))
+        self._box = BlackBox(self.storage.path) if isinstance(self.storage, SqliteStorage) else None
+        executor = LocalExecutor(
+            registry, self.user_loop, options.execution, turn_threads(TurnPatience(), observers), box=self._box
+        )
         self.worker = TaskHubWorker(
             self.storage,
             executor,
@@ -80,6 +88,14 @@ class Hub:
     async def open(self) -> None:
         """Open the store. Raises StoreInUse, StoreUnusable."""
         await self.storage.open()
+        if self._box is not None:
+            for key in self._box.open():
+                logger.warning("The process died in user code of %s; it is tried again.", said(key))
+
+    def name_url(self, url: str) -> None:
+        """Tell whoever finds the store held where this process can be reached."""
+        if isinstance(self.storage, SqliteStorage):
+            self.storage.name_url(url)
 
     async def start(self) -> None:
         """Run what the store holds; ``open`` came before."""
@@ -93,5 +109,7 @@ class Hub:
         """
         drained = await self.worker.stop(grace_seconds)
         self.user_loop.stop()
+        if self._box is not None:
+            self._box.close()
         await self.storage.close()
         return drained

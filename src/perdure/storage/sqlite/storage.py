@@ -1,6 +1,7 @@
 """The storage in a SQLite file: the default."""
 
 import sqlite3
+from pathlib import Path
 
 from perdure.contracts.clock import Clock
 from perdure.storage.one_process import OneProcessStorage
@@ -19,6 +20,7 @@ class SqliteStorage(OneProcessStorage):
         connection_type: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         options = StorageOptions() if options is None else options
+        self.path = Path(path)
         self._rows = SqliteTables(path, clock, options, connection_type)
         super().__init__(self._rows, options)
 
