@@ -10,8 +10,6 @@ from support.host_process import checkout_environment
 DIE_INSIDE = """
 import os, sys
 from pathlib import Path
-from support.host_process import checkout_environment
-
 from perdure.execution.black_box import BlackBox, turn_key, activity_key
 box = BlackBox(Path(sys.argv[1]))
 box.open()
