@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import datetime
 
+import msgspec
 from msgspec.structs import replace
 
 from perdure.contracts.errors import CheckpointRefused
@@ -28,6 +29,8 @@ from perdure.core.status import RuntimeStatus
 from perdure.storage.changes import Changes, NumberedCreation, Outcome
 from perdure.storage.filters import predicate, purge_filter
 from perdure.storage.soundness import disagreements, stuck
+
+_encode = msgspec.json.Encoder().encode
 
 
 class MemoryTables:
@@ -66,6 +69,7 @@ class MemoryTables:
         written: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         try:
             self._assert(changes)
+            _assert_text(changes)
         except CheckpointRefused as error:
             written.set_exception(error)
         else:
@@ -235,6 +239,19 @@ class MemoryTables:
 
     def record_of(self, instance_id: str) -> InstanceRecord | None:
         return self.records.get(instance_id)
+
+
+def _assert_text(changes: Changes) -> None:
+    """What could not be encoded could not be kept."""
+    numbered = (*changes.inserted, *changes.updated)
+    starts = [made.creation.start.message for made in (*changes.created, *changes.children)]
+    try:
+        _encode([(n.checkpoint.origin, n.checkpoint.progress, n.checkpoint.events) for n in numbered])
+        _encode([made.creation.record for made in (*changes.created, *changes.children)])
+        _encode([starts, [placed.envelope.message for placed in (*changes.kept, *changes.envelopes)]])
+        _encode(changes.activities)
+    except UnicodeEncodeError as error:
+        raise CheckpointRefused(f"UnicodeEncodeError: {error}") from error
 
 
 def _copy(record: InstanceRecord) -> InstanceRecord:
