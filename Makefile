@@ -54,7 +54,7 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports
 
 bench: $(VENV)/.installed
-	$(PY) -m benchmarks $(BENCH_ARGS)
+	$(PY) -m benchmarks --keep $(BENCH_ARGS)
 
 simulate: $(VENV)/.installed-dev
 	PERDURE_SIMULATION_SEEDS=$(SEEDS) $(PY) -m pytest tests/simulation --timeout 0 $(PYTEST_ARGS)

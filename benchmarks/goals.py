@@ -1,0 +1,116 @@
+"""Floors and goals, and whether they are met. Most are ratios to Restate measured in the same run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from benchmarks.arguments import OURS
+from benchmarks.outcomes import Outcome, spread
+
+REFERENCE = "restate"
+
+
+class Basis(Enum):
+    """What a figure is held against."""
+
+    ITSELF = "absolute"
+    REFERENCE = "x Restate"
+    SMALLER = "x 1,000"
+    """The same figure of ours at B 1,000."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A floor or a goal: the value, divided by its basis, must be at least ``least`` or at most ``most``."""
+
+    basis: Basis
+    least: float | None = None
+    most: float | None = None
+
+    def __str__(self) -> str:
+        bound = f"≥ {self.least:,g}" if self.least is not None else f"≤ {self.most:,g}"
+        return bound if self.basis is Basis.ITSELF else f"{bound} {self.basis.value}"
+
+    def is_met(self, value: float) -> bool:
+        """Whether a value is good enough."""
+        if self.least is not None:
+            return value >= self.least
+        assert self.most is not None
+        return value <= self.most
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is wanted of one figure of one measurement."""
+
+    key: str
+    figure: str
+    floor: Bar | None
+    goal: Bar | None
+
+
+def _least(floor: float | None, goal: float | None, basis: Basis = Basis.ITSELF) -> tuple[Bar | None, Bar | None]:
+    return tuple(None if bound is None else Bar(basis, least=bound) for bound in (floor, goal))  # type: ignore[return-value]
+
+
+def _most(floor: float | None, goal: float | None, basis: Basis = Basis.ITSELF) -> tuple[Bar | None, Bar | None]:
+    return tuple(None if bound is None else Bar(basis, most=bound) for bound in (floor, goal))  # type: ignore[return-value]
+
+
+TARGETS = (
+    Target("A 3,000", "orchestrations_per_s", *_least(4, 10, Basis.REFERENCE)),
+    Target("B 1,000", "activities_per_s", *_least(5, 15, Basis.REFERENCE)),
+    Target("B 10,000", "activities_per_s", *_least(0.8, 0.8, Basis.SMALLER)),
+    Target("B 100,000", "activities_per_s", *_least(None, 0.8, Basis.SMALLER)),
+    Target("B 100,000", "seconds", *_most(None, 10)),
+    Target("C 200", "p50_ms", *_most(0.6, 0.2, Basis.REFERENCE)),
+    Target("C 200", "p99_to_p50", *_most(None, 5)),
+    Target("D 1", "idle_mb", *_most(90, 60)),
+    Target("D 1", "first_result_s", *_most(0.6, 0.35)),
+    Target("E 2,000", "ms_per_step", *_most(0.6, 0.35, Basis.REFERENCE)),
+    Target("E 5,000", "ms_per_step", *_most(0.6, 0.35, Basis.REFERENCE)),
+    Target("E 5,000", "last_to_first", *_most(1.25, 1.25)),
+    Target("E 50,000", "last_to_first", *_most(None, 1.25)),
+    Target("F 10,000", "added_mb", Bar(Basis.REFERENCE, most=0.1), Bar(Basis.ITSELF, most=15)),
+    Target("F 10,000", "created_per_s", *_least(3000, 10_000)),
+    Target("F 10,000", "released_per_s", *_least(3000, 10_000)),
+    Target("F 10,000", "cpu_percent", *_most(None, 0.5)),
+    Target("crash 10,000", "ready_s", *_most(3, 3)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A target against what was measured. ``met`` is None when there is nothing to hold it against."""
+
+    target: Target
+    bar: Bar
+    is_goal: bool
+    measured: float
+    value: float | None
+    met: bool | None
+
+
+def judge(outcomes: Sequence[Outcome]) -> list[Verdict]:
+    """All targets whose figure was measured."""
+    verdicts: list[Verdict] = []
+    for target in TARGETS:
+        ours = spread(outcomes, target.key, OURS, target.figure)
+        if ours is None:
+            continue
+        for bar, is_goal in ((target.floor, False), (target.goal, True)):
+            if bar is None:
+                continue
+            basis = _basis(outcomes, target, bar.basis)
+            value = None if basis is None or basis == 0 else ours.median / basis
+            met = None if value is None else bar.is_met(value)
+            verdicts.append(Verdict(target, bar, is_goal, ours.median, value, met))
+    return verdicts
+
+
+def _basis(outcomes: Sequence[Outcome], target: Target, basis: Basis) -> float | None:
+    if basis is Basis.ITSELF:
+        return 1.0
+    key, engine = (target.key, REFERENCE) if basis is Basis.REFERENCE else ("B 1,000", OURS)
+    found = spread(outcomes, key, engine, target.figure)
+    return None if found is None else found.median
