@@ -46,8 +46,9 @@ ALLOWED_MOVES: dict[RuntimeStatus | None, frozenset[RuntimeStatus]] = {
     RuntimeStatus.Pending: frozenset({RuntimeStatus.Pending}) | _RUNNING_MOVES,
     RuntimeStatus.Running: _RUNNING_MOVES,
     RuntimeStatus.ContinuedAsNew: _RUNNING_MOVES,
-    # A resume and what it lets through may be one episode, so every running move is open.
-    RuntimeStatus.Suspended: _RUNNING_MOVES,
+    # A resume and what it lets through may be one episode, so every running move is open;
+    # and it may come before a scheduled start.
+    RuntimeStatus.Suspended: frozenset({RuntimeStatus.Pending}) | _RUNNING_MOVES,
     RuntimeStatus.Failed: frozenset({RuntimeStatus.Running, RuntimeStatus.Pending}),
     RuntimeStatus.Completed: frozenset({RuntimeStatus.Pending}),
     RuntimeStatus.Terminated: frozenset({RuntimeStatus.Pending}),

@@ -43,9 +43,15 @@ class DueMessages:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def move_horizon(self) -> datetime:
-        """Look further ahead; returns the horizon before. What lies between is to be added from the store."""
-        before, self.horizon = self.horizon, self._clock.now() + self.span
+    def move_horizon(self) -> datetime | None:
+        """Look further ahead when the horizon has come near; returns the one before, None when it stays.
+
+        What the store has between the two is to be added then. The horizon never moves back, whatever the clock does.
+        """
+        before, now = self.horizon, self._clock.now()
+        if before - now > self.span / 2:
+            return None
+        self.horizon = now + self.span
         return before
 
     def add(self, envelope: Envelope) -> None:
@@ -66,8 +72,6 @@ class DueMessages:
     def take(self, now: datetime) -> list[Envelope]:
         """What is due by ``now``, in order of due time."""
         heap = self._heap
-        if not heap or heap[0].due_at > now:
-            return []
         due: list[Envelope] = []
         while heap and heap[0].due_at <= now:
             entry = heapq.heappop(heap)
@@ -80,7 +84,9 @@ class DueMessages:
             entries.remove(entry)
             if not entries:
                 del self._by_target[envelope.target]
-        self._arm()
+        # The timer may have rung and the clock gone back since.
+        if due or (heap and self._timer is None):
+            self._arm()
         return due
 
     def forget(self, target: str) -> None:

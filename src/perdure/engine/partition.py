@@ -15,7 +15,7 @@ from perdure.contracts.records import Committed, PartitionLease, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint
 from perdure.core.messages import ActivityCompleted, ActivityFailed, Envelope
-from perdure.engine.due_messages import DueMessages
+from perdure.engine.due_messages import LONGEST_SLEEP_SECONDS, DueMessages
 from perdure.engine.live import LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.options import EngineOptions
@@ -55,7 +55,8 @@ class Partition:
         self._turns_per_round = options.turns_per_round
         self._router = Router(lease, storage, self._live, self._due, options, self._announce)
         self._stopping = asyncio.Event()
-        self._rested_at = 0.0
+        self._rest_is_due = False
+        self._look_ahead_is_due = False
 
     async def run(self) -> None:
         """Recover, then run rounds until ``stop`` is called.
@@ -72,7 +73,7 @@ class Partition:
             self._feed(self._receive),
             self._feed(self._take_results),
             self._feed(self._take_late),
-            self._move_horizon(),
+            self._look_ahead_now_and_then(),
             self._rest_now_and_then(),
         ]
         tasks = [asyncio.create_task(feed) for feed in feeds]
@@ -115,20 +116,46 @@ class Partition:
         late = await self._executor.late_turns()
         self._late.extend(late)
 
-    async def _move_horizon(self) -> None:
+    async def _look_ahead_now_and_then(self) -> None:
+        seconds = min(LONGEST_SLEEP_SECONDS, self._due.span.total_seconds() / 2)
         while True:
-            await asyncio.sleep(self._due.span.total_seconds() / 2)
-            before = self._due.move_horizon()
-            for envelope in await self._storage.read_due(self.lease, before, self._due.horizon):
-                self._due.add(envelope)
+            await asyncio.sleep(seconds)
+            self._look_ahead_is_due = True
+            self._wake.set()
+
+    async def _look_ahead(self) -> None:
+        """Move the horizon; between rounds only, so that no row is read that is just being consumed."""
+        self._look_ahead_is_due = False
+        if (before := self._due.move_horizon()) is None:
+            return
+        rows = await self._storage.read_due(self.lease, before, self._due.horizon)
+        now = self._clock.now()
+        # Only after a jump of the clock can a row beyond the horizon have been due, and be in somebody's hands.
+        is_behind = any(row.due_at is not None and row.due_at <= now for row in rows)
+        held = self._held_positions() if is_behind else ()
+        for row in rows:
+            if row.position not in held:
+                self._due.add(row)
+
+    def _held_positions(self) -> set[int | None]:
+        self._incoming.extend(self._storage.receive_now(self.lease))
+        held = {envelope.position for envelope in self._incoming}
+        held.update(envelope.position for live in self._ready.values() for envelope in live.queue)
+        held.update(envelope.position for live in self._out.values() for envelope in (*live.queue, *live.in_hand()))
+        return held
 
     async def _rest_now_and_then(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(REST_EVERY_SECONDS)
             if len(self._live):
-                self._live.rest(self._clock.now(), loop.time())
-                self._live.shrink_bytes()
+                self._rest_is_due = True
+                self._wake.set()
+
+    def _rest(self) -> None:
+        # Between rounds only: in a round an instance that looks idle may have an episode on its way to the store.
+        self._rest_is_due = False
+        self._live.rest(self._clock.now(), asyncio.get_running_loop().time())
+        self._live.shrink_bytes()
 
     async def _run_rounds(self) -> None:
         while True:
@@ -137,6 +164,10 @@ class Partition:
                     return
                 await self._wake.wait()
             self._wake.clear()
+            if self._rest_is_due:
+                self._rest()
+            if self._look_ahead_is_due:
+                await self._look_ahead()
             await self._round()
             self._incoming.extend(self._storage.receive_now(self.lease))
             # A busy partition must let the loop's other guests have their turn.
@@ -234,9 +265,14 @@ class Partition:
     async def _reread(self, live: LiveInstance) -> None:
         """Give a resumed instance what the inbox holds for it, in order, and what is in memory only once."""
         self._incoming.extend(self._storage.receive_now(self.lease))
-        mine = [*live.queue, *(e for e in self._incoming if e.target == live.instance_id)]
-        self._incoming = [e for e in self._incoming if e.target != live.instance_id]
-        held = await self._storage.read_inbox(self.lease, live.instance_id, self._clock.now())
+        now = self._clock.now()
+        mine = live.queue
+        others: list[Envelope] = []
+        for envelope in self._incoming:
+            is_mine = envelope.target == live.instance_id and (envelope.due_at is None or envelope.due_at <= now)
+            (mine if is_mine else others).append(envelope)
+        self._incoming = others
+        held = await self._storage.read_inbox(self.lease, live.instance_id, now)
         stored = {e.position for e in held}
         live.queue = [*held, *(e for e in mine if e.position is None or e.position not in stored)]
 

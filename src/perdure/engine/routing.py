@@ -52,14 +52,19 @@ class Router:
         ready: dict[str, LiveInstance] = {}
         absent: dict[str, list[Envelope]] = {}
         for envelope in envelopes:
+            target = envelope.target
+            start = envelope.message if type(envelope.message) is StartExecution else None
+            if start is not None and self._finished.get(target) not in (None, start.execution_id):
+                # What had the id is gone, even when what has it now begins later.
+                del self._finished[target]
             if envelope.due_at is not None and envelope.due_at > now:
                 if envelope.position is None:
                     round_.kept.append(envelope)
                 self._due.add(envelope)
                 continue
-            target = envelope.target
-            if type(envelope.message) is StartExecution and self._created(envelope, envelope.message):
-                absent.pop(target, None)
+            if start is not None and self._created(envelope, start):
+                for former in absent.pop(target, ()):
+                    self._drop(former, "the instance has ended", round_)
             live = self._live.get(target)
             if live is not None:
                 self._queue(live, envelope, ready, round_)
@@ -89,7 +94,6 @@ class Router:
             return False
         if live is not None:
             self._live.remove(live)
-        self._finished.pop(envelope.target, None)
         self._live.add(self._orchestration(record, ()))
         return True
 

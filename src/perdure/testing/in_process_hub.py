@@ -105,15 +105,20 @@ class InProcessHub:
         """Stop as on SIGTERM; the store stays open. Answers whether all activities ended in time."""
         assert self.worker is not None
         worker, self.worker = self.worker, None
+        process = self._process
         drained = await worker.stop(grace_seconds)
-        await self._end_tasks()
+        if process is not None:
+            # What is left of this process; it may have been killed meanwhile, and another one run.
+            await process.kill()
         return drained
 
     async def kill(self) -> None:
         """Stop as on SIGKILL: whatever has no row is gone, and no code of the process runs any more."""
         self.store.crash()
         self.worker = None
-        await self._end_tasks()
+        process, self._process = self._process, None
+        if process is not None:
+            await process.kill()
 
     async def restart(self) -> None:
         """Kill and start."""
@@ -128,8 +133,3 @@ class InProcessHub:
 
     def _used(self) -> Storage:
         return self.store if self.storage is None else self.storage
-
-    async def _end_tasks(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            await process.kill()

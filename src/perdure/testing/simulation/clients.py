@@ -1,0 +1,158 @@
+"""Plays a script against the hub and holds each answer against what was committed meanwhile."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from perdure.client import TaskHubClient
+from perdure.contracts.errors import (
+    InstanceExists,
+    InstanceFinished,
+    InstanceNotFound,
+    InstanceRunning,
+    StorageError,
+)
+from perdure.core.identifiers import EntityId
+from perdure.core.status import RuntimeStatus
+from perdure.testing.simulated_loop import SimulatedClock
+from perdure.testing.simulation.audit import Audit
+from perdure.testing.simulation.audited_parts import client_name
+from perdure.testing.simulation.programs import LEDGER, write_json
+from perdure.testing.simulation.workload import Script
+
+_Statuses = set[RuntimeStatus | None]
+
+
+class ScriptedClient:
+    """One client. An error that means "try later" leaves the outcome open, as it does for real ones."""
+
+    def __init__(self, client: TaskHubClient, clock: SimulatedClock, audit: Audit, script: Script) -> None:
+        self._client = client
+        self._clock = clock
+        self._audit = audit
+        self._script = script
+        self._count = itertools.count()
+        self.answer_count = 0
+        self.unknown_count = 0
+
+    async def play(self) -> None:
+        """The whole script."""
+        client_name.set(self._script.client)
+        for kind, *arguments in self._script.steps:
+            if kind == "pause":
+                await asyncio.sleep(arguments[0])
+                continue
+            try:
+                answer = await _STEPS[kind](self, *arguments)
+            except StorageError as error:
+                self.unknown_count += 1
+                self._audit.note("unknown", self._script.client, kind, type(error).__name__)
+            else:
+                self.answer_count += 1
+                self._audit.note("answer", self._script.client, kind, answer)
+
+    def _tag(self) -> str:
+        return write_json(f"{self._script.client}/{next(self._count)}")
+
+    def _since(self, instance_id: str, commit_count: int) -> _Statuses:
+        return self._audit.shadow.statuses_since(instance_id, commit_count)
+
+    def _explained(self, holds: bool, what: str, instance_id: str, statuses: _Statuses) -> None:
+        self._audit.require(holds, f"the answer '{what}' for '{instance_id}', which was {statuses} meanwhile")
+
+    async def start(self, instance_id: str | None, name: str, given: Any, delay: float | None) -> str:
+        began = self._audit.shadow.commit_count
+        start_at = None if delay is None else self._clock.now() + timedelta(seconds=delay)
+        try:
+            started = await self._client.start(
+                name, instance_id=instance_id, input=write_json(given), start_at=start_at
+            )
+        except InstanceExists:
+            assert instance_id is not None
+            statuses = self._since(instance_id, began)
+            # It may have lived and ended meanwhile, between two commits.
+            explained = len(statuses) > 1 or any(_lives(status) for status in statuses)
+            self._explained(explained, "exists", instance_id, statuses)
+            return "exists"
+        statuses = self._since(started, began)
+        self._explained(statuses != {None}, "started", started, statuses)
+        return started
+
+    async def _send(self, instance_id: str, send: Callable[[], Any]) -> str:
+        began = self._audit.shadow.commit_count
+        try:
+            await send()
+        except InstanceNotFound:
+            statuses = self._since(instance_id, began)
+            self._explained(None in statuses, "not found", instance_id, statuses)
+            return "not found"
+        except InstanceFinished:
+            statuses = self._since(instance_id, began)
+            self._explained(any(s is not None and s.is_terminal for s in statuses), "finished", instance_id, statuses)
+            return "finished"
+        statuses = self._since(instance_id, began)
+        self._explained(any(_lives(status) for status in statuses), "accepted", instance_id, statuses)
+        return "accepted"
+
+    async def raise_event(self, instance_id: str, name: str) -> str:
+        return await self._send(instance_id, lambda: self._client.raise_event(instance_id, name, self._tag()))
+
+    async def suspend(self, instance_id: str) -> str:
+        return await self._send(instance_id, lambda: self._client.suspend(instance_id, "why"))
+
+    async def resume(self, instance_id: str) -> str:
+        return await self._send(instance_id, lambda: self._client.resume(instance_id, "why"))
+
+    async def terminate(self, instance_id: str, recursive: bool) -> str:
+        return await self._send(instance_id, lambda: self._client.terminate(instance_id, "enough", recursive))
+
+    async def signal(self, key: str, operation: str, delay: float | None) -> str:
+        due_at = None if delay is None else self._clock.now() + timedelta(seconds=delay)
+        await self._client.signal_entity(EntityId(LEDGER, key), operation, self._tag(), due_at=due_at)
+        return "accepted"
+
+    async def wait(self, instance_id: str, seconds: float) -> str:
+        began = self._audit.shadow.commit_count
+        record = await self._client.wait_for_completion(instance_id, seconds)
+        if record is None:
+            return "too long"
+        statuses = self._since(instance_id, began)
+        self._explained(record.progress.status in statuses, record.progress.status.name, instance_id, statuses)
+        return record.progress.status.name
+
+    async def get(self, instance_id: str) -> str:
+        began = self._audit.shadow.commit_count
+        record = await self._client.get(instance_id)
+        statuses = self._since(instance_id, began)
+        status = None if record is None else record.progress.status
+        self._explained(status in statuses, str(status), instance_id, statuses)
+        return str(status)
+
+    async def purge(self, instance_id: str) -> str:
+        began = self._audit.shadow.commit_count
+        try:
+            purged = await self._client.purge(instance_id)
+        except (InstanceNotFound, InstanceRunning) as error:
+            return type(error).__name__
+        statuses = self._since(instance_id, began)
+        self._explained(any(s is not None and s.is_terminal for s in statuses), "purged", instance_id, statuses)
+        return str(purged)
+
+
+def _lives(status: RuntimeStatus | None) -> bool:
+    return status is not None and not status.is_terminal
+
+
+_STEPS: dict[str, Callable[..., Any]] = {
+    "start": ScriptedClient.start,
+    "raise": ScriptedClient.raise_event,
+    "suspend": ScriptedClient.suspend,
+    "resume": ScriptedClient.resume,
+    "terminate": ScriptedClient.terminate,
+    "signal": ScriptedClient.signal,
+    "wait": ScriptedClient.wait,
+    "get": ScriptedClient.get,
+    "purge": ScriptedClient.purge,
+}

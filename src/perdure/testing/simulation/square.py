@@ -1,0 +1,95 @@
+"""The commuting square (reliability.md X6): the checkpoint that is decided anew from the committed history alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from perdure.core.actions import Fail, TurnResult
+from perdure.core.checkpoint import Checkpoint
+from perdure.core.decisions import DecisionLimits, decide
+from perdure.core.entities.batch import run_batch
+from perdure.core.entities.decisions import decide_batch
+from perdure.core.errors import NotRegistered
+from perdure.core.events import HistoryEvent, OrchestratorStarted
+from perdure.core.failures import failure_of
+from perdure.core.identifiers import read_entity_id
+from perdure.core.instance import Instance, InstanceKind, InstanceRecord
+from perdure.core.messages import OperationRequest
+from perdure.core.receiving import receive
+from perdure.core.registry import Operation, Registry
+from perdure.core.replay.replayer import Replayer
+
+
+def decided_anew(
+    registry: Registry,
+    limits: DecisionLimits,
+    before: InstanceRecord,
+    history: Sequence[HistoryEvent],
+    made: Checkpoint,
+) -> Checkpoint:
+    """What the messages that ``made`` consumed lead to, for an instance that is loaded and replayed just now."""
+    if before.origin.kind is InstanceKind.ENTITY:
+        return _entity(registry, before, made)
+    instance = Instance.loaded(InstanceRecord(msgspec.structs.replace(before.origin), before.progress), history)
+    at = made.progress.episode_at
+    assert at is not None, "an episode has a time"
+    intake = receive(instance, made.consumed, at)
+    assert not intake.held, f"consumed, but to be held back: {intake.held}"
+    assert not intake.dropped, f"consumed, but without effect: {intake.dropped}"
+    result = None
+    if intake.runs_code:
+        result = _turn(registry, before, history, [OrchestratorStarted(intake.at), *intake.events])
+    return decide(instance, intake, result, limits)
+
+
+def _turn(
+    registry: Registry, before: InstanceRecord, history: Sequence[HistoryEvent], events: list[HistoryEvent]
+) -> TurnResult:
+    try:
+        definition = registry.orchestrator(before.origin.name)
+    except NotRegistered as error:
+        return TurnResult(ending=Fail(failure_of(error)))
+    replayer = Replayer(definition, before.origin.instance_id)
+    if history:
+        replayer.replay(history)
+    result = replayer.advance(events)
+    replayer.close()
+    return result
+
+
+def _entity(registry: Registry, before: InstanceRecord, made: Checkpoint) -> Checkpoint:
+    entity, state = read_entity_id(before.origin.instance_id), before.progress.state
+    operations: list[Operation] = []
+    for envelope in made.consumed:
+        request = envelope.message
+        assert isinstance(request, OperationRequest), f"an entity consumed {request}"
+        operations.append(Operation(request.operation, request.input, request.reply_to is None))
+    outcomes = run_batch(registry.entity(entity.name).open(entity, state), state, operations)
+    return decide_batch(before.origin, before.progress, made.consumed, outcomes, made.progress.updated_at)
+
+
+def difference(made: Checkpoint, anew: Checkpoint) -> str | None:
+    """Where two checkpoints differ; the stacks of failures may."""
+    for what in ("expected_last_seq", "events", "history", "progress", "activities", "outbox", "children"):
+        ours, theirs = getattr(made, what), getattr(anew, what)
+        if ours != theirs and (left := _picture(what, ours)) != (right := _picture(what, theirs)):
+            return f"{what}: committed {left}, from the history alone {right}"
+    return None
+
+
+def _picture(what: str, value: Any) -> Any:
+    if what == "outbox":
+        return [(e.target, e.due_at, _plain(e.message)) for e in value]
+    if what == "children":
+        return [(_plain(c.record.progress), c.start.target, _plain(c.start.message)) for c in value]
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(member) for member in value]
+    if isinstance(value, msgspec.Struct):
+        fields = {name: _plain(getattr(value, name)) for name in value.__struct_fields__ if name != "stack_trace"}
+        return (type(value).__name__, fields)
+    return value
