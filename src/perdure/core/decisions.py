@@ -78,7 +78,7 @@ def decide(instance: Instance, intake: Intake, result: ac.TurnResult | None, lim
     ):
         ending = ac.Fail(_too_large_failure("output", ending.output, limits.payload_bytes_max))
     if ending is None:
-        status = RuntimeStatus.Suspended if intake.suspended else RuntimeStatus.Running
+        status = RuntimeStatus.Suspended if intake.suspended else _status_of_waiting(instance, intake)
         return Checkpoint(
             instance.origin,
             Progress(
@@ -100,7 +100,8 @@ def failed_output(name: str, failure: FailureDetails) -> str:
 
 
 def _status_of_waiting(instance: Instance, intake: Intake) -> RuntimeStatus:
-    if instance.started or any(type(e) is ev.ExecutionStarted for e in intake.events):
+    # Messages may come before a scheduled start; between two executions the instance is Running all the same.
+    if instance.started or instance.origin.generation > 0 or any(type(e) is ev.ExecutionStarted for e in intake.events):
         return RuntimeStatus.Running
     return RuntimeStatus.Pending
 

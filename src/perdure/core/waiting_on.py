@@ -46,7 +46,7 @@ def waiting_on(record: InstanceRecord, history: Sequence[ev.HistoryEvent], now: 
         return [] if progress.locked_by is None else [WaitingOn(WaitKind.LOCK, progress.locked_by, progress.updated_at)]
     reasons = _suspension(progress.status, progress.updated_at, history)
     start_at = origin.scheduled_start_at
-    if not history and start_at is not None and start_at > now:
+    if start_at is not None and start_at > now and not any(isinstance(e, ev.ExecutionStarted) for e in history):
         return [*reasons, WaitingOn(WaitKind.SCHEDULED_START, since=origin.created_at, until=start_at)]
     outstanding = _outstanding(history)
     outstanding += [WaitingOn(WaitKind.EVENT, name, progress.episode_at) for name in progress.awaited_events]

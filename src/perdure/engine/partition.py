@@ -183,9 +183,11 @@ class Partition:
             self._ready[live.instance_id] = live
         episodes = self._finish_late()
         begun: list[tuple[LiveInstance, Turn]] = []
+        held: dict[str, list[Envelope]] = {}
         for live in self._take_ready():
             beginning = live.begin(now, self._executor)
-            round_.kept.extend(e for e in beginning.kept if e.position is None)
+            if beginning.kept:
+                held[live.instance_id] = beginning.kept
             round_.discarded.extend(beginning.dropped)
             if beginning.turn is not None:
                 begun.append((live, beginning.turn))
@@ -195,7 +197,11 @@ class Partition:
             running = await self._executor.advance([turn for _, turn in begun])
             self._leave_running(running, begun, round_)
             episodes.extend((live, live.finish()) for live, turn in begun if id(turn) not in self._out)
-        round_.checkpoints.extend(checkpoint for _, checkpoint in episodes)
+        for live, checkpoint in episodes:
+            round_.checkpoints.append(checkpoint)
+            if checkpoint.progress.status.is_terminal:
+                round_.discarded.extend(held.pop(live.instance_id, ()))
+        round_.kept.extend(e for envelopes in held.values() for e in envelopes if e.position is None)
         if round_.checkpoints or round_.kept or round_.discarded:
             await self._follow_up(episodes, await self._commit(round_))
 

@@ -51,12 +51,14 @@ class Router:
         """
         ready: dict[str, LiveInstance] = {}
         absent: dict[str, list[Envelope]] = {}
+        renewed: set[str] = set()
         for envelope in envelopes:
             target = envelope.target
             start = envelope.message if type(envelope.message) is StartExecution else None
-            if start is not None and self._finished.get(target) not in (None, start.execution_id):
+            if start is not None and self._finished.get(target) != start.execution_id:
                 # What had the id is gone, even when what has it now begins later.
-                del self._finished[target]
+                self._finished.pop(target, None)
+                renewed.add(target)
             if envelope.due_at is not None and envelope.due_at > now:
                 if envelope.position is None:
                     round_.kept.append(envelope)
@@ -74,6 +76,9 @@ class Router:
                 absent.setdefault(target, []).append(envelope)
         if absent:
             await self._load(absent, now, ready, round_)
+            for target in renewed:
+                # What was loaded may be what was there before this round.
+                self._finished.pop(target, None)
         return list(ready.values())
 
     def finished(self, live: LiveInstance) -> None:
