@@ -67,12 +67,31 @@ class HostProcess:
 
     def start(self) -> None:
         """Start and wait until it answers."""
+        self.launch()
+        wait_until(self._answers, "the host answers", limit=READY_SECONDS_MAX, pause=0.01, about=self.log)
+
+    def launch(self) -> None:
+        """Start it and do not wait."""
         assert self._process is None, "the host is running already"
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, cwd=self.app, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_until(self._answers, "the host answers", limit=READY_SECONDS_MAX, pause=0.01, about=self.log)
+
+    def send_signal(self, number: int) -> None:
+        assert self._process is not None, "the host is not running"
+        self._process.send_signal(number)
+
+    def ended(self, limit: float) -> int:
+        """Wait until it ends by itself; returns its exit code, -N when signal N ended it."""
+        assert self._process is not None, "the host is not running"
+        try:
+            code = self._process.wait(timeout=limit)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the host did not end in {limit} s; its log:\n{self.log()}") from None
+        self._process = None
+        return code
 
     def kill(self) -> None:
         """End it as ``kill -9`` does. Twice-safe."""

@@ -18,7 +18,7 @@ from perdure.functions.local_settings import LocalSettingsError
 from perdure.functions.logging_setup import configure_logging, log_levels
 from perdure.functions.setting_tree import HostJsonError
 from perdure.host.assembly import FunctionsHost
-from perdure.host.lifecycle import Announcements, listening_socket, run_host
+from perdure.host.lifecycle import Announcements, exit_on_signals, listening_socket, run_host
 from perdure.host.options import StartFailed, StartOptions
 from perdure.host.reload import Reloader, python_command
 from perdure.host.settings import Settings, read_settings
@@ -33,6 +33,7 @@ def run_app(options: StartOptions, *, debug: bool) -> int:
     configure_logging(
         log_levels(settings.host.logging.levels, is_verbose=options.verbose, user_level=settings.user_log_level)
     )
+    exit_on_signals()
     try:
         bound = listening_socket(settings)
         code = _run(settings, bound, options.grace_seconds)
@@ -111,9 +112,7 @@ def _say(text: str) -> None:
 def _say_opened(host: FunctionsHost) -> None:
     settings = host.settings
     python = ".".join(str(n) for n in sys.version_info[:3])
-    click.echo(
-        f"perdure {__version__}   (Python {python}; {host.hub.storage.describe()}; hub {settings.hub_name})"
-    )
+    click.echo(f"perdure {__version__}   (Python {python}; {host.hub.storage.describe()}; hub {settings.hub_name})")
     click.echo(sdks.describe())
     for notice in settings.notices:
         print_error(f"Note: {notice}")

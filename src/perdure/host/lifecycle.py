@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from perdure.contracts.errors import StorageError, StoreInUse
+from perdure.contracts.errors import StorageError
 from perdure.functions.load_errors import AppLoadError
 from perdure.host.assembly import FunctionsHost
 from perdure.host.http_server import HttpServer, bind
@@ -21,6 +21,7 @@ from perdure.host.settings import Settings
 SWITCH_INTERVAL_SECONDS = 0.0001
 """CPU-bound code beside the engine keeps the interpreter lock no longer than this (architecture.md J9)."""
 REQUESTS_SECONDS_MAX = 10.0
+_STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PR_SET_PDEATHSIG = 1
 
 
@@ -56,17 +57,16 @@ async def run_host(settings: Settings, bound: socket.socket, grace_seconds: floa
     """
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     stop = asyncio.Event()
-    _on_signals(stop)
-    host = FunctionsHost(settings)
+    host = await _opened(settings)
     server: HttpServer | None = None
     try:
-        await _open(host)
         say.opened(host)
         try:
             host.load()
         except AppLoadError as error:
             raise StartFailed(str(error), 1) from error
         assert host.door is not None
+        _stop_on_signals(stop)
         await host.start()
         server = HttpServer(host.door)
         await server.start(bound)
@@ -88,13 +88,13 @@ async def run_host(settings: Settings, bound: socket.socket, grace_seconds: floa
         await host.stop(0)
 
 
-async def _open(host: FunctionsHost) -> None:
+async def _opened(settings: Settings) -> FunctionsHost:
     try:
+        host = FunctionsHost(settings)
         await host.open()
-    except StoreInUse as error:
-        raise StartFailed(str(error), 3) from error
     except StorageError as error:
         raise StartFailed(str(error), 3) from error
+    return host
 
 
 async def _until_stopped(host: FunctionsHost, stop: asyncio.Event) -> BaseException | None:
@@ -108,16 +108,27 @@ async def _until_stopped(host: FunctionsHost, stop: asyncio.Event) -> BaseExcept
     return failed.result() if failed.done() else None
 
 
-def _on_signals(stop: asyncio.Event) -> None:
-    def stop_or_exit() -> None:
+def exit_on_signals() -> None:
+    """End at once while nothing runs yet: an import of the app would keep the loop from seeing any signal."""
+    for number in _STOPPING_SIGNALS:
+        signal.signal(number, lambda number, _: _exit_at_once(number))
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    def stop_or_exit(number: int) -> None:
         if stop.is_set():
             # The user does not want to wait; the store is safe at any moment.
-            os._exit(130)
+            _exit_at_once(number)
         stop.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop_or_exit)
+    for number in _STOPPING_SIGNALS:
+        loop.add_signal_handler(number, stop_or_exit, number)
+
+
+def _exit_at_once(number: int) -> None:
+    # No flush: the signal may have come in the middle of a write to the same stream.
+    os._exit(128 + number)
 
 
 def _die_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 
+from perdure.contracts.errors import StorageError
 from perdure.contracts.observer import Fact, InstanceDamaged, MessageDropped, PartitionFailed, TurnBlocked
 
 logger = logging.getLogger("perdure.engine")
@@ -23,6 +24,8 @@ class LoggingObserver:
                 fact.instance_id, fact.reason,
             )  # fmt: skip
         elif isinstance(fact, PartitionFailed):
-            logger.critical("The engine stops: %s", fact.error, exc_info=fact.error)
+            # A store that fails is named; anything else is an error of ours, and only its traceback says where.
+            shown = None if isinstance(fact.error, StorageError) else fact.error
+            logger.critical("The engine stops: %s: %s", type(fact.error).__name__, fact.error, exc_info=shown)
         elif isinstance(fact, MessageDropped):
             logger.debug("%s for '%s' was dropped: %s", fact.message, fact.instance_id, fact.reason)
