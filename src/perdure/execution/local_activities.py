@@ -15,6 +15,7 @@ from perdure.core.errors import NotRegistered
 from perdure.core.failures import FailureDetails, failure_of
 from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode, Registry
 from perdure.execution.black_box import Box, activity_key
+from perdure.execution.doorbell import Doorbell
 from perdure.execution.poison import poisoned
 from perdure.execution.user_loop import UserLoop
 
@@ -39,7 +40,7 @@ class LocalActivities:
         self._loop_max = concurrent_max
         self._payload_bytes_max = payload_bytes_max
         self._queue: collections.deque[tuple[PendingActivity, ActivityDefinition]] = collections.deque()
-        self._idle: collections.deque[threading.Lock] = collections.deque()
+        self._idle: collections.deque[Doorbell] = collections.deque()
         self._results: collections.deque[ActivityResult] = collections.deque()
         self._armed = False
         self._waiter: asyncio.Future[None] | None = None
@@ -108,19 +109,16 @@ class LocalActivities:
         for task in list(self._loop_tasks):
             task.cancel()
         while self._idle:
-            self._idle.pop().release()
+            self._idle.pop().ring()
         for thread in self._threads:
             if thread.ident not in self._busy:
                 thread.join(timeout=1)
         self._threads.clear()
 
     def _wake_threads(self, wanted: int) -> None:
-        for _ in range(wanted):
-            try:
-                self._idle.pop().release()
-            except IndexError:
-                break
-            wanted -= 1
+        """Wake one, which wakes the next (``_wake_another``); make threads while there may be more."""
+        wanted -= len(self._idle)
+        self._wake_another()
         while wanted > 0 and len(self._threads) < self._threads_max:
             number = len(self._threads) + 1
             thread = threading.Thread(target=self._run, name=f"perdure-activity-{number}", daemon=True)
@@ -128,9 +126,15 @@ class LocalActivities:
             thread.start()
             wanted -= 1
 
+    def _wake_another(self) -> None:
+        try:
+            idle = self._idle.pop()
+        except IndexError:
+            return
+        idle.ring()
+
     def _run(self) -> None:
-        mine = threading.Lock()
-        mine.acquire()
+        mine = Doorbell()
         queue, results, busy = self._queue, self._results, self._busy
         me = threading.get_ident()
         while not self._stopped:
@@ -147,10 +151,12 @@ class LocalActivities:
                     try:
                         self._idle.remove(mine)
                     except ValueError:
-                        mine.acquire()
+                        mine.wait()
                     continue
-                mine.acquire()
+                mine.wait()
                 continue
+            if queue and self._idle:
+                self._wake_another()
             results.append(self._call(activity, definition))
             if not self._armed:
                 self._armed = True

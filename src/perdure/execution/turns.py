@@ -16,6 +16,7 @@ from typing import Protocol
 
 from perdure.contracts.executor import EntityTurn, OrchestrationTurn, Turn
 from perdure.contracts.observer import Observer, TurnBlocked
+from perdure.execution.doorbell import Doorbell
 
 RunTurn = Callable[[Turn], None]
 """Runs one turn and sets its result; never raises."""
@@ -70,15 +71,19 @@ class _TurnThread:
         self.current: tuple[Turn, float] | None = None
         self.retired = False
         self.announced = False
-        self.wake = threading.Semaphore(0)
+        self._doorbell = Doorbell()
         self._runner = runner
         self.thread = threading.Thread(target=self._run, name=f"perdure-turns-{number}", daemon=True)
         self.thread.start()
 
+    def wake(self) -> None:
+        """Look for batches; counted, so that none is missed."""
+        self._doorbell.ring()
+
     def _run(self) -> None:
         runner = self._runner
         while True:
-            self.wake.acquire()
+            self._doorbell.wait()
             while not self.retired and runner.batches:
                 try:
                     batch = runner.batches[0]
@@ -136,7 +141,7 @@ class TurnThreads:
             self._watchdog = None
         for thread in self._threads:
             thread.retired = True
-            thread.wake.release()
+            thread.wake()
         for thread in self._threads:
             if thread.current is None:
                 thread.thread.join(timeout=1)
@@ -149,8 +154,8 @@ class TurnThreads:
         batch = _Batch(turns, loop.create_future())
         self.batches.append(batch)
         assert self._thread is not None, "not started"
-        self._thread.wake.release()
         batch.cut = loop.call_later(self._patience.batch, self._cut, batch, turns)
+        self._thread.wake()
         try:
             await batch.finished
         finally:
@@ -231,7 +236,7 @@ class TurnThreads:
             if now - since >= self._patience.replace_thread and thread is self._thread:
                 thread.retired = True
                 self._thread = self._new_thread()
-                self._thread.wake.release()
+                self._thread.wake()
             if now - since >= self._patience.announce and not thread.announced:
                 thread.announced = True
                 self._announce(thread, turn, now - since)
