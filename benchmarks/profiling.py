@@ -3,6 +3,7 @@
 import collections
 import io
 import pstats
+import re
 import shutil
 import subprocess
 import sys
@@ -15,10 +16,10 @@ from benchmarks.job import Job, Workload
 from benchmarks.machine import ROOT
 
 SIZES = {
-    Workload.SEQUENCE: 3000,
-    Workload.FAN_OUT: 10_000,
-    Workload.LATENCY: 1000,
-    Workload.LONG: 3000,
+    Workload.SEQUENCE: 10_000,
+    Workload.FAN_OUT: 50_000,
+    Workload.LATENCY: 2000,
+    Workload.LONG: 5000,
     Workload.WAITING: 10_000,
 }
 FUNCTIONS = 30
@@ -62,19 +63,33 @@ def _by_samples(sampler: str, workload: Workload, work: Path) -> str:
 
 
 def _summary(lines: list[str]) -> str:
-    """From ``frame;frame;… count`` lines: shares of threads, then of the innermost functions."""
+    """From ``frame;frame;… count`` lines: shares of threads, of functions with what they call, of functions alone."""
     threads: collections.Counter[str] = collections.Counter()
+    whole: collections.Counter[str] = collections.Counter()
     innermost: collections.Counter[str] = collections.Counter()
     for line in lines:
         stack, _, count = line.rpartition(" ")
-        frames = stack.split(";")
-        threads[frames[0]] += int(count)
-        innermost[f"{frames[-1]}  [{frames[0]}]"] += int(count)
+        thread, *frames = [_without_line(frame) for frame in stack.split(";")]
+        if any("importlib" in frame for frame in frames) or not frames:
+            # The start is not part of the workload.
+            continue
+        threads[thread] += int(count)
+        innermost[f"{frames[-1]}  [{thread}]"] += int(count)
+        for frame in set(frames):
+            whole[frame] += int(count)
     total = max(1, threads.total())
     shares = [f"{count / total:6.1%}  {name}" for name, count in threads.most_common(12)]
-    shares.append("")
-    shares += [f"{count / total:6.1%}  {name}" for name, count in innermost.most_common(FUNCTIONS)]
+    for title, counted in (("With what they call:", whole), ("Alone:", innermost)):
+        shares += ["", title]
+        shares += [f"{count / total:6.1%}  {name}" for name, count in counted.most_common(FUNCTIONS)]
     return "\n".join(shares)
+
+
+def _without_line(frame: str) -> str:
+    """``function (file.py:12)`` → ``function (file.py)``; ``thread (123): name`` → ``name``."""
+    if frame.startswith("thread ("):
+        return frame.rpartition("): ")[2]
+    return re.sub(r":\d+\)$", ")", frame)
 
 
 def _run(wrapper: list[str], job: Job) -> None:
