@@ -25,7 +25,7 @@ def failure_of(error: BaseException, *, depth: int = CAUSES_MAX) -> FailureDetai
         return attached
     origin = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return FailureDetails(
-        error_type=type(error).__name__,
+        error_type=storable(type(error).__name__),
         message=message_of(error),
         stack_trace=_stack_of(error),
         cause=failure_of(origin, depth=depth - 1) if origin is not None and depth > 1 else None,

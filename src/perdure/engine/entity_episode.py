@@ -6,9 +6,11 @@ from perdure.contracts.executor import EntityTurn, Executor, Turn
 from perdure.core.checkpoint import Checkpoint
 from perdure.core.entities.decisions import decide_batch
 from perdure.core.entities.scheduling import Batch, next_batch
+from perdure.core.failures import FailureDetails
 from perdure.core.identifiers import read_entity_id
 from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
+from perdure.core.registry import OperationOutcome
 from perdure.engine.live import Begun
 
 CHARGE_PER_ENTITY = 2048
@@ -59,6 +61,13 @@ class LiveEntity:
         assert batch is not None
         self.turn = None
         return decide_batch(self._record.origin, self._record.progress, batch.taken, turn.result, self._now)
+
+    def fail(self, failure: FailureDetails) -> Checkpoint:
+        """All operations of the batch fail and the state is as before."""
+        batch, record = self._batch, self._record
+        assert batch is not None
+        outcomes = [OperationOutcome(record.progress.state, failure=failure) for _ in batch.operations]
+        return decide_batch(record.origin, record.progress, batch.taken, outcomes, self._now)
 
     def apply(self, checkpoint: Checkpoint) -> bool:
         """The checkpoint is durable."""

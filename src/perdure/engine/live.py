@@ -7,6 +7,7 @@ import msgspec
 
 from perdure.contracts.executor import Executor, Turn
 from perdure.core.checkpoint import Checkpoint
+from perdure.core.failures import FailureDetails
 from perdure.core.messages import Envelope
 
 
@@ -43,6 +44,10 @@ class LiveInstance(Protocol):
 
     def finish(self) -> Checkpoint:
         """What the finished turn commits."""
+        ...
+
+    def fail(self, failure: FailureDetails) -> Checkpoint:
+        """What commits instead when what ``finish`` gave cannot be stored; only between ``finish`` and ``apply``."""
         ...
 
     def apply(self, checkpoint: Checkpoint) -> bool:

@@ -91,6 +91,11 @@ class LiveOrchestration:
         self.turn = None
         return decide(self.instance, intake, turn.result, self._limits)
 
+    def fail(self, failure: FailureDetails) -> Checkpoint:
+        """The episode fails the orchestration, whatever its code asked for."""
+        assert self._intake is not None
+        return decide(self.instance, self._intake, TurnResult(ending=Fail(failure)), self._limits)
+
     def apply(self, checkpoint: Checkpoint) -> bool:
         """The checkpoint is durable."""
         instance, intake = self.instance, self._intake

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from perdure.contracts.clock import Clock
-from perdure.contracts.errors import Unavailable
+from perdure.contracts.errors import CheckpointRefused, Unavailable
 from perdure.contracts.executor import ActivityResult, Executor, Turn
 from perdure.contracts.observer import ActivityEnded, EpisodeCommitted, Fact, Observer
 from perdure.contracts.records import Committed, PartitionLease, Round
@@ -20,6 +20,7 @@ from perdure.engine.live import LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.options import EngineOptions
 from perdure.engine.routing import Router
+from perdure.engine.unstorable import unstorable_failure
 
 REST_EVERY_SECONDS = 5.0
 RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 0.1, 5.0
@@ -203,7 +204,7 @@ class Partition:
                 round_.discarded.extend(held.pop(live.instance_id, ()))
         round_.kept.extend(e for envelopes in held.values() for e in envelopes if e.position is None)
         if round_.checkpoints or round_.kept or round_.discarded:
-            await self._follow_up(episodes, await self._commit(round_))
+            await self._follow_up(episodes, await self._commit(round_, episodes))
 
     def _take_ready(self) -> list[LiveInstance]:
         if len(self._ready) <= self._turns_per_round:
@@ -237,7 +238,7 @@ class Partition:
                 self._out[id(turn)] = live
                 round_.kept.extend(e for e in live.in_hand() if e.position is None)
 
-    async def _commit(self, round_: Round) -> Committed:
+    async def _commit(self, round_: Round, episodes: list[tuple[LiveInstance, Checkpoint]]) -> Committed:
         wait = RETRY_SECONDS_FIRST
         while True:
             try:
@@ -246,6 +247,9 @@ class Partition:
                 # Nothing was written; the round is as true as before and goes again.
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, RETRY_SECONDS_MAX)
+            except CheckpointRefused:
+                if not _fail_unstorable(round_, episodes):
+                    raise
 
     async def _follow_up(self, episodes: list[tuple[LiveInstance, Checkpoint]], committed: Committed) -> None:
         if committed.activities:
@@ -291,6 +295,18 @@ class Partition:
     def _announce(self, fact: Fact) -> None:
         for observer in self._observers:
             observer.announce(fact)
+
+
+def _fail_unstorable(round_: Round, episodes: list[tuple[LiveInstance, Checkpoint]]) -> bool:
+    """Let those episodes fail whose text no store can hold; answers whether there were any."""
+    found = False
+    for at, (live, checkpoint) in enumerate(episodes):
+        failure = unstorable_failure(checkpoint)
+        if failure is not None:
+            found = True
+            episodes[at] = (live, live.fail(failure))
+    round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
+    return found and all(unstorable_failure(checkpoint) is None for checkpoint in round_.checkpoints)
 
 
 def _message_of(result: ActivityResult) -> Envelope:

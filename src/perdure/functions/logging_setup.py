@@ -67,8 +67,8 @@ def configure_logging(levels: LogLevels, stream: TextIO | None = None) -> loggin
     root.setLevel(max(levels.lowest(), 1))
     reconfigure = getattr(target, "reconfigure", None)
     if reconfigure is not None:
-        # What an app prints must appear with its log lines, also when the output is a file.
-        reconfigure(line_buffering=True)
+        # What an app prints must appear with its log lines, also when the output is a file; and no text may fail.
+        reconfigure(line_buffering=True, errors="backslashreplace")
     return handler
 
 
