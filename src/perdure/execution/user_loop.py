@@ -4,14 +4,23 @@ When a job does not let its loop turn for two seconds, new jobs go to a second l
 """
 
 import asyncio
+import logging
+import sys
+import sysconfig
 import threading
+import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 BLOCKED_AFTER_SECONDS = 2.0
+_PERDURE = str(Path(__file__).resolve().parents[1])
+_LIBRARY = sysconfig.get_path("stdlib")
+
+logger = logging.getLogger("perdure.execution")
 
 
 class _LoopThread:
@@ -21,12 +30,23 @@ class _LoopThread:
         self.loop = _new_loop()
         self.beat_sent: float | None = None
         self.jobs = 0
+        self.is_ending = False
         self.thread = threading.Thread(target=self._run, name=f"perdure-user-loop-{number}", daemon=True)
         self.thread.start()
 
+    def end(self) -> None:
+        """Let the loop end; called on its own thread."""
+        self.is_ending = True
+        self.loop.stop()
+
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        while not self.is_ending:
+            try:
+                self.loop.run_forever()
+            except (SystemExit, KeyboardInterrupt) as error:
+                # A task that user code made raised it; the loop goes on for the others.
+                logger.error("A task on the users' loop raised %r; the host goes on.", error)
         self.loop.close()
 
     def ask(self, now: float) -> None:
@@ -57,7 +77,7 @@ class UserLoop:
             self._watchdog.cancel()
             self._watchdog = None
         for thread in self._all:
-            thread.loop.call_soon_threadsafe(_cancel_all_and_stop, thread.loop)
+            thread.loop.call_soon_threadsafe(_cancel_all_and_end, thread)
         for thread in self._all:
             thread.thread.join(timeout=1)
         self._all.clear()
@@ -90,11 +110,16 @@ class UserLoop:
             if sent is None:
                 if thread is not self._current and thread.jobs == 0:
                     self._all.remove(thread)
-                    thread.loop.call_soon_threadsafe(thread.loop.stop)
+                    thread.loop.call_soon_threadsafe(thread.end)
                 elif thread.jobs:
                     thread.ask(now)
             elif now - sent >= BLOCKED_AFTER_SECONDS and thread is self._current:
                 self._open()
+                name, stack = _users_code(thread.thread)
+                logger.warning(
+                    "'%s' has kept the loop of async code for %.0f s; new work goes to another loop. It is at:\n%s",
+                    name, now - sent, stack,
+                )  # fmt: skip
         self._watchdog = loop.call_later(BLOCKED_AFTER_SECONDS / 4, self._watch)
 
 
@@ -105,12 +130,12 @@ def _submit(loop: asyncio.AbstractEventLoop, begin: Callable[[], Awaitable[T]]) 
     return asyncio.run_coroutine_threadsafe(job(), loop)
 
 
-def _cancel_all_and_stop(loop: asyncio.AbstractEventLoop) -> None:
-    tasks: set[asyncio.Task[Any]] = asyncio.all_tasks(loop)
+def _cancel_all_and_end(thread: _LoopThread) -> None:
+    tasks: set[asyncio.Task[Any]] = asyncio.all_tasks(thread.loop)
     for task in tasks:
         task.cancel()
     if not tasks:
-        loop.stop()
+        thread.end()
         return
     left = len(tasks)
 
@@ -118,10 +143,24 @@ def _cancel_all_and_stop(loop: asyncio.AbstractEventLoop) -> None:
         nonlocal left
         left -= 1
         if left == 0:
-            loop.stop()
+            thread.end()
 
     for task in tasks:
         task.add_done_callback(ended)
+
+
+def _users_code(thread: threading.Thread) -> tuple[str, str]:
+    """The outermost user function on the thread's stack, and the stack from there on."""
+    frame = sys._current_frames().get(thread.ident or -1)
+    stack = [] if frame is None else traceback.extract_stack(frame)
+    first = next((n for n, f in enumerate(stack) if not _is_plumbing(f.filename)), None)
+    if first is None:
+        return "?", "".join(traceback.format_list(stack))
+    return stack[first].name, "".join(traceback.format_list(stack[first:]))
+
+
+def _is_plumbing(file: str) -> bool:
+    return file.startswith((_PERDURE, _LIBRARY)) and "site-packages" not in file.removeprefix(_PERDURE)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
