@@ -282,7 +282,13 @@ class Partition:
             is_mine = envelope.target == live.instance_id and (envelope.due_at is None or envelope.due_at <= now)
             (mine if is_mine else others).append(envelope)
         self._incoming = others
-        held = await self._storage.read_inbox(self.lease, live.instance_id, now)
+        held: list[Envelope] = []
+        for envelope in await self._storage.read_inbox(self.lease, live.instance_id, max(now, self._due.horizon)):
+            if envelope.due_at is None or envelope.due_at <= now:
+                held.append(envelope)
+            else:
+                # It was due and held back, and the clock has gone back since; if it was not, it is known already.
+                self._due.add(envelope)
         stored = {e.position for e in held}
         live.queue = [*held, *(e for e in mine if e.position is None or e.position not in stored)]
 
