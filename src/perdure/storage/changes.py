@@ -57,26 +57,26 @@ class Changes(msgspec.Struct, eq=False):
     emptied: list[int] = []
     """Instances (numbers) whose history and activities are replaced."""
     updated: list[NumberedCheckpoint] = []
-    replaced: list[str] = []
-    """Ids whose instance, of any status, gives way to one of ``inserted`` or ``created``."""
-    inserted: list[NumberedCheckpoint] = []
     history: list[NumberedCheckpoint] = []
     finished: list[NumberedCheckpoint] = []
     """Instances whose remaining inbox rows and activities go."""
+    activities: list[PendingActivity] = []
+    activity_numbers: list[int] = []
+    """The instance number of each of ``activities``."""
+    replaced: list[str] = []
+    """Ids whose instance, of any status, gives way to one of ``inserted`` or ``created``."""
+    inserted: list[NumberedCheckpoint] = []
     created: list[NumberedCreation] = []
     """Creations whose id is known to be free or in ``replaced``."""
     children: list[NumberedCreation] = []
     """Creations that give way to a live instance of their id and replace a finished one."""
-    activities: list[PendingActivity] = []
-    activity_numbers: list[int] = []
-    """The instance number of each of ``activities``."""
     kept: list[Placed] = []
     envelopes: list[Placed] = []
 
     def join(self, other: "Changes") -> None:
         """Take in what comes after this in the same transaction."""
         self.epoch = self.epoch if other.epoch is None else other.epoch
-        self.numbers_reserved = self.numbers_reserved if other.numbers_reserved is None else other.numbers_reserved
+        self.numbers_reserved = max(self.numbers_reserved or 0, other.numbers_reserved or 0) or None
         for field in _LISTS:
             if more := getattr(other, field):
                 setattr(self, field, getattr(self, field) + more)
@@ -125,10 +125,12 @@ class Numbers:
 
     def reservation(self) -> int | None:
         """The bound to store with the numbers just given, when they passed the stored one."""
-        if self._next <= self._reserved:
-            return None
-        self._reserved = self._next + self.BLOCK
-        return self._reserved
+        return None if self._next <= self._reserved else self._next + self.BLOCK
+
+    def reserved(self, bound: int | None) -> None:
+        """This bound is stored."""
+        if bound is not None and bound > self._reserved:
+            self._reserved = bound
 
 
 def changes_of(round_: Round, numbers: Numbers, unsaved: Mapping[int, Unsaved], claims: Claims) -> Changes:

@@ -332,6 +332,7 @@ class OneProcessStorage:
         return sent
 
     def _saved(self, changes: Changes) -> None:
+        self._numbers.reserved(changes.numbers_reserved)
         for placed in changes.kept:
             placed.envelope.position = placed.position
         for made in changes.created:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from perdure.contracts.errors import CheckpointRefused
-from perdure.contracts.records import StoredInstance
+from perdure.contracts.records import CreateOutcome, ReusePolicy, StoredInstance
 from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.checkpoint import NewActivity
@@ -261,6 +261,52 @@ async def test_positions_rise_over_crashes(stage: Stage) -> None:
         await stage.hold()
     b = await stage.begin(creation("b"))
     assert b.origin.number not in (None, a.origin.number)
+
+
+async def test_positions_rise_over_a_crash_after_a_refused_round(stage: Stage) -> None:
+    await stage.hold()
+    ghost = creation("ghost").record
+    ghost.origin.number = 987_654
+    with pytest.raises(CheckpointRefused):
+        await stage.commit(episode(ghost))
+    await stage.begin(creation("a"))
+    event = await kept_event(stage, "a")
+    await stage.commit(discarded=[event])
+    await stage.crash()
+    await stage.hold()
+    again = await kept_event(stage, "a")
+    assert (again.position or 0) > (event.position or 0)
+
+
+async def test_an_instance_moves_in_the_round_that_replaces_it(stage: Stage) -> None:
+    """Both sides of a replacement may be in one round: what the old one did goes with it."""
+    await stage.hold()
+    old = await stage.begin(creation("a"), activities=[NewActivity(0, 0, "old")])
+    client = stage.creating(creation("a", created_at=later(1)), ReusePolicy.ANY)
+    [start] = await stage.receive()
+    record = stage.storage.creation_of(start)
+    assert record is not None
+    await stage.commit(
+        episode(old, events=[started()], activities=[NewActivity(2, 1, "last")]),
+        episode(record, [start], first_events(record), activities=[NewActivity(0, 0, "new")]),
+    )
+    assert await client is CreateOutcome.REPLACED
+    assert await stage.storage.history("a") == first_events(record)
+    assert await stage.findings(liveness=False) == []
+    await stage.crash()
+    assert [pending.name for pending in (await stage.backlog()).activities] == ["new"]
+
+
+async def test_an_activity_that_nobody_waits_for_outlives_its_instance(stage: Stage) -> None:
+    await stage.hold()
+    a = await stage.begin(creation("a"))
+    end = episode(a, status=RuntimeStatus.Completed, activities=[NewActivity(2, 0, "mail")])
+    [pending] = (await stage.commit(end)).activities
+    await stage.crash()
+    assert (await stage.backlog()).activities == [pending]
+    await stage.commit(discarded=[activity_done(a, 2, pending.number)])
+    await stage.crash()
+    assert (await stage.backlog()).activities == []
 
 
 async def test_continue_as_new_drops_history_and_activities(stage: Stage) -> None:

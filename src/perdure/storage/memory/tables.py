@@ -40,7 +40,8 @@ class MemoryTables:
         self.records: dict[str, InstanceRecord] = {}
         self.histories: dict[int, list[HistoryEvent]] = {}
         self.inbox: dict[int, Envelope] = {}
-        self.activities: dict[int, PendingActivity] = {}
+        self.activities: dict[int, tuple[int, PendingActivity]] = {}
+        """Number → the number of its instance, and the activity."""
         self._epoch = 0
         self._first_number = 1
 
@@ -104,22 +105,22 @@ class MemoryTables:
             checkpoint = numbered.checkpoint
             if numbered.number in changes.emptied:
                 self.histories[numbered.number] = []
-                self._drop_activities(checkpoint.origin.instance_id)
+                self._drop_activities(numbered.number)
             self._keep(numbered.number, checkpoint.origin, checkpoint.progress)
+        for numbered in changes.history:
+            self.histories.setdefault(numbered.number, []).extend(numbered.checkpoint.events)
+        for numbered in changes.finished:
+            self._drop_messages(numbered.checkpoint.origin.instance_id)
+            self._drop_activities(numbered.number)
+        for activity, number in zip(changes.activities, changes.activity_numbers, strict=True):
+            self.activities[activity.number] = (number, activity)
         for instance_id in changes.replaced:
             self._remove(instance_id, with_inbox=False)
         for numbered in changes.inserted:
             self._keep(numbered.number, numbered.checkpoint.origin, numbered.checkpoint.progress)
-        for numbered in changes.history:
-            self.histories[numbered.number] += numbered.checkpoint.events
-        for numbered in changes.finished:
-            self._drop_messages(numbered.checkpoint.origin.instance_id)
-            self._drop_activities(numbered.checkpoint.origin.instance_id)
         for made in changes.created:
             self._create(made)
         taken = frozenset(child.position for child in changes.children if not self._create_child(child))
-        for activity in changes.activities:
-            self.activities[activity.number] = activity
         for placed in (*changes.kept, *changes.envelopes):
             self._insert(placed.position, placed.envelope)
         return Outcome(taken, purged)
@@ -151,7 +152,7 @@ class MemoryTables:
         record = self.records.pop(instance_id, None)
         if record is not None and record.origin.number is not None:
             del self.histories[record.origin.number]
-            self._drop_activities(instance_id)
+            self._drop_activities(record.origin.number)
             if with_inbox:
                 self._drop_messages(instance_id)
 
@@ -159,8 +160,8 @@ class MemoryTables:
         for position in [p for p, envelope in self.inbox.items() if envelope.target == instance_id]:
             del self.inbox[position]
 
-    def _drop_activities(self, instance_id: str) -> None:
-        for number in [n for n, activity in self.activities.items() if activity.instance_id == instance_id]:
+    def _drop_activities(self, instance: int) -> None:
+        for number in [n for n, (owner, _) in self.activities.items() if owner == instance]:
             del self.activities[number]
 
     def _is_purgeable(self, instance_id: str) -> bool:
@@ -177,7 +178,7 @@ class MemoryTables:
         return Backlog(
             ready=self._messages(e for e in self.inbox.values() if e.due_at is None or e.due_at <= now),
             due=await self.read_due(now, horizon),
-            activities=[self.activities[number] for number in sorted(self.activities)],
+            activities=[self.activities[number][1] for number in sorted(self.activities)],
         )
 
     async def read_due(self, after: datetime, until: datetime) -> list[Envelope]:
@@ -234,7 +235,7 @@ class MemoryTables:
         return [envelope for envelope in self.inbox.values() if envelope.target == instance_id]
 
     def activities_of(self, record: InstanceRecord) -> frozenset[tuple[str, int]]:
-        pending = (a for a in self.activities.values() if a.instance_id == record.origin.instance_id)
+        pending = (activity for owner, activity in self.activities.values() if owner == record.origin.number)
         return frozenset((activity.execution_id, activity.seq) for activity in pending)
 
     def record_of(self, instance_id: str) -> InstanceRecord | None:

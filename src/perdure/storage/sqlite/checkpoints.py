@@ -46,20 +46,20 @@ def apply(cursor: sqlite3.Cursor, changes: Changes) -> Outcome:
     _end_messages(cursor, changes)
     if changes.updated:
         _update(cursor, changes)
-    if changes.replaced:
-        _remove(cursor, [number for _, number, _ in _find_instances.rows(cursor, changes.replaced)])
-    if changes.inserted or changes.created:
-        _insert(cursor, changes.inserted, changes.created)
     if changes.history:
         _insert_history.run(cursor, [_episode(numbered) for numbered in changes.history])
     if changes.finished:
         _delete_messages_to.run(cursor, [numbered.checkpoint.origin.instance_id for numbered in changes.finished])
         finished = numbers_text([numbered.number for numbered in changes.finished])
         cursor.execute(_delete_activities_of, (finished,))
-    made, taken = _create_children(cursor, changes.children) if changes.children else ([], [])
     if changes.activities:
         rows = [write_activity(a, n) for a, n in zip(changes.activities, changes.activity_numbers, strict=True)]
         _insert_activities.run(cursor, rows)
+    if changes.replaced:
+        _remove(cursor, [number for _, number, _ in _find_instances.rows(cursor, changes.replaced)])
+    if changes.inserted or changes.created:
+        _insert(cursor, changes.inserted, changes.created)
+    made, taken = _create_children(cursor, changes.children) if changes.children else ([], [])
     messages = [write_envelope(placed.envelope, placed.position) for placed in (*changes.kept, *changes.envelopes)]
     messages += [write_envelope(c.creation.start, c.position) for c in (*changes.created, *made)]
     messages += [
