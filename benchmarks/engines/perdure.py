@@ -16,7 +16,7 @@ from perdure.contracts.records import InstanceFilter
 from perdure.core.status import RuntimeStatus
 from perdure.functions.logging_setup import configure_logging, log_levels
 from perdure.host.assembly import FunctionsHost
-from perdure.host.lifecycle import SWITCH_INTERVAL_SECONDS
+from perdure.host.lifecycle import SWITCH_INTERVAL_SECONDS, spare_collections
 from perdure.host.options import StartOptions
 from perdure.host.settings import read_settings
 
@@ -38,6 +38,7 @@ class PerdureEngine(Engine):
         self._host = FunctionsHost(settings)
         await self._host.open()
         self._host.load()
+        spare_collections()
         await self._host.start()
         self._moments: list[float] = import_module("function_app").moments
         self._client: TaskHubClient = self._host.hub.client
