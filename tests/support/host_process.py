@@ -68,6 +68,10 @@ class HostProcess:
     def start(self) -> None:
         """Start and wait until it answers."""
         self.launch()
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until what was launched answers."""
         wait_until(self._answers, "the host answers", limit=READY_SECONDS_MAX, pause=0.01, about=self.log)
 
     def launch(self) -> None:

@@ -42,6 +42,15 @@ class Box(Protocol):
         """Whether it was in user code when the process died too often."""
         ...
 
+    @property
+    def has_suspects(self) -> bool:
+        """Whether anything is suspected at all."""
+        ...
+
+    def suspicion(self, key: str) -> int:
+        """How often in a row it was in user code when the process died."""
+        ...
+
 
 def turn_key(instance_id: str) -> str:
     """A turn of an orchestration or entity."""
@@ -77,6 +86,15 @@ class NoBox:
     def is_poisoned(self, key: str) -> bool:
         """Nothing is suspected."""
         return False
+
+    @property
+    def has_suspects(self) -> bool:
+        """Nothing is suspected."""
+        return False
+
+    def suspicion(self, key: str) -> int:
+        """Nothing is suspected."""
+        return 0
 
 
 class BlackBox:
@@ -152,6 +170,15 @@ class BlackBox:
     def is_poisoned(self, key: str) -> bool:
         """See ``Box``."""
         return 0 < self._tries_max <= self._suspects.get(key, 0)
+
+    @property
+    def has_suspects(self) -> bool:
+        """See ``Box``."""
+        return bool(self._suspects)
+
+    def suspicion(self, key: str) -> int:
+        """See ``Box``."""
+        return self._suspects.get(key, 0)
 
     def _take_slot(self) -> int | None:
         # Beyond the last slot nothing is noted: a suspect the fewer, never an innocent the more.

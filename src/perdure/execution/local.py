@@ -18,6 +18,7 @@ from perdure.execution.inline_activities import InlineActivities
 from perdure.execution.local_activities import LocalActivities
 from perdure.execution.local_session import LocalSession
 from perdure.execution.poison import poisoned
+from perdure.execution.quarantine import Quarantine
 from perdure.execution.turns import InlineTurns, RunTurn, TurnLane, TurnPatience, TurnThreads
 from perdure.execution.user_loop import UserLoop
 
@@ -58,6 +59,8 @@ class LocalExecutor:
             box=self._box,
         )
 
+        self._quarantine = Quarantine(self._box, self._activities.begin)
+
     async def start(self) -> None:
         """Begin; must be called on the engine loop."""
         self._turns.start()
@@ -65,10 +68,12 @@ class LocalExecutor:
 
     async def drain(self, seconds: float) -> bool:
         """Begin no more activities and wait for the running ones."""
+        self._quarantine.stop()
         return await self._activities.drain(seconds)
 
     async def stop(self) -> None:
         """Let go of the threads. Twice-safe."""
+        self._quarantine.stop()
         self._turns.stop()
         self._activities.stop()
 
@@ -86,7 +91,7 @@ class LocalExecutor:
 
     def start_activities(self, activities: Sequence[PendingActivity]) -> None:
         """Queue activities."""
-        self._activities.begin(activities)
+        self._activities.begin(self._quarantine.sift(activities))
 
     async def activity_results(self) -> list[ActivityResult]:
         """Ended activities."""
