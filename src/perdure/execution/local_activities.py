@@ -6,6 +6,7 @@ engine loop is woken once for many (performance.md, "thread-pool job").
 
 import asyncio
 import collections
+import logging
 import threading
 from collections.abc import Sequence
 
@@ -17,7 +18,12 @@ from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode
 from perdure.execution.black_box import Box, activity_key
 from perdure.execution.doorbell import Doorbell
 from perdure.execution.poison import poisoned
+from perdure.execution.stacks import users_code
 from perdure.execution.user_loop import UserLoop
+
+STUCK_AFTER_SECONDS = 5.0
+
+logger = logging.getLogger("perdure.execution")
 
 
 class LocalActivities:
@@ -52,6 +58,8 @@ class LocalActivities:
         """Idents of threads that are in user code."""
         self._draining = False
         self._stopped = False
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._is_reported = False
 
     def start(self) -> None:
         """Begin; must be called on the engine loop. Threads are made as they are needed."""
@@ -77,6 +85,7 @@ class LocalActivities:
             return
         if threaded:
             self._wake_threads(threaded)
+            self._watch_queue()
         if self._on_loop:
             self._fill_loop()
 
@@ -106,6 +115,9 @@ class LocalActivities:
     def stop(self) -> None:
         """Let idle threads end; running user code is abandoned. Twice-safe."""
         self._draining = self._stopped = True
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
         for task in list(self._loop_tasks):
             task.cancel()
         while self._idle:
@@ -114,6 +126,28 @@ class LocalActivities:
             if thread.ident not in self._busy:
                 thread.join(timeout=1)
         self._threads.clear()
+
+    def _watch_queue(self) -> None:
+        if self._watchdog is None and self._queue and not self._stopped:
+            head = self._queue[0][0]
+            self._watchdog = asyncio.get_running_loop().call_later(STUCK_AFTER_SECONDS, self._look_at_queue, head)
+
+    def _look_at_queue(self, head: PendingActivity) -> None:
+        self._watchdog = None
+        try:
+            is_stuck = self._queue[0][0] is head and not self._draining
+            if is_stuck and not self._is_reported:
+                places = [users_code(thread) for thread in self._threads if thread.ident in self._busy]
+                names = ", ".join(sorted({f"'{name}'" for name, _ in places}))
+                logger.warning(
+                    "All %d threads of plain functions have been busy for %.0f s and %d activities wait. They are in "
+                    "%s, for instance at:\n%s", len(places), STUCK_AFTER_SECONDS, len(self._queue), names, places[0][1],
+                )  # fmt: skip
+            self._is_reported = is_stuck
+            self._watch_queue()
+        except IndexError:
+            # A thread took the last one meanwhile.
+            self._is_reported = False
 
     def _wake_threads(self, wanted: int) -> None:
         """Wake one, which wakes the next (``_wake_another``); make threads while there may be more."""

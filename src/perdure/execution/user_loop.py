@@ -5,22 +5,28 @@ When a job does not let its loop turn for two seconds, new jobs go to a second l
 
 import asyncio
 import logging
-import sys
-import sysconfig
 import threading
-import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, TypeVar
+
+from perdure.execution.stacks import users_code
 
 T = TypeVar("T")
 
 BLOCKED_AFTER_SECONDS = 2.0
-_PERDURE = str(Path(__file__).resolve().parents[1])
-_LIBRARY = sysconfig.get_path("stdlib")
-
 logger = logging.getLogger("perdure.execution")
+
+
+class _Job:
+    """One call of ``run``; it moves to another loop when its own is blocked before it began."""
+
+    __slots__ = ("has_moved", "running")
+
+    running: asyncio.Future[Any]
+
+    def __init__(self) -> None:
+        self.has_moved = False
 
 
 class _LoopThread:
@@ -31,6 +37,8 @@ class _LoopThread:
         self.beat_sent: float | None = None
         self.jobs = 0
         self.is_ending = False
+        self.waiting: dict[_Job, None] = {}
+        """Jobs that have not begun; whoever pops one decides what becomes of it."""
         self.thread = threading.Thread(target=self._run, name=f"perdure-user-loop-{number}", daemon=True)
         self.thread.start()
 
@@ -88,12 +96,21 @@ class UserLoop:
 
         Cancelling the caller cancels the job.
         """
-        thread = self._current or self._open()
-        thread.jobs += 1
-        try:
-            return await asyncio.wrap_future(_submit(thread.loop, begin))
-        finally:
-            thread.jobs -= 1
+        job = _Job()
+        while True:
+            thread = self._current or self._open()
+            thread.jobs += 1
+            thread.waiting[job] = None
+            try:
+                job.running = asyncio.wrap_future(_submit(thread, job, begin))
+                return await job.running
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if not job.has_moved or (task is not None and task.cancelling()):
+                    raise
+                job.has_moved = False
+            finally:
+                thread.jobs -= 1
 
     def _open(self) -> _LoopThread:
         self._count += 1
@@ -115,7 +132,11 @@ class UserLoop:
                     thread.ask(now)
             elif now - sent >= BLOCKED_AFTER_SECONDS and thread is self._current:
                 self._open()
-                name, stack = _users_code(thread.thread)
+                for job in list(thread.waiting):
+                    if thread.waiting.pop(job, thread) is None:
+                        job.has_moved = True
+                        job.running.cancel()
+                name, stack = users_code(thread.thread)
                 logger.warning(
                     "'%s' has kept the loop of async code for %.0f s; new work goes to another loop. It is at:\n%s",
                     name, now - sent, stack,
@@ -123,11 +144,13 @@ class UserLoop:
         self._watchdog = loop.call_later(BLOCKED_AFTER_SECONDS / 4, self._watch)
 
 
-def _submit(loop: asyncio.AbstractEventLoop, begin: Callable[[], Awaitable[T]]) -> Future[T]:
-    async def job() -> T:
+def _submit(thread: _LoopThread, job: _Job, begin: Callable[[], Awaitable[T]]) -> Future[T]:
+    async def begin_unless_moved() -> T:
+        if thread.waiting.pop(job, thread) is not None:
+            raise asyncio.CancelledError
         return await begin()
 
-    return asyncio.run_coroutine_threadsafe(job(), loop)
+    return asyncio.run_coroutine_threadsafe(begin_unless_moved(), thread.loop)
 
 
 def _cancel_all_and_end(thread: _LoopThread) -> None:
@@ -147,20 +170,6 @@ def _cancel_all_and_end(thread: _LoopThread) -> None:
 
     for task in tasks:
         task.add_done_callback(ended)
-
-
-def _users_code(thread: threading.Thread) -> tuple[str, str]:
-    """The outermost user function on the thread's stack, and the stack from there on."""
-    frame = sys._current_frames().get(thread.ident or -1)
-    stack = [] if frame is None else traceback.extract_stack(frame)
-    first = next((n for n, f in enumerate(stack) if not _is_plumbing(f.filename)), None)
-    if first is None:
-        return "?", "".join(traceback.format_list(stack))
-    return stack[first].name, "".join(traceback.format_list(stack[first:]))
-
-
-def _is_plumbing(file: str) -> bool:
-    return file.startswith((_PERDURE, _LIBRARY)) and "site-packages" not in file.removeprefix(_PERDURE)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
