@@ -1,4 +1,4 @@
-"""Small neutral orchestrators, activities and entities, and a hub on virtual time that counts what its store is asked."""
+"""Small neutral functions, and a hub on virtual time that counts what its store is asked."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable

@@ -282,7 +282,12 @@ class Audit:
     def _discard(self, envelope: Envelope, former: ShadowInstance | None) -> None:
         sent = self._release(envelope)
         now = self.shadow.instances.get(envelope.target)
-        if sent is not None and former is not None and sent.order < former.order:
+        if sent is None:
+            # Its row went with the instance it was for, or its activity is no longer waited for.
+            known = envelope.position is not None or envelope.ends_activity is not None
+            self.require(known, f"dropped, but never sent: {envelope}")
+            return
+        if former is not None and sent.order < former.order:
             # Sent before what has the id now was created.
             return
         if former is None or former.is_terminal or now is None or now.is_terminal:

@@ -22,11 +22,14 @@ from perdure.testing.simulation.audited_parts import client_name
 from perdure.testing.simulation.programs import LEDGER, write_json
 from perdure.testing.simulation.workload import Script
 
+TRIES_MAX = 3
+TRY_AGAIN_SECONDS = 0.7
+
 _Statuses = set[RuntimeStatus | None]
 
 
 class ScriptedClient:
-    """One client. An error that means "try later" leaves the outcome open, as it does for real ones."""
+    """One client. An error that means "try later" leaves the outcome open, and it asks again, as real ones do."""
 
     def __init__(self, client: TaskHubClient, clock: SimulatedClock, audit: Audit, script: Script) -> None:
         self._client = client
@@ -44,14 +47,21 @@ class ScriptedClient:
             if kind == "pause":
                 await asyncio.sleep(arguments[0])
                 continue
-            try:
-                answer = await _STEPS[kind](self, *arguments)
-            except StorageError as error:
-                self.unknown_count += 1
-                self._audit.note("unknown", self._script.client, kind, type(error).__name__)
-            else:
-                self.answer_count += 1
-                self._audit.note("answer", self._script.client, kind, answer)
+            for _ in range(TRIES_MAX):
+                if await self._ask(kind, arguments):
+                    break
+                await asyncio.sleep(TRY_AGAIN_SECONDS)
+
+    async def _ask(self, kind: str, arguments: list[Any]) -> bool:
+        try:
+            answer = await _STEPS[kind](self, *arguments)
+        except StorageError as error:
+            self.unknown_count += 1
+            self._audit.note("unknown", self._script.client, kind, type(error).__name__)
+            return False
+        self.answer_count += 1
+        self._audit.note("answer", self._script.client, kind, answer)
+        return True
 
     def _tag(self) -> str:
         return write_json(f"{self._script.client}/{next(self._count)}")
@@ -105,6 +115,15 @@ class ScriptedClient:
     async def resume(self, instance_id: str) -> str:
         return await self._send(instance_id, lambda: self._client.resume(instance_id, "why"))
 
+    async def flicker(self, instance_id: str) -> str:
+        """Suspend and resume in one breath, so that both may be taken in one episode."""
+        suspending = asyncio.create_task(self.suspend(instance_id))
+        answers = await asyncio.gather(suspending, self.resume(instance_id), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return " ".join(str(answer) for answer in answers)
+
     async def terminate(self, instance_id: str, recursive: bool) -> str:
         return await self._send(instance_id, lambda: self._client.terminate(instance_id, "enough", recursive))
 
@@ -150,6 +169,7 @@ _STEPS: dict[str, Callable[..., Any]] = {
     "raise": ScriptedClient.raise_event,
     "suspend": ScriptedClient.suspend,
     "resume": ScriptedClient.resume,
+    "flicker": ScriptedClient.flicker,
     "terminate": ScriptedClient.terminate,
     "signal": ScriptedClient.signal,
     "wait": ScriptedClient.wait,

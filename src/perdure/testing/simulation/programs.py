@@ -190,6 +190,11 @@ class _Interpreter:
         child = self.recorder.call_child(name, write_json({"program": program}), None, None, read_json)
         yield self.recorder.any_of([child, self.recorder.create_timer(self.recorder.now)])
 
+    def abandon(self, width: int) -> Run:
+        """Activities that nobody waits for; their results may find another execution."""
+        asked = [self.echo()[1] for _ in range(width)]
+        yield self.recorder.any_of([*asked, self.recorder.create_timer(self.recorder.now)])
+
     def call(self, key: str, operation: str) -> Run:
         try:
             self.take((yield self.recorder.call_entity(ledger_id(key), operation, write_json(self.tag()), read_json)))
@@ -232,6 +237,7 @@ _STATEMENTS: dict[str, Callable[..., Run]] = {
     "child": _Interpreter.child,
     "children": _Interpreter.children,
     "stray": _Interpreter.stray,
+    "abandon": _Interpreter.abandon,
     "call": _Interpreter.call,
     "signal": _Interpreter.signal,
     "send": _Interpreter.send,

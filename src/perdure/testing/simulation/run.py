@@ -27,8 +27,9 @@ from perdure.testing.simulation.programs import Activities, simulated_registry
 from perdure.testing.simulation.shadow import ShadowInstance
 from perdure.testing.simulation.workload import Workload
 
+PLAY_SECONDS_MAX = 3600.0
 SETTLE_SECONDS = 60.0
-SETTLE_ROUNDS = 40
+SETTLE_ROUNDS = 240
 
 OpenStore = Callable[[SimulatedClock], CrashableStorage]
 
@@ -45,6 +46,7 @@ class Outcome(msgspec.Struct, frozen=True):
     answers: int
     unknown_answers: int
     crashes: int
+    stops: int
     store_errors: int
     late_turns: int
     virtual_seconds: float
@@ -128,6 +130,7 @@ class Simulation:
             answers=sum(client.answer_count for client in clients),
             unknown_answers=sum(client.unknown_count for client in clients),
             crashes=faults.crash_count,
+            stops=faults.stop_count,
             store_errors=faults.error_count,
             late_turns=faults.late_turn_count,
             virtual_seconds=self._loop.time(),
@@ -138,27 +141,33 @@ class Simulation:
         """Play, settle, stop. Raises Violation."""
         story = asyncio.create_task(self._story())
         await asyncio.wait([story, self.audit.failed], return_when=asyncio.FIRST_COMPLETED)
-        if self.audit.failed.done():
-            story.cancel()
-            await asyncio.gather(story, return_exceptions=True)
-            await self._hub.kill()
-            raise self.audit.failed.result()
-        await story
+        if not self.audit.failed.done():
+            await story
+            return
+        story.cancel()
+        await asyncio.gather(story, return_exceptions=True)
+        await self._hub.kill()
+        raise self.audit.failed.result()
 
     async def _story(self) -> None:
         await self._hub.start()
         watch = asyncio.create_task(self._keep_alive())
         weather = asyncio.create_task(self._bad_weather())
         plays = [asyncio.create_task(client.play()) for client in self._clients]
-        await asyncio.gather(*plays)
-        self._is_calm = True
-        await weather
-        self._faults.end()
-        if (behind := self._clock.latest - self._clock.now()) > timedelta():
-            self._clock.jump(behind)
-        await self._settle()
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
+        try:
+            _, unanswered = await asyncio.wait(plays, timeout=PLAY_SECONDS_MAX)
+            self.audit.require(not unanswered, f"{len(unanswered)} clients were never answered")
+            await asyncio.gather(*plays)
+            self._is_calm = True
+            await weather
+            self._faults.end()
+            if (behind := self._clock.latest - self._clock.now()) > timedelta():
+                self._clock.jump(behind)
+            await self._settle()
+        finally:
+            for task in (watch, weather, *plays):
+                task.cancel()
+            await asyncio.gather(watch, weather, *plays, return_exceptions=True)
         await self._end()
 
     def _crash(self) -> None:

@@ -32,7 +32,7 @@ class Workload:
         return [Script(f"client-{number}", self._script()) for number in range(self._chance.randint(2, 5))]
 
     def _script(self) -> tuple[Step, ...]:
-        steps: list[Step] = []
+        steps: list[Step] = [self._start(self._chance.choice(self._ids))]
         for _ in range(self._chance.randint(2, 9)):
             steps.append(("pause", self._chance.choice([0.0, 0.0, 0.001, 0.05, 1.0, 7.0])))
             steps.append(self._step())
@@ -42,15 +42,24 @@ class Workload:
         chance = self._chance
         instance_id = chance.choice(self._ids)
         kind = chance.choices(
-            ["start", "raise", "signal", "suspend", "resume", "terminate", "wait", "get", "purge", "unknown"],
-            [10, 8, 4, 3, 3, 1.5, 1, 2, 1, 0.3],
+            [
+                "start",
+                "raise",
+                "signal",
+                "suspend",
+                "resume",
+                "flicker",
+                "terminate",
+                "wait",
+                "get",
+                "purge",
+                "unknown",
+            ],
+            [10, 8, 4, 3, 3, 2, 1.5, 1, 2, 1, 0.3],
         )[0]
         match kind:
             case "start":
-                given = {"program": self._program(2), "rounds_left": chance.choice([0, 0, 1, 3])}
-                delay = chance.choice([None, None, None, 5.0, 90.0])
-                # Without an id of its own it gets one that nobody else uses.
-                return ("start", chance.choice([instance_id, instance_id, None]), self._name(), given, delay)
+                return self._start(instance_id)
             case "raise":
                 return ("raise", instance_id, chance.choice(EVENTS))
             case "signal":
@@ -65,6 +74,13 @@ class Workload:
                 return ("start", instance_id, "no_such_program", {"program": []}, None)
             case _:
                 return (kind, instance_id)
+
+    def _start(self, instance_id: str) -> Step:
+        chance = self._chance
+        given = {"program": self._program(2), "rounds_left": chance.choice([0, 0, 1, 3])}
+        delay = chance.choice([None, None, None, 5.0, 90.0])
+        # Without an id of its own it gets one that nobody else uses.
+        return ("start", chance.choice([instance_id, instance_id, None]), self._name(), given, delay)
 
     def _name(self) -> str:
         return self._chance.choice(PROGRAM_NAMES)
@@ -81,7 +97,7 @@ class Workload:
         if depth == 0 and kind in ("child", "children", "stray"):
             kind = "activity"
         match kind:
-            case "fan" | "drain" | "shaky":
+            case "fan" | "drain" | "shaky" | "abandon":
                 return [kind, chance.randint(1, 4)]
             case "retry":
                 return [kind, chance.randint(1, 3), chance.choice([0.5, 10.0])]
@@ -112,5 +128,5 @@ class Workload:
 
 _WEIGHTS = {
     "activity": 8, "fan": 4, "drain": 2, "shaky": 2, "retry": 3, "timer": 5, "event": 4, "race": 4, "child": 3,
-    "children": 1.5, "stray": 1, "call": 4, "signal": 4, "send": 3, "status": 2, "fail": 0.7,
+    "children": 1.5, "stray": 1, "abandon": 2, "call": 4, "signal": 4, "send": 3, "status": 2, "fail": 0.7,
 }  # fmt: skip

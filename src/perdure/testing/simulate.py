@@ -1,0 +1,80 @@
+"""``python -m perdure.testing.simulate``: repeat one seed byte for byte, or run many."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from perdure.testing.simulation.run import Outcome, memory_store, run_seed, sqlite_store
+
+PROGRESS_EVERY_SECONDS = 2.0
+_SUMS = ("commits", "answers", "unknown_answers", "activity_runs", "crashes", "stops", "store_errors", "late_turns")
+
+
+def run_on(storage: str, seed: int) -> Outcome:
+    """Run one seed on ``memory`` or ``sqlite``."""
+    if storage == "memory":
+        return run_seed(seed, memory_store)
+    with tempfile.TemporaryDirectory(prefix="perdure-simulation-") as folder:
+        return run_seed(seed, sqlite_store(str(Path(folder) / "hub.db")))
+
+
+class Totals:
+    """What many runs came to."""
+
+    def __init__(self) -> None:
+        self.seeds = 0
+        self.sums: Counter[str] = Counter()
+        self.violations: list[Outcome] = []
+
+    def add(self, outcome: Outcome) -> None:
+        self.seeds += 1
+        for name in _SUMS:
+            self.sums[name] += getattr(outcome, name)
+        if outcome.violation is not None:
+            self.violations.append(outcome)
+
+    def __str__(self) -> str:
+        sums = ", ".join(f"{name.replace('_', ' ')} {self.sums[name]:,}" for name in _SUMS)
+        return f"{self.seeds:,} seeds, {len(self.violations)} violations; {sums}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 1 when a promise was broken."""
+    parser = argparse.ArgumentParser(prog="python -m perdure.testing.simulate", description=__doc__)
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds, one after the other")
+    parser.add_argument("--storage", choices=["memory", "sqlite"], default="memory")
+    given = parser.parse_args(arguments)
+    totals = Totals()
+    shown_at = time.monotonic()
+    for seed in range(given.seed, given.seed + given.seeds):
+        outcome = run_on(given.storage, seed)
+        totals.add(outcome)
+        if given.seeds == 1 or outcome.violation is not None:
+            print(_picture(outcome), flush=True)
+        if time.monotonic() - shown_at > PROGRESS_EVERY_SECONDS:
+            shown_at = time.monotonic()
+            print(f"\r{totals}", end="", file=sys.stderr, flush=True)
+    if given.seeds > 1:
+        print(f"\r{totals}")
+    return 1 if totals.violations else 0
+
+
+def _picture(outcome: Outcome) -> str:
+    kinds = ", ".join(outcome.fault_kinds) or "none"
+    verdict = "all promises held" if outcome.violation is None else f"BROKEN: {outcome.violation}"
+    return (
+        f"seed {outcome.seed}: {verdict}\n"
+        f"  trace {outcome.trace}, {outcome.commits} commits, {outcome.instances} instances, "
+        f"{outcome.activity_runs} activity runs, {outcome.answers} answers, {outcome.unknown_answers} unknown, "
+        f"{outcome.crashes} crashes, {outcome.stops} stops, {outcome.store_errors} store errors, "
+        f"{outcome.late_turns} late turns, {outcome.virtual_seconds:,.0f} virtual seconds\n"
+        f"  faults: {kinds}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
