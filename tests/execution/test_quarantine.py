@@ -11,7 +11,6 @@ from perdure.contracts.records import PendingActivity
 from perdure.execution.black_box import BlackBox, activity_key
 from perdure.execution.quarantine import Quarantine
 
-
 pytestmark = pytest.mark.anyio
 
 

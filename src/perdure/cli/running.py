@@ -36,7 +36,7 @@ def run_app(options: StartOptions, *, debug: bool) -> int:
     exit_on_signals()
     try:
         bound = listening_socket(settings)
-        code = _run(settings, bound, options.grace_seconds)
+        code = _run(settings, bound)
     except StartFailed as error:
         fail(str(error), error.code)
     except SdkAlreadyImported as error:
@@ -86,9 +86,9 @@ def _settings(options: StartOptions) -> Settings:
         fail(str(error), FAILURE)
 
 
-def _run(settings: Settings, bound: socket.socket, grace_seconds: float) -> int:
+def _run(settings: Settings, bound: socket.socket) -> int:
     say = Announcements(_say_opened, _say_ready, _say)
-    main = run_host(settings, bound, grace_seconds, say)
+    main = run_host(settings, bound, say)
     try:
         import uvloop
     except ImportError:

@@ -111,11 +111,12 @@ class FunctionsHost:
     async def stop(self, grace_seconds: float) -> bool:
         """End everything; False when activities were cut off. Twice-safe."""
         self.not_ready = "The host is stopping."
+        deadline = asyncio.get_running_loop().time() + grace_seconds
         if self._timers is not None:
             with contextlib.suppress(TimeoutError):
                 # A timer function that does not end in time is cut off, like an activity.
                 await asyncio.wait_for(self._timers.stop(), max(grace_seconds, 0.1))
-        drained = await self.hub.stop(grace_seconds)
+        drained = await self.hub.stop(max(deadline - asyncio.get_running_loop().time(), 0))
         if self._token is not None:
             attached.detach(self._token)
         self.threads.stop()

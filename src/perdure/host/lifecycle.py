@@ -53,7 +53,7 @@ def listening_socket(settings: Settings) -> socket.socket:
         raise StartFailed(f"Cannot listen on {settings.address}:{settings.port}: {error.strerror}.", 1) from None
 
 
-async def run_host(settings: Settings, bound: socket.socket, grace_seconds: float, say: Announcements) -> int:
+async def run_host(settings: Settings, bound: socket.socket, say: Announcements) -> int:
     """Run until a signal; returns the exit code: 0 after a clean stop, 1 after a failure or a cut-off activity.
 
     Raises StartFailed.
@@ -81,8 +81,10 @@ async def run_host(settings: Settings, bound: socket.socket, grace_seconds: floa
             return 1
         say.stopping("Stopping: running activities may finish.")
         server.stop_listening()
-        finished = await server.finish(min(grace_seconds, REQUESTS_SECONDS_MAX))
-        drained = await host.stop(grace_seconds)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + settings.grace_seconds
+        finished = await server.finish(min(settings.grace_seconds, REQUESTS_SECONDS_MAX))
+        drained = await host.stop(max(deadline - loop.time(), 0))
         if not (drained and finished):
             say.stopping("The grace period is over: what still runs is cut off and runs again after the next start.")
         return 0 if drained and finished else 1

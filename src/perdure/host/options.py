@@ -21,7 +21,6 @@ class StartOptions:
     no_auth: bool = False
     allowed_hosts: tuple[str, ...] = ()
     durability: str | None = None
-    grace_seconds: float = 30.0
 
 
 class StartFailed(Exception):

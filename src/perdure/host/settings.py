@@ -22,6 +22,8 @@ THREAD_COUNT_SETTING = "PYTHON_THREADPOOL_THREAD_COUNT"
 STORE_SETTING = "PERDURE_STORE"
 DURABILITY_SETTING = "PERDURE_DURABILITY"
 BODY_LIMIT_SETTING = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
+GRACE_SETTING = "PERDURE_SHUTDOWN_GRACE_SECONDS"
+GRACE_SECONDS = 30.0
 LEVEL_SETTING = "FUNCTIONS_USER_LOG_LEVEL"
 _STORE_KINDS = frozenset({"sqlite", "postgresql", "memory"})
 
@@ -40,6 +42,7 @@ class Settings:
     app: AppSettings
     allowed_hosts: frozenset[str]
     threads_max: int
+    grace_seconds: float
     user_log_level: str | None
     notices: tuple[str, ...]
 
@@ -70,6 +73,7 @@ def read_settings(options: StartOptions, environment: MutableMapping[str, str]) 
         app=app,
         allowed_hosts=_allowed_hosts(options, address, app),
         threads_max=threads_max,
+        grace_seconds=_grace_seconds(app, notices),
         user_log_level=options.user_log_level or app.get(LEVEL_SETTING),
         notices=(*notices, *host.warnings),
     )
@@ -152,6 +156,20 @@ def _thread_count(app: AppSettings, notices: list[str]) -> int:
         return int(text)
     notices.append(f"{THREAD_COUNT_SETTING} is '{text}', which is no number of threads; the default is used.")
     return threads_by_default()
+
+
+def _grace_seconds(app: AppSettings, notices: list[str]) -> float:
+    text = app.get(GRACE_SETTING)
+    if text is None:
+        return GRACE_SECONDS
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if 0 <= seconds <= 86_400:
+        return seconds
+    notices.append(f"{GRACE_SETTING} is '{text}', which is no number of seconds; {GRACE_SECONDS:.0f} are used.")
+    return GRACE_SECONDS
 
 
 def _allowed_hosts(options: StartOptions, address: str, app: AppSettings) -> frozenset[str]:
