@@ -10,10 +10,12 @@ from perdure.core.messages import Envelope
 
 LONGEST_SLEEP_SECONDS = 30.0
 """A jump of the wall clock is noticed after this at the latest."""
+FORGOTTEN_MAX = 1000
+"""So many entries of ended instances may stay in the heap, or half of it."""
 
 
 class _Entry:
-    """One message in the heap; ``envelope`` is None once its instance has ended."""
+    """One message in the heap; ``envelope`` is None once it was taken or its instance has ended."""
 
     __slots__ = ("due_at", "envelope", "number")
 
@@ -34,8 +36,11 @@ class DueMessages:
         self._clock = clock
         self._wake = wake
         self._heap: list[_Entry] = []
-        self._by_target: dict[str, list[_Entry]] = {}
+        self._by_target: dict[str, dict[_Entry, None]] = {}
         self._positions: set[int] = set()
+        self._without_row: list[_Entry] = []
+        """Those that had no row when they came; the next commit gives them one."""
+        self._forgotten = 0
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
         self.horizon: datetime = clock.now() + span
@@ -59,29 +64,35 @@ class DueMessages:
         due_at, position = envelope.due_at, envelope.position
         assert due_at is not None
         if position is not None:
-            if due_at > self.horizon or position in self._positions or self._holds(envelope.target, position):
+            self._note_rows()
+            if due_at > self.horizon or position in self._positions:
                 return
             self._positions.add(position)
         self._count += 1
         entry = _Entry(due_at, self._count, envelope)
-        self._by_target.setdefault(envelope.target, []).append(entry)
+        if position is None:
+            self._without_row.append(entry)
+        self._by_target.setdefault(envelope.target, {})[entry] = None
         heapq.heappush(self._heap, entry)
         if self._heap[0] is entry:
             self._arm()
 
     def take(self, now: datetime) -> list[Envelope]:
         """What is due by ``now``, in order of due time."""
+        self._note_rows()
         heap = self._heap
         due: list[Envelope] = []
         while heap and heap[0].due_at <= now:
             entry = heapq.heappop(heap)
             if (envelope := entry.envelope) is None:
+                self._forgotten -= 1
                 continue
             due.append(envelope)
             if envelope.position is not None:
                 self._positions.discard(envelope.position)
+            entry.envelope = None
             entries = self._by_target[envelope.target]
-            entries.remove(entry)
+            del entries[entry]
             if not entries:
                 del self._by_target[envelope.target]
         # The timer may have rung and the clock gone back since.
@@ -95,8 +106,14 @@ class DueMessages:
             assert entry.envelope is not None
             if entry.envelope.position is not None:
                 self._positions.discard(entry.envelope.position)
-            # Taking it out of the heap would cost a pass over the heap: it is passed over when its time comes.
+            # Taking it out of the heap costs a pass over the heap: it is passed over when its time comes,
+            # or leaves with many others.
             entry.envelope = None
+            self._forgotten += 1
+        if self._forgotten > max(FORGOTTEN_MAX, len(self._heap) // 2):
+            self._heap = [entry for entry in self._heap if entry.envelope is not None]
+            heapq.heapify(self._heap)
+            self._forgotten = 0
 
     def stop(self) -> None:
         """Disarm. Twice-safe."""
@@ -104,9 +121,22 @@ class DueMessages:
             self._timer.cancel()
             self._timer = None
 
-    def _holds(self, target: str, position: int) -> bool:
-        # One that came before it had a row got its position since.
-        return any(e.envelope is not None and e.envelope.position == position for e in self._by_target.get(target, ()))
+    def _note_rows(self) -> None:
+        if not self._without_row:
+            return
+        # A commit gives all of them their rows at once, so the first tells whether there is anything to note.
+        first = self._without_row[0].envelope
+        if first is not None and first.position is None:
+            return
+        still: list[_Entry] = []
+        for entry in self._without_row:
+            if (envelope := entry.envelope) is None:
+                continue
+            if envelope.position is None:
+                still.append(entry)
+            else:
+                self._positions.add(envelope.position)
+        self._without_row = still
 
     def _arm(self) -> None:
         self.stop()
