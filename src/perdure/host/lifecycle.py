@@ -148,5 +148,6 @@ def _exit_at_once(number: int) -> None:
 
 
 def _die_with_parent() -> None:
+    """A parent that stops orderly stops its child so too; one that was killed leaves nobody to wait for activities."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
