@@ -39,13 +39,19 @@ def start(**given: Any) -> None:
     from perdure.host.options import StartOptions
 
     functions = [name for part in given["functions"] for name in part.split()]
-    functions += given["rest"] if functions else ()
-    if given["rest"] and not functions:
+    app_folder: Path | None = given["script_root"] or given["app_dir"]
+    if functions:
+        # Core Tools' users write them one after another: `--functions A B`.
+        functions += given["rest"]
+        if app_folder is not None and not app_folder.is_dir():
+            functions.append(str(app_folder))
+            app_folder = None
+    elif given["rest"]:
         fail(f"There is one APP_DIR; '{given['rest'][0]}' is too much.", USAGE)
     if given["sdk"] == "installed":
         fail("--sdk installed is not in this version; the app runs on perdure's own SDK.", USAGE)
     options = StartOptions(
-        app_folder=given["script_root"] or given["app_dir"] or Path.cwd(),
+        app_folder=app_folder or Path.cwd(),
         port=given["port"],
         address=given["address"],
         store=given["store"],

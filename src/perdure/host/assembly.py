@@ -76,7 +76,7 @@ class FunctionsHost:
         """Import the app and build the door. Raises AppLoadError."""
         settings = self.settings
         sdks.prefer_ours()
-        app = self.app = load_app(settings.app_folder, settings.app, allowed=settings.host.functions)
+        app = self.app = load_app(settings.app_folder, settings.app, allowed=settings.functions)
         self._token = attached.attach(self.hub.client, asyncio.get_running_loop())
         terms = LinkTerms(f"{self.url}{PREFIX}", settings.hub_name, settings.connection_name, None)
         clients = ClientTexts(terms, self._token)

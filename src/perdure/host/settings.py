@@ -40,6 +40,8 @@ class Settings:
     hub: HubOptions
     host: HostSettings
     app: AppSettings
+    functions: tuple[str, ...] | None
+    """Run only these; None for all."""
     allowed_hosts: frozenset[str]
     threads_max: int
     grace_seconds: float
@@ -71,6 +73,7 @@ def read_settings(options: StartOptions, environment: MutableMapping[str, str]) 
         hub=_hub_options(options, folder, host, app, threads_max),
         host=host,
         app=app,
+        functions=options.functions or host.functions,
         allowed_hosts=_allowed_hosts(options, address, app),
         threads_max=threads_max,
         grace_seconds=_grace_seconds(app, notices),
