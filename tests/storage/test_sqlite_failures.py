@@ -12,7 +12,7 @@ from perdure.contracts.records import CreateOutcome
 from perdure.core.status import RuntimeStatus
 from perdure.storage.options import Placement
 from support.sqlite_store import opened, outside
-from support.stored_instances import creation, episode, first_events, later, raised, started
+from support.stored_instances import creation, episode, first_events, later, names, raised, started
 
 PLACEMENTS = [Placement.INLINE, Placement.THREAD]
 
@@ -228,5 +228,68 @@ def test_a_commit_of_any_size_takes_few_statements(tmp_path: Path) -> None:
             writer.seen.clear()
             await stage.commit(episode(a, events=[started()], outbox=[raised("b", str(n)) for n in range(5_000)]))
             assert len(writer.seen) < 20
+
+    asyncio.run(scenario())
+
+
+def test_the_log_is_folded_into_the_file_as_it_grows(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        path = tmp_path / "hub.db"
+        async with opened(path, Faulty) as stage:
+            await stage.hold()
+            last = await stage.begin(creation("a"))
+            before = path.stat().st_size
+            for n in range(60):
+                last = episode(last, events=[started(later(n))], outbox=[raised("b", str(n))] * 200)
+                await stage.commit(last)
+            assert Faulty.made[0].seen.count("pragma wal_checkpoint(passive)") >= 1
+            assert path.stat().st_size > before + 100_000
+
+    asyncio.run(scenario())
+
+
+def test_a_big_log_is_folded_however_few_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perdure.storage.sqlite.log.ROWS_BETWEEN", 1)
+    monkeypatch.setattr("perdure.storage.sqlite.log.BYTES_MAX", 1_000_000)
+
+    async def scenario() -> None:
+        async with opened(tmp_path / "hub.db") as stage:
+            for _ in range(40):
+                await stage.storage.send(raised("a", "big", "x" * 300_000))
+            assert (tmp_path / "hub.db-wal").stat().st_size < 3_000_000
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_a_log_that_cannot_be_folded_is_final(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, placement: Placement
+) -> None:
+    monkeypatch.setattr("perdure.storage.sqlite.log.ROWS_MAX", 1)
+
+    async def scenario() -> None:
+        async with opened(tmp_path / "hub.db", Faulty, placement=placement) as stage:
+            await stage.storage.send(raised("a", "kept"))
+            Faulty.made[0].fails_at = "pragma wal_checkpoint"
+            # This one is durable: it is in the log, synced.
+            await stage.storage.send(raised("a", "kept too"))
+            with pytest.raises(StoreFailed):
+                await stage.storage.send(raised("a", "refused"))
+        async with opened(tmp_path / "hub.db") as stage:
+            assert names((await stage.backlog()).ready) == ["kept", "kept too"]
+
+    asyncio.run(scenario())
+
+
+def test_a_log_that_is_busy_is_folded_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perdure.storage.sqlite.log.ROWS_MAX", 1)
+
+    async def scenario() -> None:
+        async with opened(tmp_path / "hub.db", Faulty) as stage:
+            Faulty.made[0].fails_at = "pragma wal_checkpoint"
+            Faulty.made[0].code = sqlite3.SQLITE_BUSY
+            for n in range(3):
+                await stage.storage.send(raised("a", str(n)))
+            assert Faulty.made[0].seen.count("pragma wal_checkpoint(passive)") == 3
 
     asyncio.run(scenario())

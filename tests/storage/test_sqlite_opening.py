@@ -98,6 +98,26 @@ def test_a_pragma_that_does_not_hold_stops_the_start(tmp_path: Path, name: str, 
     asyncio.run(scenario())
 
 
+def test_a_journal_mode_that_was_only_a_wish_stops_the_start(tmp_path: Path) -> None:
+    class Wishful(sqlite3.Connection):
+        """As when the disk fails while the mode is changed: the answer is the new mode, the file keeps the old."""
+
+        asked = 0
+
+        def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+            if sql.startswith("pragma journal_mode"):
+                Wishful.asked += 1
+                sql = "select 'wal'" if Wishful.asked <= 2 else sql
+            return super().execute(sql, *parameters)  # type: ignore[arg-type]
+
+    async def scenario() -> None:
+        with pytest.raises(StoreUnusable, match="journal_mode"):
+            async with opened(tmp_path / "hub.db", Wishful):
+                pass
+
+    asyncio.run(scenario())
+
+
 def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path / "hub.db"):

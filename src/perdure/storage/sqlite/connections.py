@@ -10,6 +10,8 @@ from perdure.storage.options import Durability
 
 _SYNCHRONOUS = {Durability.FULL: ("full", 2), Durability.RELAXED: ("normal", 1)}
 STATEMENTS_KEPT = 512
+LOG_BYTES_KEPT = 16 * 1024 * 1024
+"""A log that has begun anew keeps so much of its file."""
 
 
 def prepare_file(path: str) -> None:
@@ -55,14 +57,32 @@ def connect(path: str, mode: str, factory: type[sqlite3.Connection]) -> sqlite3.
 
 def set_durable(connection: sqlite3.Connection, durability: Durability, place: str) -> None:
     """Write-ahead log and syncs as promised, read back (reliability.md D5). Raises StoreUnusable."""
-    word, number = _SYNCHRONOUS[durability]
     set_pragma(connection, place, "journal_mode", "wal", "wal")
+    word, number = _SYNCHRONOUS[durability]
     set_pragma(connection, place, "synchronous", word, number)
+    # The writer folds the log into the file itself: SQLite would keep an error there to itself.
+    set_pragma(connection, place, "wal_autocheckpoint", 0, 0)
+    set_pragma(connection, place, "journal_size_limit", LOG_BYTES_KEPT, LOG_BYTES_KEPT)
+
+
+def check_durable(connection: sqlite3.Connection, durability: Durability, place: str) -> None:
+    """Whether it still holds once something was written. Raises StoreUnusable.
+
+    A new file's journal mode becomes true with its first transaction; what it says before that is a wish.
+    """
+    check_pragma(connection, place, "journal_mode", "wal")
+    check_pragma(connection, place, "synchronous", _SYNCHRONOUS[durability][1])
 
 
 def set_pragma(connection: sqlite3.Connection, place: str, name: str, value: object, expected: object) -> None:
     """Set a pragma and read it back. SQLite takes an unknown value without an error. Raises StoreUnusable."""
-    connection.execute(f"pragma {name} = {value}")
+    # To its end: the row comes before the change is on the disk, and an error after it is only told to who asks.
+    connection.execute(f"pragma {name} = {value}").fetchall()
+    check_pragma(connection, place, name, expected)
+
+
+def check_pragma(connection: sqlite3.Connection, place: str, name: str, expected: object) -> None:
+    """Read a pragma. Raises StoreUnusable."""
     found = connection.execute(f"pragma {name}").fetchone()[0]
     if found != expected:
         raise StoreUnusable(f"The store {place} does not accept {name} = {expected}: it answers {found!r}.")

@@ -21,6 +21,7 @@ from perdure.storage.migrations import check_version, migrate_sqlite, read_migra
 from perdure.storage.options import Access, Placement, StorageOptions
 from perdure.storage.sqlite import reading
 from perdure.storage.sqlite.connections import (
+    check_durable,
     connect,
     prepare_file,
     read_tolerantly,
@@ -30,6 +31,7 @@ from perdure.storage.sqlite.connections import (
 )
 from perdure.storage.sqlite.lanes import AdaptiveLane, InlineLane, ThreadLane
 from perdure.storage.sqlite.lock_file import LockFile
+from perdure.storage.sqlite.log import Log
 from perdure.storage.sqlite.statements import SQL
 from perdure.storage.sqlite.verifying import Verification
 from perdure.storage.sqlite.writer import Writer
@@ -98,8 +100,10 @@ class SqliteTables:
         writing = self._connect("rw")
         set_durable(writing, options.durability, self._place)
         migrate_sqlite(writing, self._place, read_migrations(MIGRATIONS), APPLICATION_ID)
+        check_durable(writing, options.durability, self._place)
         lane = self._lane({Placement.THREAD: ThreadLane, Placement.ADAPTIVE: AdaptiveLane}, "perdure-writer")
-        self._writer = Writer(writing, lane, self._place, options.busy_seconds_max)
+        log = Log(self._path + "-wal")
+        self._writer = Writer(writing, lane, self._place, log, options.busy_seconds_max)
         self._open_readers("rw")
 
     def _open_to_read(self) -> None:

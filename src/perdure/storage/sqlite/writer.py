@@ -9,6 +9,7 @@ from perdure.contracts.errors import CheckpointRefused, StoreFailed, StoreFull, 
 from perdure.contracts.lanes import Lane
 from perdure.storage.changes import Changes, Outcome
 from perdure.storage.sqlite.checkpoints import apply
+from perdure.storage.sqlite.log import Log
 
 BUSY_PAUSE_SECONDS = 0.01
 
@@ -41,11 +42,14 @@ class Writer:
     After StoreFailed nothing is written any more (reliability.md D6).
     """
 
-    def __init__(self, connection: sqlite3.Connection, lane: Lane, place: str, busy_seconds_max: float) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, lane: Lane, place: str, log: Log, busy_seconds_max: float
+    ) -> None:
         self._cursor = connection.cursor()
         self._connection = connection
         self._lane = lane
         self._place = place
+        self._log = log
         self._busy_seconds_max = busy_seconds_max
         self._waiting: list[_Ticket] = []
         self._retried: deque[_Ticket] = deque()
@@ -117,8 +121,36 @@ class Writer:
             outcome = None if error is not None else running.result()
             for ticket in tickets:
                 ticket.answer(outcome, error)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._log.is_long and self._failed is None:
+            self._writing = True
+            folding = asyncio.ensure_future(self._lane.run(self._fold))
+            if folding.done():
+                self._folded(folding)
+            else:
+                folding.add_done_callback(self._folded)
+            return
         while (self._retried or self._waiting) and not self._writing:
             self._begin()
+
+    def _folded(self, folding: asyncio.Future[None]) -> None:
+        self._writing = False
+        error = folding.exception()
+        if isinstance(error, StoreFailed):
+            self._failed = error
+        self._go_on()
+
+    def _fold(self) -> None:
+        """Fold the log into the file. Whoever waits has been answered: what is in the log is durable."""
+        try:
+            self._log.fold(self._cursor)
+        except sqlite3.Error as error:
+            meaning = self._meaning(error)
+            # Busy and full: the log keeps everything, and is folded later.
+            if isinstance(meaning, StoreFailed):
+                raise meaning from error
 
     def _transact(self, changes: Changes) -> Outcome:
         if not changes:
@@ -128,6 +160,7 @@ class Writer:
             cursor.execute("begin immediate")
             outcome = apply(cursor, changes)
             cursor.execute("commit")
+            self._log.grown(self._connection.total_changes)
         except Exception as error:
             meaning = self._meaning(error)
             if self._connection.in_transaction:
