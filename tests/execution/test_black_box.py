@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from perdure.execution.black_box import BlackBox, activity_key, turn_key
 from support.host_process import checkout_environment
 
@@ -95,4 +97,23 @@ def test_more_user_code_than_slots_is_not_noted_and_does_no_harm(tmp_path: Path)
     for n, slot in enumerate(slots):
         box.leave_shared(slot, activity_key(n))
     assert box.enter_shared(activity_key(1)) is not None
+    box.close()
+
+
+def test_a_disk_without_space_for_the_counts_fails_no_user_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "hub.db"
+    die(store)
+    box = BlackBox(store)
+    box.open()
+
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    box.enter(turn_key("poison"))
+    box.leave(turn_key("poison"))
+    assert box.suspicion(turn_key("poison")) == 0
+    assert box.suspicion(activity_key(7)) == 1
     box.close()

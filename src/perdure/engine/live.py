@@ -67,5 +67,5 @@ class LiveInstance(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of its session. Twice-safe."""
+        """Let go of its session, unless a turn is in user code. Twice-safe."""
         ...

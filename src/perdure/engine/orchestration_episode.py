@@ -139,7 +139,9 @@ class LiveOrchestration:
         )
 
     def close(self) -> None:
-        """Let go of the session. A turn that is still in user code keeps it until it returns."""
+        """Let go of the session; while a turn is in user code nothing happens: call it again when that has returned."""
+        if self.turn is not None:
+            return
         session, self._session = self._session, None
-        if session is not None and self.turn is None:
+        if session is not None:
             session.close()

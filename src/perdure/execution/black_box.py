@@ -6,11 +6,14 @@ there at five ends of the process in a row is not run again. A box from before a
 """
 
 import json
+import logging
 import mmap
 import os
 import threading
 from pathlib import Path
 from typing import Protocol
+
+logger = logging.getLogger("perdure.execution")
 
 TRIES_MAX = 5
 _MAGIC = b"perdure-box-1\n"
@@ -205,8 +208,13 @@ class BlackBox:
         if self.is_poisoned(key):
             return
         with self._lock:
-            if self._suspects.pop(key, None) is not None:
+            if self._suspects.pop(key, None) is None:
+                return
+            try:
                 self._write_counts()
+            except OSError as error:
+                # The disk may be full. An old suspicion that stays is milder than a thread that ends here.
+                logger.warning("What user code is suspected of cannot be written: %s", error)
 
     def _write_counts(self) -> None:
         if not self._suspects:

@@ -79,7 +79,7 @@ class LocalExecutor:
 
     def open(self, origin: Origin, history: Sequence[HistoryEvent]) -> LocalSession:
         """Open a session; its program begins, and replays, in its first turn."""
-        return LocalSession(self._registry, origin, history)
+        return LocalSession(self._registry, origin, history, self._turns.let_go)
 
     async def advance(self, turns: Sequence[Turn]) -> Sequence[Turn]:
         """Run turns on the turn lane."""
@@ -112,7 +112,10 @@ class LocalExecutor:
         key = turn_key(session.origin.instance_id)
         self._box.enter(key)
         try:
-            if self._box.is_poisoned(key):
+            if not turn.events:
+                session.end()
+                turn.result = TurnResult()
+            elif self._box.is_poisoned(key):
                 turn.result = TurnResult(ending=Fail(poisoned(f"orchestrator '{session.origin.name}'")))
             else:
                 turn.result = session.advance(turn.events)

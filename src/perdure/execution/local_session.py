@@ -1,7 +1,8 @@
-"""A live program kept between episodes."""
+"""A session of this process: one Replayer, opened with history and advanced with new events."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from perdure.contracts.executor import OrchestrationTurn
 from perdure.core.actions import Fail, TurnResult
 from perdure.core.errors import NotRegistered
 from perdure.core.events import HistoryEvent
@@ -12,12 +13,23 @@ from perdure.core.replay.replayer import Replayer
 
 
 class LocalSession:
-    """One orchestration's program in this process; the history it was opened with is replayed by its first turn."""
+    """One orchestration's program in this process; the history it was opened with is replayed by its first turn.
 
-    __slots__ = ("_history", "_registry", "_replayer", "origin")
+    ``let_go`` runs a turn without events, which calls ``end``, where user code may run.
+    """
 
-    def __init__(self, registry: Registry, origin: Origin, history: Sequence[HistoryEvent]) -> None:
+    __slots__ = ("_ended", "_history", "_let_go", "_registry", "_replayer", "origin")
+
+    def __init__(
+        self,
+        registry: Registry,
+        origin: Origin,
+        history: Sequence[HistoryEvent],
+        let_go: Callable[[OrchestrationTurn], None],
+    ) -> None:
         self.origin = origin
+        self._let_go = let_go
+        self._ended: Replayer | None = None
         self._registry = registry
         self._history: Sequence[HistoryEvent] | None = history
         self._replayer: Replayer | None = None
@@ -41,8 +53,15 @@ class LocalSession:
         return 0 if self._history is None else 200 * len(self._history)
 
     def close(self) -> None:
-        """Close the program. Twice-safe."""
+        """Let the program be closed; its ``finally`` blocks run where turns do. Twice-safe."""
         replayer, self._replayer = self._replayer, None
         self._history = None
+        if replayer is not None and not replayer.is_over:
+            self._ended = replayer
+            self._let_go(OrchestrationTurn(self, []))
+
+    def end(self) -> None:
+        """Close the program; called on a turn thread."""
+        replayer, self._ended = self._ended, None
         if replayer is not None:
             replayer.close()

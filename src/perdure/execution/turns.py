@@ -1,11 +1,13 @@
 """Runs turns on a thread of their own, so that user code never holds up the engine loop (architecture.md J8).
 
 A whole batch costs one hand-over. A turn that does not return in a second keeps its thread to itself and
-the rest of the batch goes on in a fresh one.
+the rest of the batch goes on in a fresh one. Programs are closed here too: their ``finally`` blocks are user code.
 """
 
 import asyncio
 import collections
+import contextlib
+import logging
 import sys
 import threading
 import time
@@ -17,6 +19,8 @@ from typing import Protocol
 from perdure.contracts.executor import EntityTurn, OrchestrationTurn, Turn
 from perdure.contracts.observer import Observer, TurnBlocked
 from perdure.execution.doorbell import Doorbell
+
+logger = logging.getLogger("perdure.execution")
 
 RunTurn = Callable[[Turn], None]
 """Runs one turn and sets its result; never raises."""
@@ -36,6 +40,10 @@ class TurnLane(Protocol):
     async def run(self, turns: Sequence[Turn]) -> Sequence[Turn]: ...
 
     async def late_turns(self) -> list[Turn]: ...
+
+    def let_go(self, turn: Turn) -> None:
+        """Run a turn whose result nobody waits for, when there is nothing better to do."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,32 +73,42 @@ class _Batch:
 
 
 class _TurnThread:
-    """One thread; ``current`` is the turn in user code and since when (monotonic seconds)."""
+    """One thread; ``current`` is the turn in user code and since when (monotonic seconds).
+
+    Raises RuntimeError or OSError when the process may have no more threads or files.
+    """
 
     def __init__(self, number: int, runner: "TurnThreads") -> None:
         self.current: tuple[Turn, float] | None = None
         self.retired = False
-        self.announced = False
+        self.announced: Turn | None = None
         self._doorbell = Doorbell()
         self._runner = runner
         self.thread = threading.Thread(target=self._run, name=f"perdure-turns-{number}", daemon=True)
         self.thread.start()
 
     def wake(self) -> None:
-        """Look for batches; counted, so that none is missed."""
+        """Look for work; counted, so that none is missed."""
+        self._doorbell.ring()
+
+    def retire(self) -> None:
+        """Take nothing more; end, at once or with the turn in user code."""
+        self.retired = True
         self._doorbell.ring()
 
     def _run(self) -> None:
         runner = self._runner
         while True:
             self._doorbell.wait()
-            while not self.retired and runner.batches:
+            while not self.retired:
                 try:
                     batch = runner.batches[0]
                 except IndexError:
+                    if self._run_unawaited():
+                        continue
                     break
                 self._run_batch(batch)
-            if self.retired:
+            if self.retired or runner.is_stopped:
                 return
 
     def _run_batch(self, batch: _Batch) -> None:
@@ -102,21 +120,32 @@ class _TurnThread:
                 turn = take()
             except IndexError:
                 # The batch is handed out; the next one may begin while another thread still has one of its turns.
-                if runner.batches and runner.batches[0] is batch:
-                    runner.batches.popleft()
+                runner.handed_out(batch)
                 return
             self.current = (turn, time.monotonic())
             run(turn)
             self.current = None
             runner.turn_done(batch, turn)
 
+    def _run_unawaited(self) -> bool:
+        try:
+            turn = self._runner.unawaited.popleft()
+        except IndexError:
+            return False
+        self.current = (turn, time.monotonic())
+        self._runner.run_turn(turn)
+        self.current = None
+        return True
+
 
 class TurnThreads:
-    """The lane of turns. ``run`` and ``late_turns`` belong to the engine loop."""
+    """The lane of turns. All but ``turn_done`` and ``handed_out`` belongs to the engine loop."""
 
     def __init__(self, run_turn: RunTurn, patience: TurnPatience, observers: Sequence[Observer]) -> None:
         self.run_turn = run_turn
         self.batches: collections.deque[_Batch] = collections.deque()
+        self.unawaited: collections.deque[Turn] = collections.deque()
+        self.is_stopped = False
         self._patience = patience
         self._observers = observers
         self._lock = threading.Lock()
@@ -131,29 +160,39 @@ class TurnThreads:
     def start(self) -> None:
         """Begin; must be called on the engine loop."""
         self._loop = asyncio.get_running_loop()
+        self.is_stopped = False
         self._thread = self._new_thread()
         self._watch()
 
     def stop(self) -> None:
         """Let the threads end; one that is stuck in user code is abandoned. Twice-safe."""
+        self.is_stopped = True
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
+        self.batches.clear()
+        now = time.monotonic()
         for thread in self._threads:
-            thread.retired = True
-            thread.wake()
+            current = thread.current
+            if current is not None and now - current[1] >= self._patience.batch:
+                thread.retire()
+            else:
+                thread.wake()
         for thread in self._threads:
-            if thread.current is None:
+            if not thread.retired:
                 thread.thread.join(timeout=1)
+                thread.retired = True
         self._threads.clear()
         self._thread = None
 
     async def run(self, turns: Sequence[Turn]) -> Sequence[Turn]:
         """Run a batch; see ``Executor.advance``."""
+        if not turns:
+            return ()
         loop = asyncio.get_running_loop()
         batch = _Batch(turns, loop.create_future())
-        self.batches.append(batch)
         assert self._thread is not None, "not started"
+        self.batches.append(batch)
         batch.cut = loop.call_later(self._patience.batch, self._cut, batch, turns)
         self._thread.wake()
         try:
@@ -163,6 +202,13 @@ class TurnThreads:
         if not batch.late:
             return ()
         return [turn for turn in turns if id(turn) in batch.late]
+
+    def let_go(self, turn: Turn) -> None:
+        """See ``TurnLane``; after ``stop`` it never runs."""
+        is_first = not self.unawaited
+        self.unawaited.append(turn)
+        if is_first and self._thread is not None:
+            self._thread.wake()
 
     async def late_turns(self) -> list[Turn]:
         """See ``Executor.late_turns``."""
@@ -192,18 +238,27 @@ class TurnThreads:
             # The loop has closed: the process is stopping and the turn's result has no taker.
             return
 
+    def handed_out(self, batch: _Batch) -> None:
+        """All its turns were taken; called on a thread, by each that finds it so."""
+        with contextlib.suppress(ValueError):
+            self.batches.remove(batch)
+
     def _finish(self, batch: _Batch) -> None:
         if not batch.finished.done():
             batch.finished.set_result(None)
 
     def _cut(self, batch: _Batch, turns: Sequence[Turn]) -> None:
         current = self._thread.current if self._thread is not None else None
+        left = 0.0
         if current is not None:
             left = self._patience.batch - (time.monotonic() - current[1])
-            if left > 0:
-                # Patience is with one turn, not with a batch that gets on.
-                batch.cut = asyncio.get_running_loop().call_later(left, self._cut, batch, turns)
-                return
+        elif batch.waiting:
+            # Between two turns, or not awake yet.
+            left = self._patience.batch
+        if left > 0:
+            # Patience is with one turn, not with a batch that gets on.
+            batch.cut = asyncio.get_running_loop().call_later(left, self._cut, batch, turns)
+            return
         with self._lock:
             if batch.left:
                 batch.late = {id(turn) for turn in turns if turn.result is None}
@@ -225,6 +280,7 @@ class TurnThreads:
 
     def _watch(self) -> None:
         assert self._loop is not None
+        self._watchdog = self._loop.call_later(self._patience.replace_thread / 4, self._watch)
         now = time.monotonic()
         for thread in list(self._threads):
             current = thread.current
@@ -234,13 +290,21 @@ class TurnThreads:
                 continue
             turn, since = current
             if now - since >= self._patience.replace_thread and thread is self._thread:
-                thread.retired = True
-                self._thread = self._new_thread()
-                self._thread.wake()
-            if now - since >= self._patience.announce and not thread.announced:
-                thread.announced = True
+                self._replace(thread)
+            if now - since >= self._patience.announce and thread.announced is not turn:
+                thread.announced = turn
                 self._announce(thread, turn, now - since)
-        self._watchdog = self._loop.call_later(self._patience.replace_thread / 4, self._watch)
+
+    def _replace(self, thread: _TurnThread) -> None:
+        try:
+            fresh = self._new_thread()
+        except (RuntimeError, OSError) as error:
+            # Tried again soon: somebody may give a thread or a file back.
+            logger.error("No thread can be made beside one that user code keeps: %s", error)
+            return
+        thread.retire()
+        self._thread = fresh
+        fresh.wake()
 
     def _announce(self, thread: _TurnThread, turn: Turn, seconds: float) -> None:
         frame = sys._current_frames().get(thread.thread.ident or -1)
@@ -268,6 +332,10 @@ class InlineTurns:
         for turn in turns:
             self._run_turn(turn)
         return ()
+
+    def let_go(self, turn: Turn) -> None:
+        """Run it at once."""
+        self._run_turn(turn)
 
     async def late_turns(self) -> list[Turn]:
         """Wait for ever: there are none."""

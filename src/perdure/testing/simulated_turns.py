@@ -44,6 +44,10 @@ class SimulatedTurns:
             await asyncio.sleep(PATIENCE_SECONDS if late else spent)
         return late
 
+    def let_go(self, turn: Turn) -> None:
+        """Run it at once."""
+        self._run_turn(turn)
+
     async def late_turns(self) -> list[Turn]:
         """Late turns that have returned."""
         while not self._late:

@@ -91,6 +91,11 @@ class Replayer:
             tuple(actions), self._take_ending(), recorder.take_new_status(), recorder.events.awaited_names()
         )
 
+    @property
+    def is_over(self) -> bool:
+        """The code has ended or was let go."""
+        return self._is_over
+
     def close(self) -> None:
         """Let go of the code: its ``finally`` blocks run, but ask for nothing and cannot object. Twice-safe."""
         self._recorder.seal()
