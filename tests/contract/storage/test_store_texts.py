@@ -132,3 +132,9 @@ async def test_a_text_that_is_no_text_undoes_its_round(stage: Stage) -> None:
     assert record is not None
     assert record.progress == a.progress
     assert await stage.storage.history("a") == first_events(record)
+
+
+async def test_an_id_that_is_no_text_names_nothing(stage: Stage) -> None:
+    await stage.hold()
+    assert await stage.storage.get("\ud800") is None
+    assert await stage.storage.history("\ud800") == []

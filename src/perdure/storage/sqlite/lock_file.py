@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+import weakref
 from typing import Any
 
 from perdure.contracts.errors import StoreInUse, StoreUnusable
@@ -34,6 +35,19 @@ else:
         return True
 
 
+_held: "weakref.WeakSet[LockFile]" = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    # A child that is forked off and outlives its parent must not keep the store locked.
+    for lock in list(_held):
+        lock.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
+
+
 class LockFile:
     """Held from ``hold`` to ``release``."""
 
@@ -54,9 +68,7 @@ class LockFile:
                 raise _in_use(self._store, holder)
             await asyncio.sleep(0.05)
         self._descriptor = descriptor
-        if hasattr(os, "register_at_fork"):
-            # A child that is forked off and outlives us must not keep the store locked.
-            os.register_at_fork(after_in_child=self._forget)
+        _held.add(self)
         self._holder = {"pid": os.getpid(), "since": since}
         self._write(self._holder)
 
@@ -70,9 +82,11 @@ class LockFile:
         """Twice-safe."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
-            self._forget()
+            self.forget()
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Close our end without a word in the file."""
+        _held.discard(self)
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -88,7 +102,8 @@ class LockFile:
         assert self._descriptor is not None
         text = json.dumps(holder).encode() + b"\n"
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, text, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        os.write(self._descriptor, text)
 
 
 def read_holder(path: str) -> dict[str, Any]:

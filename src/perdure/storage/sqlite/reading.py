@@ -47,17 +47,25 @@ _instances_by_id = ManyValues("instances_by_id")
 
 
 def read_status(cursor: sqlite3.Cursor, instance_id: str) -> RuntimeStatus | None:
-    row = cursor.execute(_status_of, (instance_id,)).fetchone()
+    row = _row_of(cursor, _status_of, instance_id)
     return None if row is None else RuntimeStatus(row[0])
 
 
 def read_record(cursor: sqlite3.Cursor, instance_id: str) -> InstanceRecord | None:
     """Raises HistoryCorrupted."""
-    row = cursor.execute(_instance_by_id, (instance_id,)).fetchone()
+    row = _row_of(cursor, _instance_by_id, instance_id)
     try:
         return None if row is None else read_instance(row)
     except DamagedRow as error:
         raise HistoryCorrupted(instance_id, str(error)) from error
+
+
+def _row_of(cursor: sqlite3.Cursor, query: str, instance_id: str) -> Row | None:
+    try:
+        return cursor.execute(query, (instance_id,)).fetchone()
+    except UnicodeEncodeError:
+        # An id that cannot be stored names nothing.
+        return None
 
 
 def read_records(cursor: sqlite3.Cursor, ids: Collection[str]) -> list[InstanceRecord | DamagedInstance]:
