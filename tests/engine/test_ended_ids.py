@@ -37,6 +37,8 @@ def functions() -> Functions:
 class Facts:
     """Keeps what is announced."""
 
+    wants = frozenset({MessageDropped, InstanceDamaged})
+
     def __init__(self) -> None:
         self.all: list[Any] = []
 

@@ -23,6 +23,8 @@ LIMIT_SECONDS = 20
 class Facts:
     """What was announced; ``next`` waits for one."""
 
+    wants = frozenset({TurnBlocked})
+
     def __init__(self) -> None:
         self._facts: asyncio.Queue[Fact] = asyncio.Queue()
 

@@ -53,10 +53,25 @@ class PartitionFailed(msgspec.Struct, frozen=True):
     error: BaseException
 
 
-Fact = EpisodeCommitted | ActivityEnded | TurnBlocked | MessageDropped | InstanceDamaged | PartitionFailed
+class HistoryGrown(msgspec.Struct, frozen=True):
+    """An execution's history has become long enough to be told about; its hard limit is further on."""
+
+    instance_id: str
+    name: str
+    events: int
+
+
+Fact = (
+    HistoryGrown | EpisodeCommitted | ActivityEnded | TurnBlocked | MessageDropped | InstanceDamaged | PartitionFailed
+)
 
 
 class Observer(Protocol):
     """Whoever wants to know. Must not block and must not raise."""
+
+    @property
+    def wants(self) -> frozenset[type]:
+        """The kinds of facts it is told; nothing is built for a kind that nobody wants."""
+        ...
 
     def announce(self, fact: Fact) -> None: ...

@@ -19,3 +19,5 @@ class EngineOptions(msgspec.Struct, frozen=True):
     turns_per_round: int = 256
     horizon: timedelta = timedelta(hours=1)
     """Messages due within it are kept in memory; those beyond stay in the store until it moves."""
+    history_events_noticed: int = 50_000
+    """A history of this many events is announced, once."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import CheckpointRefused, Unavailable
 from perdure.contracts.executor import ActivityResult, Executor, Turn
-from perdure.contracts.observer import ActivityEnded, EpisodeCommitted, Fact, Observer
+from perdure.contracts.observer import ActivityEnded, EpisodeCommitted, Fact, HistoryGrown, Observer
 from perdure.contracts.records import Committed, PartitionLease, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint
@@ -43,6 +43,8 @@ class Partition:
         self._executor = executor
         self._clock = clock
         self._observers = observers
+        self._noticed_seq = options.history_events_noticed - 1
+        self._wanted = frozenset[type]().union(*(observer.wants for observer in observers))
         self._wake = asyncio.Event()
         # A round takes these lists away and leaves new ones: look them up after an await, never before.
         self._incoming: list[Envelope] = []
@@ -263,12 +265,14 @@ class Partition:
                 self._router.finished(live)
                 continue
             self._live.use(live, at)
+            if checkpoint.expected_last_seq < self._noticed_seq <= checkpoint.progress.last_seq:
+                self._announce(HistoryGrown(live.instance_id, checkpoint.origin.name, checkpoint.progress.last_seq + 1))
             if reread:
                 await self._reread(live)
             if live.queue and live.turn is None:
                 self._ready[live.instance_id] = live
         self._live.shrink()
-        if self._observers:
+        if EpisodeCommitted in self._wanted:
             for _, checkpoint in episodes:
                 self._announce(EpisodeCommitted(checkpoint))
 
@@ -293,14 +297,15 @@ class Partition:
         live.queue = [*held, *(e for e in mine if e.position is None or e.position not in stored)]
 
     def _announced(self, results: list[ActivityResult]) -> list[ActivityResult]:
-        if self._observers:
+        if ActivityEnded in self._wanted:
             for result in results:
                 self._announce(ActivityEnded(result.activity.instance_id, result.activity.name, result.failure))
         return results
 
     def _announce(self, fact: Fact) -> None:
         for observer in self._observers:
-            observer.announce(fact)
+            if type(fact) in observer.wants:
+                observer.announce(fact)
 
 
 def _fail_unstorable(round_: Round, episodes: list[tuple[LiveInstance, Checkpoint]]) -> bool:

@@ -74,6 +74,7 @@ class TaskHubWorker:
         if run.cancelled() or (error := run.exception()) is None:
             return
         for observer in self._observers:
-            observer.announce(PartitionFailed(0, error))
+            if PartitionFailed in observer.wants:
+                observer.announce(PartitionFailed(0, error))
         if self.failed is not None and not self.failed.done():
             self.failed.set_result(error)

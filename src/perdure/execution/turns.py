@@ -311,7 +311,8 @@ class TurnThreads:
         stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
         instance_id, name = _who(turn)
         for observer in self._observers:
-            observer.announce(TurnBlocked(instance_id, name, seconds, stack))
+            if TurnBlocked in observer.wants:
+                observer.announce(TurnBlocked(instance_id, name, seconds, stack))
 
 
 class InlineTurns:

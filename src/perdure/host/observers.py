@@ -3,13 +3,15 @@
 import logging
 
 from perdure.contracts.errors import StorageError
-from perdure.contracts.observer import Fact, InstanceDamaged, MessageDropped, PartitionFailed, TurnBlocked
+from perdure.contracts.observer import Fact, HistoryGrown, InstanceDamaged, MessageDropped, PartitionFailed, TurnBlocked
 
 logger = logging.getLogger("perdure.engine")
 
 
 class LoggingObserver:
     """Writes what somebody should know; what happens all the time is passed over."""
+
+    wants: frozenset[type] = frozenset({TurnBlocked, InstanceDamaged, PartitionFailed, MessageDropped, HistoryGrown})
 
     def announce(self, fact: Fact) -> None:
         """See ``contracts.observer.Observer``."""
@@ -27,5 +29,10 @@ class LoggingObserver:
             # A store that fails is named; anything else is an error of ours, and only its traceback says where.
             shown = None if isinstance(fact.error, StorageError) else fact.error
             logger.critical("The engine stops: %s: %s", type(fact.error).__name__, fact.error, exc_info=shown)
+        elif isinstance(fact, HistoryGrown):
+            logger.warning(
+                "The history of '%s' ('%s') holds %d events; continue_as_new begins a new one.",
+                fact.instance_id, fact.name, fact.events,
+            )  # fmt: skip
         elif isinstance(fact, MessageDropped):
             logger.debug("%s for '%s' was dropped: %s", fact.message, fact.instance_id, fact.reason)

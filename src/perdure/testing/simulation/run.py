@@ -179,6 +179,11 @@ class Simulation:
             self._storage.crash()
             self._crashed.set()
 
+    @property
+    def wants(self) -> frozenset[type]:
+        """Observer: what it is told."""
+        return frozenset({PartitionFailed})
+
     def announce(self, fact: Fact) -> None:
         """Observer: an engine that ends by itself is a violation."""
         if isinstance(fact, PartitionFailed) and not self._crashed.is_set():
