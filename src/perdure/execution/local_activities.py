@@ -22,6 +22,7 @@ from perdure.execution.stacks import users_code
 from perdure.execution.user_loop import UserLoop
 
 STUCK_AFTER_SECONDS = 5.0
+RETRY_SECONDS = 1.0
 
 logger = logging.getLogger("perdure.execution")
 
@@ -43,9 +44,20 @@ class LocalActivities:
         self._registry = registry
         self._user_loop = user_loop
         self._threads_max = min(threads_max, concurrent_max)
-        self._loop_max = concurrent_max
+        self._concurrent_max = concurrent_max
         self._payload_bytes_max = payload_bytes_max
         self._queue: collections.deque[tuple[PendingActivity, ActivityDefinition]] = collections.deque()
+        """What threads take from."""
+        self._is_mixed = False
+        """Both kinds are registered. Then an activity is in the queue only while a thread and a place are free for it:
+        otherwise the two kinds together would run more than the maximum."""
+        self._for_threads = self._queue
+        """Plain functions that have not begun; the queue itself when there is only this kind."""
+        self._threads_taken = 0
+        """Places that plain functions have, until their result is taken."""
+        self._loop_ended = 0
+        """Of the results not taken yet, those that had no place among the threads."""
+        self._retry: asyncio.TimerHandle | None = None
         self._idle: collections.deque[Doorbell] = collections.deque()
         self._results: collections.deque[ActivityResult] = collections.deque()
         self._armed = False
@@ -64,6 +76,9 @@ class LocalActivities:
     def start(self) -> None:
         """Begin; must be called on the engine loop. Threads are made as they are needed."""
         self._loop = asyncio.get_running_loop()
+        if len({definition.mode for definition in self._registry.activities.values()}) > 1:
+            self._is_mixed = True
+            self._for_threads = collections.deque()
 
     def begin(self, activities: Sequence[PendingActivity]) -> None:
         """Queue activities; those that nobody can run fail at once."""
@@ -73,9 +88,10 @@ class LocalActivities:
                 definition = self._registry.activity(activity.name)
             except NotRegistered as error:
                 self._results.append(ActivityResult(activity, failure=failure_of(error)))
+                self._loop_ended += 1
                 continue
             if definition.mode is ActivityMode.THREAD:
-                self._queue.append((activity, definition))
+                self._for_threads.append((activity, definition))
                 threaded += 1
             else:
                 self._on_loop.append((activity, definition))
@@ -83,11 +99,14 @@ class LocalActivities:
             self._fire()
         if self._draining:
             return
-        if threaded:
+        if self._is_mixed:
+            self._admit()
+        elif threaded:
             self._wake_threads(threaded)
-            self._watch_queue()
-        if self._on_loop:
+        elif self._on_loop:
             self._fill_loop()
+        if threaded:
+            self._watch_queue()
 
     async def results(self) -> list[ActivityResult]:
         """Wait for ended activities; at least one, each once."""
@@ -100,7 +119,12 @@ class LocalActivities:
             while True:
                 taken.append(take())
         except IndexError:
-            return taken
+            pass
+        if self._is_mixed:
+            self._threads_taken -= len(taken) - self._loop_ended
+            self._admit()
+        self._loop_ended = 0
+        return taken
 
     async def drain(self, seconds: float) -> bool:
         """Take no more from the queue; wait until nothing runs."""
@@ -118,6 +142,9 @@ class LocalActivities:
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
         for task in list(self._loop_tasks):
             task.cancel()
         while self._idle:
@@ -128,20 +155,21 @@ class LocalActivities:
         self._threads.clear()
 
     def _watch_queue(self) -> None:
-        if self._watchdog is None and self._queue and not self._stopped:
-            head = self._queue[0][0]
+        if self._watchdog is None and self._for_threads and not self._stopped:
+            head = self._for_threads[0][0]
             self._watchdog = asyncio.get_running_loop().call_later(STUCK_AFTER_SECONDS, self._look_at_queue, head)
 
     def _look_at_queue(self, head: PendingActivity) -> None:
         self._watchdog = None
         try:
-            is_stuck = self._queue[0][0] is head and not self._draining
+            is_stuck = self._for_threads[0][0] is head and not self._draining
             if is_stuck and not self._is_reported:
                 places = [users_code(thread) for thread in self._threads if thread.ident in self._busy]
                 names = ", ".join(sorted({f"'{name}'" for name, _ in places}))
                 logger.warning(
                     "All %d threads of plain functions have been busy for %.0f s and %d activities wait. They are in "
-                    "%s, for instance at:\n%s", len(places), STUCK_AFTER_SECONDS, len(self._queue), names, places[0][1],
+                    "%s, for instance at:\n%s",
+                    len(places), STUCK_AFTER_SECONDS, len(self._for_threads), names, places[0][1],
                 )  # fmt: skip
             self._is_reported = is_stuck
             self._watch_queue()
@@ -151,14 +179,27 @@ class LocalActivities:
 
     def _wake_threads(self, wanted: int) -> None:
         """Wake one, which wakes the next (``_wake_another``); make threads while there may be more."""
+        if self._stopped or wanted <= 0:
+            return
         wanted -= len(self._idle)
         self._wake_another()
         while wanted > 0 and len(self._threads) < self._threads_max:
-            number = len(self._threads) + 1
-            thread = threading.Thread(target=self._run, name=f"perdure-activity-{number}", daemon=True)
+            name = f"perdure-activity-{len(self._threads) + 1}"
+            try:
+                thread = threading.Thread(target=self._run, args=(Doorbell(),), name=name, daemon=True)
+                thread.start()
+            except (RuntimeError, OSError) as error:
+                # The process may have no more threads or files now; those there are go on.
+                logger.error("No thread can be made for activities: %s", error)
+                if self._retry is None:
+                    self._retry = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._wake_again)
+                return
             self._threads.append(thread)
-            thread.start()
             wanted -= 1
+
+    def _wake_again(self) -> None:
+        self._retry = None
+        self._wake_threads(len(self._queue))
 
     def _wake_another(self) -> None:
         try:
@@ -167,8 +208,7 @@ class LocalActivities:
             return
         idle.ring()
 
-    def _run(self) -> None:
-        mine = Doorbell()
+    def _run(self, mine: Doorbell) -> None:
         queue, results, busy = self._queue, self._results, self._busy
         me = threading.get_ident()
         while not self._stopped:
@@ -180,6 +220,9 @@ class LocalActivities:
             except IndexError:
                 busy.discard(me)
                 self._idle.append(mine)
+                if self._stopped:
+                    # ``stop`` may have looked at the list before.
+                    return
                 if queue and not self._draining:
                     # Work came between the look and the listing: take oneself back, unless somebody just did.
                     try:
@@ -229,23 +272,45 @@ class LocalActivities:
             waiter.set_result(None)
 
     def _fill_loop(self) -> None:
-        while self._on_loop and len(self._loop_tasks) < self._loop_max:
-            activity, definition = self._on_loop.popleft()
-            task = asyncio.get_running_loop().create_task(self._run_on_loop(activity, definition))
-            self._loop_tasks.add(task)
-            task.add_done_callback(self._loop_task_ended)
+        while self._on_loop and len(self._loop_tasks) < self._concurrent_max:
+            self._begin_on_loop()
+
+    def _begin_on_loop(self) -> None:
+        activity, definition = self._on_loop.popleft()
+        task = asyncio.get_running_loop().create_task(self._run_on_loop(activity, definition))
+        self._loop_tasks.add(task)
+        task.add_done_callback(self._loop_task_ended)
+
+    def _admit(self) -> None:
+        """Of both kinds, let the older begin, while there are places, and threads for those that need one."""
+        if self._draining:
+            return
+        admitted = 0
+        while self._threads_taken + len(self._loop_tasks) < self._concurrent_max:
+            has_thread = self._for_threads and self._threads_taken < self._threads_max
+            if has_thread and not (self._on_loop and self._on_loop[0][0].number < self._for_threads[0][0].number):
+                self._queue.append(self._for_threads.popleft())
+                self._threads_taken += 1
+                admitted += 1
+            elif self._on_loop:
+                self._begin_on_loop()
+            else:
+                break
+        if admitted:
+            self._wake_threads(admitted)
 
     def _loop_task_ended(self, task: "asyncio.Task[None]") -> None:
         self._loop_tasks.discard(task)
-        if self._on_loop and not self._draining:
+        if self._is_mixed:
+            self._admit()
+        elif self._on_loop and not self._draining:
             self._fill_loop()
 
     async def _run_on_loop(self, activity: PendingActivity, definition: ActivityDefinition) -> None:
         call = ActivityCall(activity.instance_id, activity.task_id, activity.name, activity.input)
         key = activity_key(activity.number)
         if self._box.is_poisoned(key):
-            self._results.append(ActivityResult(activity, failure=poisoned(f"activity '{activity.name}'")))
-            self._fire()
+            self._end_on_loop(ActivityResult(activity, failure=poisoned(f"activity '{activity.name}'")))
             return
         slot = self._box.enter_shared(key)
         try:
@@ -259,5 +324,9 @@ class LocalActivities:
             result = ActivityResult(activity, failure=failure_of(error))
         finally:
             self._box.leave_shared(slot, key)
+        self._end_on_loop(result)
+
+    def _end_on_loop(self, result: ActivityResult) -> None:
         self._results.append(result)
+        self._loop_ended += 1
         self._fire()

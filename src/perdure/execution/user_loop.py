@@ -110,6 +110,8 @@ class UserLoop:
                     raise
                 job.has_moved = False
             finally:
+                # One that was cancelled before it began is there still.
+                thread.waiting.pop(job, None)
                 thread.jobs -= 1
 
     def _open(self) -> _LoopThread:
