@@ -99,3 +99,13 @@ def test_colours_mark_warnings_and_errors_on_terminals() -> None:
     formatter = HostFormatter(has_colours=True)
     shown = [formatter.format(logging.LogRecord("x", n, "", 0, "text", None, None)) for n in (20, 30, 40)]
     assert ["\x1b[" in text for text in shown] == [False, True, True]
+
+
+def test_characters_that_steer_a_terminal_are_written_out() -> None:
+    stream = _log(log_levels({}))
+    logging.getLogger("shop").info(
+        "red \x1b[31m, bell \a, return \r, reversed \u202e, half \ud800, plain ü\t\U0001f600"
+    )
+    assert _texts(stream) == [
+        "red \\u001b[31m, bell \\u0007, return \\u000d, reversed \\u202e, half \ud800, plain ü\t\U0001f600"
+    ]

@@ -20,6 +20,12 @@ _NUMBERS = {
     "none": _OFF,
 }
 _COLOURS = ((logging.ERROR, "\x1b[31m"), (logging.WARNING, "\x1b[33m"))
+_SHOWN = {
+    code: f"\\u{code:04x}"
+    for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    if chr(code) not in "\n\t"
+}
+"""Characters that would steer a terminal, or turn the order of what is read, are written out."""
 _PLAIN = "\x1b[0m"
 _SYSTEM_LOGGERS = ("perdure.", "azure.functions.", "azure_functions_worker.", "uvicorn.")
 
@@ -110,9 +116,10 @@ class HostFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, or lines."""
         time = datetime.fromtimestamp(record.created, UTC)
-        text = f"[{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z] {record.getMessage()}"
+        text = record.getMessage()
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
+        text = f"[{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z] {text.translate(_SHOWN)}"
         if self._has_colours:
             colour = next((code for level, code in _COLOURS if record.levelno >= level), None)
             return text if colour is None else f"{colour}{text}{_PLAIN}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from perdure.client import TaskHubClient
 from perdure.client.options import ClientOptions, known_in
 from perdure.contracts.clock import Clock
+from perdure.contracts.errors import StoreUnusable
 from perdure.contracts.observer import Observer
 from perdure.contracts.records import ReusePolicy
 from perdure.core.decisions import DecisionLimits
@@ -89,7 +90,12 @@ class Hub:
         """Open the store. Raises StoreInUse, StoreUnusable."""
         await self.storage.open()
         if self._box is not None:
-            for key in self._box.open():
+            try:
+                named = self._box.open()
+            except OSError as error:
+                await self.storage.close()
+                raise StoreUnusable(f"The file {error.filename} cannot be opened: {error.strerror}.") from error
+            for key in named:
                 logger.warning("The process died in user code of %s; it is tried again.", said(key))
 
     def name_url(self, url: str) -> None:
