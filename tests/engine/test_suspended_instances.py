@@ -1,5 +1,6 @@
 """What arrives while an instance is suspended waits in the store, in order, and is not done twice."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from perdure.core.status import RuntimeStatus
 from perdure.testing.simulated_loop import EPOCH
+from perdure.testing.simulated_turns import simulated_turns
 from support.small_hub import Functions, on_virtual_time, small_hub, text
 
 
@@ -130,6 +132,28 @@ def test_a_resume_does_not_bring_a_timer_forward(functions):
 
             assert record is not None
             assert clock.now() == EPOCH + timedelta(seconds=100)
+
+    on_virtual_time(scenario)
+
+
+def test_a_timer_that_is_due_at_the_resume_is_taken_once(functions):
+    """Its row is in the inbox, and it is about to ring as well."""
+
+    async def scenario(clock):
+        hub, storage = small_hub(functions, clock, turns=simulated_turns(lambda turn: 1.0))
+        async with hub:
+            instance_id = await hub.client.start("one_timer", input="10")
+            await asyncio.sleep(5)
+
+            async def slow(round_: Any) -> None:
+                await asyncio.sleep(6)
+
+            storage.before_commit = slow
+            await asyncio.gather(hub.client.suspend(instance_id), hub.client.resume(instance_id))
+            record = await hub.client.wait_for_completion(instance_id, 60)
+
+            assert record is not None
+            assert record.progress.status is RuntimeStatus.Completed
 
     on_virtual_time(scenario)
 

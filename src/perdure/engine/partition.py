@@ -278,8 +278,10 @@ class Partition:
 
     async def _reread(self, live: LiveInstance) -> None:
         """Give a resumed instance what the inbox holds for it, in order, and what is in memory only once."""
-        self._incoming.extend(self._storage.receive_now(self.lease))
         now = self._clock.now()
+        self._incoming.extend(self._storage.receive_now(self.lease))
+        # What is due is in the inbox as well; left in the heap it would come a second time.
+        self._incoming.extend(self._due.take(now))
         mine = live.queue
         others: list[Envelope] = []
         for envelope in self._incoming:

@@ -186,12 +186,12 @@ class Audit:
             f"the inbox of '{instance_id}' holds {wanted}, read was {[e.position for e in envelopes]}",
         )
 
-    def recovered(self, backlog: Backlog, horizon: datetime) -> None:
+    def recovered(self, backlog: Backlog, until: datetime) -> None:
         """A new process was given all there is."""
         rows = [*backlog.ready, *backlog.due]
         self.read(rows)
         self._given_out.update(e.position for e in rows if e.position is not None)
-        wanted = {p for p, s in self.shadow.rows.items() if s.due_at is None or s.due_at <= horizon}
+        wanted = {p for p, s in self.shadow.rows.items() if s.due_at is None or s.due_at <= until}
         self.require(
             wanted == {e.position for e in rows},
             f"recovered {sorted(e.position or 0 for e in rows)}, stored were {sorted(wanted)}",

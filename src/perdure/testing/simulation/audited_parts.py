@@ -79,7 +79,7 @@ class AuditedStorage(StorageShell):
     async def recover(self, lease: PartitionLease, now: datetime, horizon: datetime) -> Backlog:
         backlog = await self.inner.recover(lease, now, horizon)
         self._audit.see_rows()
-        self._audit.recovered(backlog, horizon)
+        self._audit.recovered(backlog, max(now, horizon))
         return backlog
 
     async def receive(self, lease: PartitionLease) -> list[Envelope]:
@@ -117,13 +117,22 @@ class AuditedStorage(StorageShell):
         return committed
 
     async def purge(self, instance_ids: Collection[str]) -> int:
-        present = {i: self._audit.shadow.instances.get(i) for i in instance_ids}
-        purged = await self.inner.purge(instance_ids)
+        shadow = self._audit.shadow
+        present = {instance_id: shadow.instances.get(instance_id) for instance_id in instance_ids}
+        shadow.purging.extend(present)
+        try:
+            purged = await self.inner.purge(instance_ids)
+        finally:
+            for instance_id in present:
+                shadow.purging.remove(instance_id)
         for instance_id, instance in present.items():
-            if instance is not None and instance.is_terminal and purged:
-                now = self._audit.shadow.instances.get(instance_id)
-                if now is instance:
-                    self._audit.shadow.purge(instance_id)
+            if (
+                purged
+                and instance is not None
+                and instance.is_terminal
+                and shadow.instances.get(instance_id) is instance
+            ):
+                shadow.purge(instance_id)
         return purged
 
     async def _compare(self, instance_id: str) -> None:

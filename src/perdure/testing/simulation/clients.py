@@ -83,7 +83,8 @@ class ScriptedClient:
             assert instance_id is not None
             statuses = self._since(instance_id, began)
             # It may have lived and ended meanwhile, between two commits.
-            explained = len(statuses) > 1 or any(_lives(status) for status in statuses)
+            explained = any(_lives(status) for status in statuses)
+            explained = explained or self._audit.shadow.has_changed_since(instance_id, began)
             self._explained(explained, "exists", instance_id, statuses)
             return "exists"
         statuses = self._since(started, began)

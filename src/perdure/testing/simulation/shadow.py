@@ -58,6 +58,8 @@ class Shadow:
         """Messages of clients that have no row yet, by identity."""
         self.creations: dict[int, Creation] = {}
         """Creations in flight, by identity of their start."""
+        self.purging: list[str] = []
+        """Ids that are just being purged: they may be gone before their purge is answered."""
         self.commit_count = 0
         self._order = 0
         self._rows_of: dict[str, dict[int, Sent]] = {}
@@ -131,7 +133,13 @@ class Shadow:
             else:
                 statuses.add(status)
         statuses.add(before)
+        if instance_id in self.purging:
+            statuses.add(None)
         return statuses
+
+    def has_changed_since(self, instance_id: str, commit_count: int) -> bool:
+        """Whether anything of the instance was committed after that commit."""
+        return any(count > commit_count for count, _ in self._past.get(instance_id, ()))
 
     def living(self) -> Iterator[ShadowInstance]:
         """Orchestrations that have not ended."""
