@@ -52,14 +52,14 @@ def make_plan(arguments: Arguments) -> list[Measurement]:
         ]
     else:
         plan = [
-            sized(Workload.SEQUENCE, 3000, 1000),
+            sized(Workload.SEQUENCE, 3000, 300),
             same(Workload.FAN_OUT, 1000),
-            same(Workload.FAN_OUT, 10_000),
+            same(Workload.FAN_OUT, 10_000, fast),
             same(Workload.LATENCY, 200),
             same(Workload.RESIDENT, 1),
             same(Workload.LONG, 2000),
-            same(Workload.LONG, 5000),
-            sized(Workload.WAITING, 10_000, 1000),
+            same(Workload.LONG, 5000, fast),
+            sized(Workload.WAITING, 10_000, 300),
             same(Workload.CRASH, 20),
             same(Workload.CRASH, 10_000, fast),
         ]
