@@ -46,6 +46,13 @@ class InstanceDamaged(msgspec.Struct, frozen=True):
     reason: str
 
 
+class EpisodeFailed(msgspec.Struct, frozen=True):
+    """The engine itself could not make an episode of what came or of what the code asked for; the instance fails."""
+
+    instance_id: str
+    error: Exception
+
+
 class PartitionFailed(msgspec.Struct, frozen=True):
     """A partition's loop ended with an error; it is recovered or the process stops."""
 
@@ -62,7 +69,14 @@ class HistoryGrown(msgspec.Struct, frozen=True):
 
 
 Fact = (
-    HistoryGrown | EpisodeCommitted | ActivityEnded | TurnBlocked | MessageDropped | InstanceDamaged | PartitionFailed
+    HistoryGrown
+    | EpisodeCommitted
+    | EpisodeFailed
+    | ActivityEnded
+    | TurnBlocked
+    | MessageDropped
+    | InstanceDamaged
+    | PartitionFailed
 )
 
 

@@ -62,6 +62,13 @@ class LiveEntity:
         self.turn = None
         return decide_batch(self._record.origin, self._record.progress, batch.taken, turn.result, self._now)
 
+    def refuse(self, envelopes: list[Envelope], now: datetime, failure: FailureDetails) -> Begun:
+        """All operations fail."""
+        batch = next_batch(envelopes, None, len(envelopes))
+        self.queue, self.turn = [], None
+        self._batch, self._now = batch, now
+        return Begun(checkpoint=self.fail(failure), dropped=batch.dropped)
+
     def fail(self, failure: FailureDetails) -> Checkpoint:
         """All operations of the batch fail and the state is as before."""
         batch, record = self._batch, self._record

@@ -46,8 +46,12 @@ class LiveInstance(Protocol):
         """What the finished turn commits."""
         ...
 
+    def refuse(self, envelopes: list[Envelope], now: datetime, failure: FailureDetails) -> Begun:
+        """The episode that takes these and fails; only when ``begin`` raised over them."""
+        ...
+
     def fail(self, failure: FailureDetails) -> Checkpoint:
-        """What commits instead when what ``finish`` gave cannot be stored; only between ``finish`` and ``apply``."""
+        """What commits instead when ``finish`` raised or what it gave cannot be stored; only before ``apply``."""
         ...
 
     def apply(self, checkpoint: Checkpoint) -> bool:

@@ -91,6 +91,13 @@ class LiveOrchestration:
         self.turn = None
         return decide(self.instance, intake, turn.result, self._limits)
 
+    def refuse(self, envelopes: list[Envelope], now: datetime, failure: FailureDetails) -> Begun:
+        """All envelopes are consumed: nothing comes after the failure."""
+        at = self.instance.progress.episode_at
+        self.queue, self.turn = [], None
+        self._intake = Intake(now if at is None or now > at else at, [], envelopes, [], [])
+        return Begun(checkpoint=self.fail(failure))
+
     def fail(self, failure: FailureDetails) -> Checkpoint:
         """The episode fails the orchestration, whatever its code asked for."""
         assert self._intake is not None

@@ -6,23 +6,27 @@ meanwhile joins the next. A message whose instance cannot take its turn in the r
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import CheckpointRefused, Unavailable
 from perdure.contracts.executor import ActivityResult, Executor, Turn
-from perdure.contracts.observer import ActivityEnded, EpisodeCommitted, Fact, HistoryGrown, Observer
+from perdure.contracts.observer import ActivityEnded, EpisodeCommitted, EpisodeFailed, Fact, HistoryGrown, Observer
 from perdure.contracts.records import Committed, PartitionLease, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint
+from perdure.core.failures import failure_of
 from perdure.core.messages import ActivityCompleted, ActivityFailed, Envelope
 from perdure.engine.due_messages import LONGEST_SLEEP_SECONDS, DueMessages
-from perdure.engine.live import LiveInstance
+from perdure.engine.live import Begun, LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.options import EngineOptions
 from perdure.engine.routing import Router
 from perdure.engine.unstorable import unstorable_failure
 
 REST_EVERY_SECONDS = 5.0
+MESSAGES_PER_ROUND = 10_000
+"""So many messages at most are with instances that have not taken them: what else a recovery found waits its turn."""
 RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 0.1, 5.0
 
 
@@ -178,17 +182,16 @@ class Partition:
 
     async def _round(self) -> None:
         now = self._clock.now()
-        incoming, self._incoming = self._incoming, []
-        incoming.extend(self._storage.receive_now(self.lease))
-        incoming.extend(self._due.take(now))
+        self._incoming.extend(self._storage.receive_now(self.lease))
+        self._incoming.extend(self._due.take(now))
         round_ = Round([], [], [])
-        for live in await self._router.route(incoming, now, round_):
+        for live in await self._router.route(self._take_incoming(), now, round_):
             self._ready[live.instance_id] = live
-        episodes = self._finish_late()
+        episodes = self._finish_late(round_)
         begun: list[tuple[LiveInstance, Turn]] = []
         held: dict[str, list[Envelope]] = {}
         for live in self._take_ready():
-            beginning = live.begin(now, self._executor)
+            beginning = self._begin(live, now)
             if beginning.kept:
                 held[live.instance_id] = beginning.kept
             round_.discarded.extend(beginning.dropped)
@@ -199,7 +202,7 @@ class Partition:
         if begun:
             running = await self._executor.advance([turn for _, turn in begun])
             self._leave_running(running, begun, round_)
-            episodes.extend((live, live.finish()) for live, turn in begun if id(turn) not in self._out)
+            episodes.extend((live, self._finish(live)) for live, turn in begun if id(turn) not in self._out)
         for live, checkpoint in episodes:
             round_.checkpoints.append(checkpoint)
             if checkpoint.progress.status.is_terminal:
@@ -207,6 +210,31 @@ class Partition:
         round_.kept.extend(e for envelopes in held.values() for e in envelopes if e.position is None)
         if round_.checkpoints or round_.kept or round_.discarded:
             await self._follow_up(episodes, await self._commit(round_, episodes))
+
+    def _take_incoming(self) -> list[Envelope]:
+        room = MESSAGES_PER_ROUND - len(self._ready)
+        if len(self._incoming) <= room:
+            taken, self._incoming = self._incoming, []
+            return taken
+        taken = self._incoming[: max(room, 0)]
+        del self._incoming[: len(taken)]
+        return taken
+
+    def _begin(self, live: LiveInstance, now: datetime) -> Begun:
+        envelopes = live.queue
+        try:
+            return live.begin(now, self._executor)
+        except Exception as error:
+            # An error of ours, or a state we did not think of: it must not be everybody's.
+            self._announce(EpisodeFailed(live.instance_id, error))
+            return live.refuse(envelopes, now, failure_of(error))
+
+    def _finish(self, live: LiveInstance) -> Checkpoint:
+        try:
+            return live.finish()
+        except Exception as error:
+            self._announce(EpisodeFailed(live.instance_id, error))
+            return live.fail(failure_of(error))
 
     def _take_ready(self) -> list[LiveInstance]:
         if len(self._ready) <= self._turns_per_round:
@@ -218,15 +246,16 @@ class Partition:
             del self._ready[live.instance_id]
         return taken
 
-    def _finish_late(self) -> list[tuple[LiveInstance, Checkpoint]]:
+    def _finish_late(self, round_: Round) -> list[tuple[LiveInstance, Checkpoint]]:
         episodes: list[tuple[LiveInstance, Checkpoint]] = []
         late, self._late = self._late, []
         for turn in late:
             live = self._out.pop(id(turn))
             if self._live.get(live.instance_id) is live:
-                episodes.append((live, live.finish()))
+                episodes.append((live, self._finish(live)))
             else:
-                # Its instance was replaced while the code ran.
+                # Its instance was replaced while the code ran; what it took goes with it.
+                round_.discarded.extend(live.in_hand())
                 live.turn = None
                 live.close()
         return episodes

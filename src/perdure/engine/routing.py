@@ -64,7 +64,7 @@ class Router:
                     round_.kept.append(envelope)
                 self._due.add(envelope)
                 continue
-            if start is not None and self._created(envelope, start):
+            if start is not None and self._created(envelope, start, round_):
                 for former in absent.pop(target, ()):
                     self._drop(former, "the instance has ended", round_)
             live = self._live.get(target)
@@ -89,7 +89,7 @@ class Router:
         if len(self._finished) > FINISHED_REMEMBERED:
             self._finished.popitem(last=False)
 
-    def _created(self, envelope: Envelope, start: StartExecution) -> bool:
+    def _created(self, envelope: Envelope, start: StartExecution, round_: Round) -> bool:
         """Whether the message makes a new instance; it takes the place of whatever had the id."""
         live = self._live.get(envelope.target)
         if live is not None and live.execution_id == start.execution_id:
@@ -99,6 +99,8 @@ class Router:
             return False
         if live is not None:
             self._live.remove(live)
+            for former in live.queue:
+                self._drop(former, "the instance was replaced", round_)
         self._live.add(self._orchestration(record, ()))
         return True
 

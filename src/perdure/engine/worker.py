@@ -31,11 +31,13 @@ class TaskHubWorker:
         self._observers = observers
         self._partitions: list[Partition] = []
         self._runs: list[asyncio.Task[None]] = []
+        self._is_stopping = False
         self.failed: asyncio.Future[BaseException] | None = None
         """Done when a partition ended with an error that the process should not survive."""
 
     async def start(self) -> None:
-        """Acquire the partitions and run them. Raises StorageError."""
+        """Acquire the partitions and run them. Raises StorageError; ``stop`` is to be called then, too."""
+        self._is_stopping = False
         self.failed = asyncio.get_running_loop().create_future()
         await self._executor.start()
         for lease in await self._storage.acquire(self._owner):
@@ -51,9 +53,17 @@ class TaskHubWorker:
         Answers whether all activities ended within the grace period; those that did not run again after
         the next start. Twice-safe.
         """
+        self._is_stopping = True
         drained = await self._executor.drain(grace_seconds)
         for partition in self._partitions:
             partition.stop()
+        try:
+            await self._end_runs(grace_seconds)
+        finally:
+            await self._executor.stop()
+        return drained
+
+    async def _end_runs(self, grace_seconds: float) -> None:
         if self._runs:
             _, unfinished = await asyncio.wait(self._runs, timeout=max(1.0, grace_seconds))
             for run in unfinished:
@@ -61,17 +71,18 @@ class TaskHubWorker:
             await asyncio.gather(*self._runs, return_exceptions=True)
         self._runs.clear()
         if self._partitions and not (self.failed is not None and self.failed.done()):
-            await self._storage.release([partition.lease for partition in self._partitions])
+            leases = [partition.lease for partition in self._partitions]
+            self._partitions.clear()
+            await self._storage.release(leases)
         self._partitions.clear()
-        await self._executor.stop()
-        return drained
 
     def live_count(self) -> int:
         """How many instances are in memory."""
         return sum(partition.live_count() for partition in self._partitions)
 
     def _ended(self, run: "asyncio.Task[None]") -> None:
-        if run.cancelled() or (error := run.exception()) is None:
+        error = RuntimeError("A part of the engine was cancelled.") if run.cancelled() else run.exception()
+        if error is None or (run.cancelled() and self._is_stopping):
             return
         for observer in self._observers:
             if PartitionFailed in observer.wants:

@@ -3,7 +3,15 @@
 import logging
 
 from perdure.contracts.errors import StorageError
-from perdure.contracts.observer import Fact, HistoryGrown, InstanceDamaged, MessageDropped, PartitionFailed, TurnBlocked
+from perdure.contracts.observer import (
+    EpisodeFailed,
+    Fact,
+    HistoryGrown,
+    InstanceDamaged,
+    MessageDropped,
+    PartitionFailed,
+    TurnBlocked,
+)
 
 logger = logging.getLogger("perdure.engine")
 
@@ -11,7 +19,9 @@ logger = logging.getLogger("perdure.engine")
 class LoggingObserver:
     """Writes what somebody should know; what happens all the time is passed over."""
 
-    wants: frozenset[type] = frozenset({TurnBlocked, InstanceDamaged, PartitionFailed, MessageDropped, HistoryGrown})
+    wants: frozenset[type] = frozenset(
+        {EpisodeFailed, TurnBlocked, InstanceDamaged, PartitionFailed, MessageDropped, HistoryGrown}
+    )
 
     def announce(self, fact: Fact) -> None:
         """See ``contracts.observer.Observer``."""
@@ -24,6 +34,11 @@ class LoggingObserver:
             logger.error(
                 "Instance '%s' is left alone, its history is damaged: %s (see: perdure verify)",
                 fact.instance_id, fact.reason,
+            )  # fmt: skip
+        elif isinstance(fact, EpisodeFailed):
+            logger.error(
+                "Instance '%s' fails by an error of the engine's own; please report it.",
+                fact.instance_id, exc_info=fact.error,
             )  # fmt: skip
         elif isinstance(fact, PartitionFailed):
             # A store that fails is named; anything else is an error of ours, and only its traceback says where.
