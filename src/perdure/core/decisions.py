@@ -15,7 +15,7 @@ from perdure.core.failures import FailureDetails
 from perdure.core.identifiers import check_instance_id, child_id, next_execution_id
 from perdure.core.instance import Instance, InstanceKind, InstanceRecord, Origin, Progress, WorkKind
 from perdure.core.receiving import Intake
-from perdure.core.status import RuntimeStatus
+from perdure.core.status import ALLOWED_MOVES, RuntimeStatus
 
 
 class DecisionLimits(msgspec.Struct, frozen=True):
@@ -79,6 +79,7 @@ def decide(instance: Instance, intake: Intake, result: ac.TurnResult | None, lim
         ending = ac.Fail(_too_large_failure("output", ending.output, limits.payload_bytes_max))
     if ending is None:
         status = RuntimeStatus.Suspended if intake.suspended else _status_of_waiting(instance, intake)
+        _check_move(progress.status, status)
         return Checkpoint(
             instance.origin,
             Progress(
@@ -106,7 +107,12 @@ def _status_of_waiting(instance: Instance, intake: Intake) -> RuntimeStatus:
     return RuntimeStatus.Pending
 
 
+def _check_move(before: RuntimeStatus, after: RuntimeStatus) -> None:
+    assert after is before or after in ALLOWED_MOVES[before], f"no instance moves from {before.name} to {after.name}"
+
+
 def _checkpoint(draft: _Draft, intake: Intake, progress: Progress) -> Checkpoint:
+    _check_move(draft.instance.progress.status, progress.status)
     return Checkpoint(
         draft.instance.origin,
         msgspec.structs.replace(progress, last_seq=draft.next_seq - 1, updated_at=intake.at, episode_at=intake.at),
@@ -190,6 +196,7 @@ def _continue_as_new(draft: _Draft, intake: Intake, ending: ac.ContinueAsNew, cu
         custom_status=custom_status,
         episode_at=intake.at,
     )
+    _check_move(draft.instance.progress.status, progress.status)
     return Checkpoint(
         origin,
         progress,

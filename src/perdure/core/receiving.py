@@ -72,11 +72,12 @@ def _take_terminate(
     instance: Instance, intake: Intake, envelopes: Sequence[ms.Envelope], terminate: ms.Envelope
 ) -> None:
     # No more user code runs, so nothing else of the batch needs to become history but the start itself.
+    taken: set[int] = set()
     for envelope in envelopes:
         message = envelope.message
-        starts = type(message) is ms.StartExecution and _read_start(instance, intake, message, set())
+        starts = type(message) is ms.StartExecution and _read_start(instance, intake, message, taken)
         (intake.consumed if envelope is terminate or starts else intake.dropped).append(envelope)
-    _read_terminate(instance, intake, terminate.message, set())
+    _read_terminate(instance, intake, terminate.message, taken)
     intake.runs_code = False
 
 
