@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from perdure.contracts.clock import Clock
-from perdure.contracts.errors import CheckpointRefused, Unavailable
+from perdure.contracts.errors import CheckpointRefused
 from perdure.contracts.executor import ActivityResult, Executor, Turn
 from perdure.contracts.observer import ActivityEnded, EpisodeCommitted, EpisodeFailed, Fact, HistoryGrown, Observer
 from perdure.contracts.records import Committed, PartitionLease, Round
@@ -21,13 +21,13 @@ from perdure.engine.due_messages import LONGEST_SLEEP_SECONDS, DueMessages
 from perdure.engine.live import Begun, LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.options import EngineOptions
+from perdure.engine.patience import until_available
 from perdure.engine.routing import Router
 from perdure.engine.unstorable import unstorable_failure
 
 REST_EVERY_SECONDS = 5.0
 MESSAGES_PER_ROUND = 10_000
 """So many messages at most are with instances that have not taken them: what else a recovery found waits its turn."""
-RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 0.1, 5.0
 
 
 class Partition:
@@ -71,7 +71,7 @@ class Partition:
         Raises LeaseLost and StoreFailed; nothing it did after the last commit was visible, activities excepted.
         """
         now = self._clock.now()
-        backlog = await self._storage.recover(self.lease, now, self._due.horizon)
+        backlog = await until_available(lambda: self._storage.recover(self.lease, now, self._due.horizon))
         for envelope in backlog.due:
             self._due.add(envelope)
         self._incoming.extend(backlog.ready)
@@ -112,7 +112,7 @@ class Partition:
             self._wake.set()
 
     async def _receive(self) -> None:
-        received = await self._storage.receive(self.lease)
+        received = await until_available(lambda: self._storage.receive(self.lease))
         self._incoming.extend(received)
 
     async def _take_results(self) -> None:
@@ -135,7 +135,7 @@ class Partition:
         self._look_ahead_is_due = False
         if (before := self._due.move_horizon()) is None:
             return
-        rows = await self._storage.read_due(self.lease, before, self._due.horizon)
+        rows = await until_available(lambda: self._storage.read_due(self.lease, before, self._due.horizon))
         now = self._clock.now()
         # Only after a jump of the clock can a row beyond the horizon have been due, and be in somebody's hands.
         is_behind = any(row.due_at is not None and row.due_at <= now for row in rows)
@@ -270,14 +270,10 @@ class Partition:
                 round_.kept.extend(e for e in live.in_hand() if e.position is None)
 
     async def _commit(self, round_: Round, episodes: list[tuple[LiveInstance, Checkpoint]]) -> Committed:
-        wait = RETRY_SECONDS_FIRST
         while True:
             try:
-                return await self._storage.commit(self.lease, round_)
-            except Unavailable:
-                # Nothing was written; the round is as true as before and goes again.
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, RETRY_SECONDS_MAX)
+                # When it is unavailable nothing was written; the round is as true as before and goes again.
+                return await until_available(lambda: self._storage.commit(self.lease, round_))
             except CheckpointRefused:
                 if not _fail_unstorable(round_, episodes):
                     raise
@@ -318,7 +314,8 @@ class Partition:
             (mine if is_mine else others).append(envelope)
         self._incoming = others
         held: list[Envelope] = []
-        for envelope in await self._storage.read_inbox(self.lease, live.instance_id, max(now, self._due.horizon)):
+        until = max(now, self._due.horizon)
+        for envelope in await until_available(lambda: self._storage.read_inbox(self.lease, live.instance_id, until)):
             if envelope.due_at is None or envelope.due_at <= now:
                 held.append(envelope)
             else:

@@ -18,6 +18,7 @@ from perdure.engine.live import LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.options import EngineOptions
 from perdure.engine.orchestration_episode import LiveOrchestration
+from perdure.engine.patience import until_available
 
 FINISHED_REMEMBERED = 10_000
 
@@ -114,7 +115,7 @@ class Router:
     async def _load(
         self, absent: dict[str, list[Envelope]], now: datetime, ready: dict[str, LiveInstance], round_: Round
     ) -> None:
-        stored = await self._storage.load(self._lease, absent.keys())
+        stored = await until_available(lambda: self._storage.load(self._lease, absent.keys()))
         for target, envelopes in absent.items():
             found = stored.get(target)
             if isinstance(found, DamagedInstance):

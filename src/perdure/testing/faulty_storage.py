@@ -91,12 +91,13 @@ class FaultyStorage(StorageShell):
         return await self.inner.receive(lease)
 
     async def recover(self, lease: PartitionLease, now: datetime, horizon: datetime) -> Backlog:
+        await self._before("read")
         backlog = await self.inner.recover(lease, now, horizon)
         backlog.due = self._repeated(backlog.due)
         return backlog
 
     async def read_due(self, lease: PartitionLease, after: datetime, until: datetime) -> list[Envelope]:
-        await self._wait("read")
+        await self._before("read")
         return self._repeated(await self.inner.read_due(lease, after, until))
 
     async def load(

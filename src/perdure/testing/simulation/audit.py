@@ -215,8 +215,6 @@ class Audit:
         self._taken = {(c.origin.instance_id, type(e.message)) for c in round_.checkpoints for e in c.consumed}
         for checkpoint, creation in zip(round_.checkpoints, made, strict=True):
             self._checkpoint(checkpoint, creation)
-        for envelope, former in discarded:
-            self._discard(envelope, former)
         for checkpoint in round_.checkpoints:
             if checkpoint.progress.status.is_terminal:
                 shadow.drop_messages(checkpoint.origin.instance_id)
@@ -228,6 +226,8 @@ class Audit:
                 self.require(envelope.ends_activity is not None, f"kept, but never sent: {envelope}")
                 sent = shadow.custody(envelope, None)
             self._store(envelope, sent)
+        for envelope, former in discarded:
+            self._discard(envelope, former)
         for checkpoint in round_.checkpoints:
             self._send(checkpoint, {i for i, creation in zip(before, made, strict=True) if creation is not None})
         self._add_activities(round_.checkpoints, committed)

@@ -19,6 +19,7 @@ KINDS = (
     "crash at any time",
     "graceful restarts",
     "store errors",
+    "read errors",
     "slow store",
     "slow turns",
     "slow activities",
@@ -83,7 +84,9 @@ class Faults:
         return self.chance.choice([0.0002, 0.001, 0.01, 0.2, 2.0 if operation in _WRITES else 0.05])
 
     def error(self, operation: str) -> StorageError | None:
-        if not self.has("store errors") or operation not in _WRITES:
+        if operation not in _WRITES:
+            return self._read_error()
+        if not self.has("store errors"):
             return None
         if self._good_left > 0:
             self._good_left -= 1
@@ -100,6 +103,12 @@ class Faults:
         if operation != "commit":
             kinds.append(Overloaded)
         return self.chance.choice(kinds)("injected")
+
+    def _read_error(self) -> StorageError | None:
+        if not self.has("read errors") or self.chance.random() < 0.9:
+            return None
+        self.error_count += 1
+        return Unavailable("injected")
 
     def fate(self) -> CommitFate:
         for kind, fate in (

@@ -11,7 +11,7 @@ import msgspec
 
 from perdure.client import ClientOptions
 from perdure.contracts.errors import InstanceFinished, Unavailable
-from perdure.contracts.observer import Fact, PartitionFailed
+from perdure.contracts.observer import EpisodeFailed, Fact, PartitionFailed
 from perdure.storage.memory.storage import MemoryStorage
 from perdure.storage.options import Durability, Placement, StorageOptions
 from perdure.storage.sqlite.storage import SqliteStorage
@@ -182,10 +182,12 @@ class Simulation:
     @property
     def wants(self) -> frozenset[type]:
         """Observer: what it is told."""
-        return frozenset({PartitionFailed})
+        return frozenset({EpisodeFailed, PartitionFailed})
 
     def announce(self, fact: Fact) -> None:
-        """Observer: an engine that ends by itself is a violation."""
+        """Observer: an engine that ends by itself, or stumbles over an instance, is a violation."""
+        if isinstance(fact, EpisodeFailed):
+            self.audit.report(f"'{fact.instance_id}': {''.join(traceback.format_exception(fact.error))}")
         if isinstance(fact, PartitionFailed) and not self._crashed.is_set():
             story = "".join(traceback.format_exception(fact.error))
             self.audit.report(f"the engine ended by itself: {story}")
