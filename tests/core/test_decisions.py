@@ -1,7 +1,5 @@
 """What one episode commits."""
 
-from support.orchestrations import EXECUTION, T0, after, envelope, episode, pending, running, start_of
-
 from perdure.core import actions as ac
 from perdure.core import events as ev
 from perdure.core import messages as ms
@@ -11,6 +9,7 @@ from perdure.core.failures import FailureDetails
 from perdure.core.identifiers import next_execution_id
 from perdure.core.instance import WorkKind
 from perdure.core.status import RuntimeStatus
+from support.orchestrations import EXECUTION, T0, after, envelope, episode, pending, running, start_of
 
 BOOM = FailureDetails("ValueError", "boom")
 PARENT = ev.ParentLink("parent-1", "22222222-2222-2222-2222-222222222222", 7, 3, "boss")

@@ -1,7 +1,6 @@
 """Messages become events once each, for the execution they answer, or are held or dropped."""
 
 import pytest
-from support.orchestrations import EXECUTION, T0, after, apply, envelope, episode, pending, running, start_of
 
 from perdure.core import events as ev
 from perdure.core import messages as ms
@@ -19,6 +18,7 @@ from perdure.core.decisions import DecisionLimits, decide
 from perdure.core.failures import FailureDetails
 from perdure.core.receiving import _READERS, receive
 from perdure.core.status import RuntimeStatus
+from support.orchestrations import EXECUTION, T0, after, apply, envelope, episode, pending, running, start_of
 
 BOOM = FailureDetails("ValueError", "boom")
 ALL_KINDS = TurnResult(
