@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from perdure.core.registry import Operation, OperationOutcome
 from perdure.execution import turns as turns_module
 from perdure.execution.turns import TurnPatience, TurnThreads
 
-QUICK = TurnPatience(batch=0.02, replace_thread=0.08, announce=0.12)
+QUICK = TurnPatience(batch=0.02, replace_thread=0.08, replace_thread_min=0.02, announce=0.12)
 PATIENT = TurnPatience(batch=30, replace_thread=30, announce=30)
 LIMIT_SECONDS = 20
 
@@ -187,6 +188,24 @@ def test_every_blocked_turn_gets_a_thread_and_others_pass(gates):
             while len(late) < 4:
                 late.extend(await lane.late_turns())
             assert sorted(turn.entity.key for turn in late) == sorted(turn.entity.key for turn in blocked)
+
+    on_loop(scenario)
+
+
+def test_many_blocked_turns_together_hold_up_others_for_less_than_five_seconds(gates):
+    async def scenario() -> None:
+        code, gate = Code(), gates()
+        blocked = [turn_of(f"stuck-{number}") for number in range(20)]
+        for turn in blocked:
+            code.by_key[turn.entity.key] = gate.wait
+        async with running(TurnPatience(), code) as lane:
+            began = time.monotonic()
+            after = turn_of("after")
+            await lane.run([*blocked, after])
+            assert await lane.late_turns() == [after]
+            # With a second for each it would be twenty.
+            assert time.monotonic() - began < 5
+            gate.set()
 
     on_loop(scenario)
 

@@ -48,10 +48,15 @@ class TurnLane(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TurnPatience:
-    """How long, in seconds, others wait for a turn."""
+    """How long, in seconds, others wait for a turn.
+
+    ``replace_thread`` is for the first; with n turns blocked already it is divided by n + 1, so that even fifty
+    of them together hold up the others for less than five times as long.
+    """
 
     batch: float = 0.02
     replace_thread: float = 1.0
+    replace_thread_min: float = 0.05
     announce: float = 2.0
 
 
@@ -280,7 +285,9 @@ class TurnThreads:
 
     def _watch(self) -> None:
         assert self._loop is not None
-        self._watchdog = self._loop.call_later(self._patience.replace_thread / 4, self._watch)
+        blocked = sum(thread.retired and thread.current is not None for thread in self._threads)
+        patience = max(self._patience.replace_thread / (1 + blocked), self._patience.replace_thread_min)
+        self._watchdog = self._loop.call_later(patience / 4, self._watch)
         now = time.monotonic()
         for thread in list(self._threads):
             current = thread.current
@@ -289,7 +296,7 @@ class TurnThreads:
                     self._threads.remove(thread)
                 continue
             turn, since = current
-            if now - since >= self._patience.replace_thread and thread is self._thread:
+            if now - since >= patience and thread is self._thread:
                 self._replace(thread)
             if now - since >= self._patience.announce and thread.announced is not turn:
                 thread.announced = turn
