@@ -1,26 +1,13 @@
-"""The whole hub under generated workloads and faults: no promise is ever broken (reliability.md §2)."""
+"""The whole hub under generated workloads and faults: no promise is ever broken (reliability.md §2).
+
+What a seed does changes with the generator, so what one finds is kept as a test in tests/engine.
+"""
 
 import pytest
 
 from perdure.testing.simulate import Totals, run_on
 
 SEEDS_PER_TEST = 50
-
-KEPT = {
-    3: "an ended id was taken by a scheduled start",
-    12: "a resume came before a scheduled start",
-    45: "an instance rested in the middle of a round",
-    157: "a process was killed while it stopped",
-    186: "a row beyond the horizon was in hand after the clock had jumped",
-    268: "an id was refused that ended in the same commit",
-    583: "a resumed instance took a timer that was not due",
-    1491: "a timer was held back, then the clock went back",
-    1651: "a timer was held back, then the clock went back",
-    4030: "a message came before a start",
-    4683: "the record of an ended id was loaded in the round that renewed it",
-    4836: "a message was held back in the last episode",
-}
-"""Seeds that once found something, or almost did."""
 
 
 def run_all(storage: str, first: int, totals: Totals) -> None:
@@ -49,8 +36,3 @@ def test_faults_struck_in_the_middle_of_work(storage: str, totals: dict[str, Tot
         sums = totals[storage].sums
 
     assert all(sums[name] > 10 for name in ("crashes", "stops", "store_errors", "late_turns", "unknown_answers"))
-
-
-@pytest.mark.parametrize("seed", KEPT)
-def test_kept_seed(seed: int) -> None:
-    assert run_on("memory", seed).violation is None

@@ -12,7 +12,7 @@ from perdure.contracts.errors import Unavailable
 from perdure.contracts.records import Backlog, Committed, PartitionLease, PendingActivity, Round
 from perdure.core import receiving
 from perdure.core.entities import batch, decisions
-from perdure.core.messages import OperationFailed
+from perdure.core.messages import Envelope, OperationFailed, TimerDue
 from perdure.engine.due_messages import DueMessages
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.orchestration_episode import LiveOrchestration
@@ -100,16 +100,14 @@ def results_go_to_a_list_that_nobody_reads(patch: pytest.MonkeyPatch) -> None:
 
 @plant
 def a_timer_is_taken_twice(patch: pytest.MonkeyPatch) -> None:
-    open_work = receiving._open_work
+    open_work, take = receiving._open_work, DueMessages.take
+
+    def twice(self: DueMessages, now: datetime) -> list[Envelope]:
+        due = take(self, now)
+        return [*due, *(msgspec.structs.replace(e) for e in due if isinstance(e.message, TimerDue))]
+
     patch.setattr(receiving, "_open_work", lambda i, e, seq, kind, taken: open_work(i, e, seq, kind, set()))
-    add = DueMessages.add
-
-    def careless(self: DueMessages, envelope: Any) -> None:
-        add(self, msgspec.structs.replace(envelope, position=None))
-        self._heap[-1].envelope = envelope  # type: ignore[misc]
-
-    patch.setattr(DueMessages, "_holds", lambda self, target, position: False)
-    patch.setattr(DueMessages, "add", careless)
+    patch.setattr(DueMessages, "take", twice)
 
 
 @plant
