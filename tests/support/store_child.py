@@ -106,8 +106,9 @@ async def leave_child(path: Path) -> None:
     async with opened(path):
         child = os.fork()
         if child == 0:
+            # Printed here: what is done in a child after a fork is done by now.
+            print(os.getpid(), flush=True)
             signal.pause()
-        print(child, flush=True)
         os._exit(KILLED)
 
 
