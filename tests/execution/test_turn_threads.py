@@ -226,7 +226,8 @@ def test_retired_threads_end_and_leave_nothing(gates):
             assert not retired.is_alive()
 
     on_loop(scenario)
-    assert turn_threads_alive() == before
+    # One of an earlier test may have ended meanwhile; none has come.
+    assert turn_threads_alive() <= before
 
 
 def test_stop_does_not_wait_for_a_blocked_turn_and_its_end_harms_nobody(gates):
