@@ -43,7 +43,7 @@ def read_machine(work: Path) -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        "system": platform.platform(),
+        "system": _system(),
         "python": sys.version.split()[0],
         "file_system": _file_system(work),
         "sync_ms_median": _sync_ms(work),
@@ -87,3 +87,9 @@ def _sync_ms(folder: Path) -> float:
         os.close(descriptor)
         path.unlink()
     return round(sorted(took)[SYNCS // 2] * 1e3, 3)
+
+
+def _system() -> str:
+    """Name, version to its first two numbers and C library: what a figure may depend on."""
+    release = ".".join(platform.release().split(".")[:2])
+    return f"{platform.system()}-{release}-{platform.machine()}-with-{''.join(platform.libc_ver())}"

@@ -38,11 +38,15 @@ def write_json(outcomes: Sequence[Outcome], missing: dict[str, str], facts: dict
 
 
 def keep(date: str, commit: str, report: str, document: str, folder: Path = RESULTS) -> list[Path]:
-    """Write both beside each other; a second run of that day and commit replaces the first."""
+    """Write both beside each other; a second run of that day and commit gets a number of its own."""
     folder.mkdir(exist_ok=True)
+    stem, number = f"{date}-{commit}", 1
+    while (folder / f"{stem}.json").exists():
+        number += 1
+        stem = f"{date}-{commit}-{number}"
     written: list[Path] = []
     for suffix, text in ((".md", report), (".json", document)):
-        path = folder / f"{date}-{commit}{suffix}"
+        path = folder / f"{stem}{suffix}"
         path.write_text(text, encoding="utf-8")
         written.append(path)
     return written
