@@ -39,6 +39,11 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-bench: pyproject.toml benchmarks/requirements.txt benchmarks/peers.toml | $(VENV)/bin/python
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable .
+	$(PY) benchmarks/install_peers.py
+	@touch $@ $(VENV)/.installed
+
 start: $(VENV)/.installed
 	@$(PY) -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null || { \
 	  echo "Port $(PORT) is in use. Choose another one: make start PORT=$$(( $(PORT) + 1 ))" >&2; exit 1; }
@@ -53,7 +58,7 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/pyright --pythonpath $(PY)
 	$(VENV)/bin/lint-imports
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.installed-bench
 	$(PY) -m benchmarks --keep $(BENCH_ARGS)
 
 simulate: $(VENV)/.installed-dev
