@@ -1,0 +1,34 @@
+"""Is somebody debugging this process? Then no clock of ours may end or replace the code that stands at a breakpoint.
+
+Asked only when a limit is about to act, never per call.
+"""
+
+import sys
+import threading
+
+
+def is_attached() -> bool:
+    """Whether a debugger's client is connected, code is traced, or a thread waits at a pdb prompt."""
+    connected = getattr(sys.modules.get("debugpy"), "is_client_connected", None)
+    if connected is not None:
+        # It traces as soon as it listens; only its client can set a breakpoint.
+        return bool(connected()) or _at_a_prompt()
+    return _is_traced() or _at_a_prompt()
+
+
+def _is_traced() -> bool:
+    # A debugger that is no debugpy, as PyCharm's, traces every thread and says so to new ones too.
+    return sys.gettrace() is not None or threading.gettrace() is not None
+
+
+def _at_a_prompt() -> bool:
+    # `breakpoint()` traces its own thread only, and others cannot ask for that; but its frames can be seen.
+    if "bdb" not in sys.modules:
+        return False
+    for frame in sys._current_frames().values():  # pyright: ignore[reportPrivateUsage]
+        above = frame
+        while above is not None:
+            if above.f_globals.get("__name__") == "bdb":
+                return True
+            above = above.f_back
+    return False
