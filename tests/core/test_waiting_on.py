@@ -6,7 +6,7 @@ import pytest
 
 from perdure.core import events as ev
 from perdure.core.failures import FailureDetails
-from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
+from perdure.core.instance import InstanceKind, InstanceRecord, LockHolder, Origin, Progress
 from perdure.core.status import TERMINAL, RuntimeStatus
 from perdure.core.waiting_on import WaitingOn, WaitKind, waiting_on
 
@@ -75,7 +75,7 @@ def test_nothing_outstanding_means_a_turn():
 def test_an_entity_waits_only_for_its_lock():
     origin = Origin("@counter@k", InstanceKind.ENTITY, "counter", "x", START)
     idle = InstanceRecord(origin, Progress(RuntimeStatus.Running, at(9)))
-    locked = InstanceRecord(origin, Progress(RuntimeStatus.Running, at(9), locked_by="a"))
+    locked = InstanceRecord(origin, Progress(RuntimeStatus.Running, at(9), locked_by=LockHolder("a", "e1", "s1")))
     assert waiting_on(idle, [], at(20)) == []
     assert waiting_on(locked, [], at(20)) == [WaitingOn(WaitKind.LOCK, "a", at(9))]
 

@@ -14,7 +14,7 @@ from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.failures import FailureDetails
 from perdure.formats import stored
-from support.stored_samples import EVENTS, MESSAGES
+from support.stored_samples import EVENT_FILES, EVENTS, MESSAGE_FILES, MESSAGES
 from support.struct_strategies import TEXT, structs, values
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -57,10 +57,12 @@ def test_small_values_come_back(
 
 
 def test_format_1_stays_readable() -> None:
-    """The files were written by the first release; they never change."""
-    assert stored.read_events((GOLDEN / "events_1.json").read_bytes(), 1) == EVENTS
-    for text, message in zip(json.loads((GOLDEN / "messages_1.json").read_text("utf-8")), MESSAGES, strict=True):
-        assert stored.read_message(json.dumps(text), 1) == message
+    """The files were written by the first version that knew their kinds; they never change."""
+    for file, events in EVENT_FILES.items():
+        assert stored.read_events((GOLDEN / file).read_bytes(), 1) == events
+    for file, messages in MESSAGE_FILES.items():
+        for text, message in zip(json.loads((GOLDEN / file).read_text("utf-8")), messages, strict=True):
+            assert stored.read_message(json.dumps(text), 1) == message
 
 
 def test_the_golden_files_know_every_type() -> None:
@@ -71,9 +73,11 @@ def test_the_golden_files_know_every_type() -> None:
 def test_todays_text_is_that_of_its_format() -> None:
     """Whoever changes what is written makes a new format and a new golden file."""
     assert stored.STORED_FORMAT == 1
-    assert json.loads(stored.write_events(EVENTS)) == json.loads((GOLDEN / "events_1.json").read_bytes())
-    written = [json.loads(stored.write_message(message)) for message in MESSAGES]
-    assert written == json.loads((GOLDEN / "messages_1.json").read_bytes())
+    for file, events in EVENT_FILES.items():
+        assert json.loads(stored.write_events(events)) == json.loads((GOLDEN / file).read_bytes())
+    for file, messages in MESSAGE_FILES.items():
+        written = [json.loads(stored.write_message(message)) for message in messages]
+        assert written == json.loads((GOLDEN / file).read_bytes())
 
 
 def test_fields_of_a_later_version_are_ignored() -> None:

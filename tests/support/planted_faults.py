@@ -263,8 +263,8 @@ def an_ended_activity_stays_pending(patch: pytest.MonkeyPatch) -> None:
 
 @plant
 def a_failed_operation_is_not_rolled_back(patch: pytest.MonkeyPatch) -> None:
-    def careless(program: Any, state: Any, operations: Any) -> Any:
-        outcomes = batch.run_batch(program, state, operations)
+    def careless(program: Any, state: Any, operations: Any, failed: Any) -> Any:
+        outcomes = batch.run_batch(program, state, operations, failed)
         return [msgspec.structs.replace(o, state='["spoiled"]') if o.failure is not None else o for o in outcomes]
 
     patch.setattr(local, "run_batch", careless)

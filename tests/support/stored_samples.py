@@ -15,7 +15,7 @@ FAILURE = FailureDetails(
 PARENT = ev.ParentLink("parent", "5f0c8a3e-0000-4000-8000-000000000001", 7, 3, "parent_orchestrator")
 EXECUTION = "5f0c8a3e-0000-4000-8000-000000000002"
 
-EVENTS: list[ev.HistoryEvent] = [
+_FIRST_EVENTS: list[ev.HistoryEvent] = [
     ev.OrchestratorStarted(AT),
     ev.ExecutionStarted(
         "hello", EXECUTION, '["Tokyo"]', "1.2", 3, PARENT, AT, "00-0af7651916cd43dd8448eb211c80319c-01", {"k": "v"}, 1
@@ -40,7 +40,7 @@ EVENTS: list[ev.HistoryEvent] = [
     ev.ExecutionCompleted(RuntimeStatus.Failed, "text", FAILURE),
 ]
 
-MESSAGES: list[ms.AnyMessage] = [
+_FIRST_MESSAGES: list[ms.AnyMessage] = [
     ms.StartExecution(
         "hello", EXECUTION, '["Tokyo"]', "1.2", 3, PARENT, AT, "00-ab-01", {"k": "v"}, (CarriedEvent("go", "1"),)
     ),
@@ -57,3 +57,23 @@ MESSAGES: list[ms.AnyMessage] = [
     ms.OperationCompleted(EXECUTION, 5, "2"),
     ms.OperationFailed(EXECUTION, 5, FAILURE),
 ]
+
+SECTION = f"{EXECUTION}:8"
+_LOCK_EVENTS: list[ev.HistoryEvent] = [
+    ev.EntityLockRequested(8, SECTION, ("@counter@a", "@counter@b")),
+    ev.EntityLockGranted(8, 3),
+    ev.EntityUnlockSent(9, SECTION, "@counter@a"),
+]
+_LOCK_MESSAGES: list[ms.AnyMessage] = [
+    ms.LockRequest(ms.ReplyTo("a", EXECUTION, 5), SECTION, ("@counter@a", "@counter@b"), 1),
+    ms.LockRelease("a", SECTION, ("@counter@b",)),
+    ms.LockGranted(EXECUTION, 5),
+    ms.RemoveWhenEmpty(),
+]
+
+EVENT_FILES = {"events_1.json": _FIRST_EVENTS, "lock_events_1.json": _LOCK_EVENTS}
+"""Golden file → what it holds. Kinds that came later have files of their own."""
+MESSAGE_FILES = {"messages_1.json": _FIRST_MESSAGES, "lock_messages_1.json": _LOCK_MESSAGES}
+
+EVENTS = [event for events in EVENT_FILES.values() for event in events]
+MESSAGES = [message for messages in MESSAGE_FILES.values() for message in messages]

@@ -60,7 +60,25 @@ class SendEvent(msgspec.Struct, frozen=True, gc=False):
     input: str | None = None
 
 
-Action = ScheduleActivity | CreateTimer | StartChild | CallEntity | SignalEntity | SendEvent
+class LockEntities(msgspec.Struct, frozen=True, gc=False):
+    """Enter a critical section: lock these entities, then tell me. ``entity_ids`` are ``@name@key``."""
+
+    task_id: int
+    section_id: str
+    entity_ids: tuple[str, ...]
+
+
+class UnlockEntity(msgspec.Struct, frozen=True, gc=False):
+    """Let go of one entity of a critical section."""
+
+    task_id: int
+    section_id: str
+    entity_id: str
+
+
+Action = (
+    ScheduleActivity | CreateTimer | StartChild | CallEntity | SignalEntity | SendEvent | LockEntities | UnlockEntity
+)
 
 
 class Complete(msgspec.Struct, frozen=True, gc=False):

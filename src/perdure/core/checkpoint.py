@@ -15,6 +15,8 @@ class HistoryChange(IntEnum):
     APPEND = 0
     REPLACE = 1
     """The old execution's history and pending activities go first (continue-as-new, J5); the origin is written anew."""
+    REMOVE = 2
+    """The instance goes, its record included; what is in its inbox stays. For entities only."""
 
 
 class NewActivity(msgspec.Struct, frozen=True, gc=False):

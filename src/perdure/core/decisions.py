@@ -13,7 +13,16 @@ from perdure.core.checkpoint import Checkpoint, Creation, HistoryChange, NewActi
 from perdure.core.errors import InvalidIdentifier
 from perdure.core.failures import FailureDetails
 from perdure.core.identifiers import check_instance_id, child_id, next_execution_id
-from perdure.core.instance import Instance, InstanceKind, InstanceRecord, Origin, Progress, WorkKind
+from perdure.core.instance import (
+    Instance,
+    InstanceKind,
+    InstanceRecord,
+    Origin,
+    Progress,
+    Sections,
+    WorkKind,
+    let_go,
+)
 from perdure.core.receiving import Intake
 from perdure.core.status import ALLOWED_MOVES, RuntimeStatus
 
@@ -30,7 +39,7 @@ class DecisionLimits(msgspec.Struct, frozen=True):
 class _Draft:
     """A checkpoint in the making."""
 
-    __slots__ = ("activities", "at", "children", "events", "instance", "limits", "next_seq", "outbox")
+    __slots__ = ("activities", "at", "children", "events", "instance", "limits", "next_seq", "outbox", "sections")
 
     def __init__(self, instance: Instance, at: datetime, events: list[ev.HistoryEvent], limits: DecisionLimits) -> None:
         self.instance = instance
@@ -41,6 +50,8 @@ class _Draft:
         self.outbox: list[ms.Envelope] = []
         self.children: list[Creation] = []
         self.activities: list[NewActivity] = []
+        self.sections = instance.sections
+        """The critical sections; a copy once this turn changes them."""
 
     def add(self, event: ev.HistoryEvent) -> int:
         """Append a history event; returns its seq."""
@@ -135,6 +146,7 @@ def _end(
     failure: FailureDetails | None,
 ) -> Checkpoint:
     draft.add(ev.ExecutionCompleted(status, output, failure))
+    _leave_sections(draft)
     if (parent := draft.instance.origin.parent) is not None:
         draft.outbox.append(ms.Envelope(parent.instance_id, _answer(draft, parent, status, output, failure)))
     progress = Progress(
@@ -189,6 +201,7 @@ def _continue_as_new(draft: _Draft, intake: Intake, ending: ac.ContinueAsNew, cu
         old, execution_id=start.execution_id, input=start.input, version=start.version, generation=start.generation
     )
     draft.outbox = [e for e in draft.outbox if e.target != old.instance_id]
+    _leave_sections(draft)
     draft.outbox.append(ms.Envelope(old.instance_id, start))
     progress = Progress(
         status=RuntimeStatus.Suspended if intake.suspended else RuntimeStatus.Running,
@@ -287,6 +300,37 @@ def _signal_entity(draft: _Draft, action: ac.SignalEntity) -> None:
     draft.outbox.append(ms.Envelope(action.entity_id, request, due_at=action.due_at))
 
 
+def _lock_entities(draft: _Draft, action: ac.LockEntities) -> None:
+    # One order for all is what keeps overlapping sections from waiting for each other.
+    entity_ids = tuple(sorted(set(action.entity_ids)))
+    seq = draft.add(ev.EntityLockRequested(action.task_id, action.section_id, entity_ids))
+    origin = draft.instance.origin
+    holder = ms.ReplyTo(origin.instance_id, origin.execution_id, seq)
+    draft.outbox.append(ms.Envelope(entity_ids[0], ms.LockRequest(holder, action.section_id, entity_ids)))
+    draft.sections = {**draft.sections, action.section_id: entity_ids}
+
+
+def _unlock_entity(draft: _Draft, action: ac.UnlockEntity) -> None:
+    draft.add(ev.EntityUnlockSent(action.task_id, action.section_id, action.entity_id))
+    release = ms.LockRelease(draft.instance.origin.instance_id, action.section_id)
+    draft.outbox.append(ms.Envelope(action.entity_id, release))
+    draft.sections = dict(draft.sections)
+    let_go(draft.sections, action.section_id, action.entity_id)
+
+
+def _leave_sections(draft: _Draft) -> None:
+    """The execution is over: whatever it has locked or is about to lock is let go."""
+    draft.outbox.extend(leave_sections(draft.instance.origin.instance_id, draft.sections))
+
+
+def leave_sections(holder_id: str, sections: Sections) -> list[ms.Envelope]:
+    """What lets go of all that an execution has locked or asked to lock, when it ends without saying so."""
+    return [
+        ms.Envelope(entity_ids[0], ms.LockRelease(holder_id, section_id, entity_ids[1:]))
+        for section_id, entity_ids in sections.items()
+    ]
+
+
 def _send_event(draft: _Draft, action: ac.SendEvent) -> None:
     draft.add(ev.EventSent(action.task_id, action.instance_id, action.name, action.input))
     draft.outbox.append(ms.Envelope(action.instance_id, ms.RaiseEvent(action.name, action.input)))
@@ -299,6 +343,8 @@ _DECIDERS: dict[type, Callable[..., None]] = {
     ac.CallEntity: _call_entity,
     ac.SignalEntity: _signal_entity,
     ac.SendEvent: _send_event,
+    ac.LockEntities: _lock_entities,
+    ac.UnlockEntity: _unlock_entity,
 }
 """Action type → what it adds to the checkpoint."""
 

@@ -193,6 +193,29 @@ class EntityOperationFailed(Event, frozen=True):
     failure: FailureDetails
 
 
+class EntityLockRequested(Event, frozen=True):
+    """A critical section over these entities was asked for; they are locked in this order."""
+
+    task_id: int
+    section_id: str
+    entity_ids: tuple[str, ...]
+
+
+class EntityLockGranted(Event, frozen=True):
+    """All entities of a critical section are locked."""
+
+    task_id: int
+    scheduled_seq: int
+
+
+class EntityUnlockSent(Event, frozen=True):
+    """One entity of a critical section was let go."""
+
+    task_id: int
+    section_id: str
+    entity_id: str
+
+
 HistoryEvent = (
     OrchestratorStarted
     | ExecutionStarted
@@ -214,7 +237,19 @@ HistoryEvent = (
     | EntitySignaled
     | EntityOperationCompleted
     | EntityOperationFailed
+    | EntityLockRequested
+    | EntityLockGranted
+    | EntityUnlockSent
 )
 
-ScheduledEvent = TaskScheduled | SubOrchestrationCreated | TimerCreated | EventSent | EntityCalled | EntitySignaled
+ScheduledEvent = (
+    TaskScheduled
+    | SubOrchestrationCreated
+    | TimerCreated
+    | EventSent
+    | EntityCalled
+    | EntitySignaled
+    | EntityLockRequested
+    | EntityUnlockSent
+)
 """Events that record an action of the orchestrator's code."""

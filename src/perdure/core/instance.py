@@ -39,6 +39,14 @@ class Origin(msgspec.Struct):
     number: int | None = None
 
 
+class LockHolder(msgspec.Struct, frozen=True):
+    """The critical section that holds an entity, and whose it is."""
+
+    instance_id: str
+    execution_id: str
+    section_id: str
+
+
 class Progress(msgspec.Struct, frozen=True):
     """What an episode may change. ``last_seq`` is the seq of the newest stored event, -1 for none."""
 
@@ -54,8 +62,8 @@ class Progress(msgspec.Struct, frozen=True):
     awaited_events: tuple[str, ...] = ()
     state: str | None = None
     """Entities: the state as JSON text; None when the entity does not exist."""
-    locked_by: str | None = None
-    """Entities: the orchestration whose critical section holds it."""
+    locked_by: LockHolder | None = None
+    """Entities: the critical section that holds it."""
 
 
 class InstanceRecord(msgspec.Struct):
@@ -72,6 +80,7 @@ class WorkKind(IntEnum):
     TIMER = 1
     CHILD = 2
     ENTITY = 3
+    LOCK = 4
 
 
 class OpenWork(msgspec.Struct, frozen=True, gc=False):
@@ -83,6 +92,16 @@ class OpenWork(msgspec.Struct, frozen=True, gc=False):
     """Activity, child instance or entity it waits for; empty for a timer."""
     due_at: datetime | None = None
     """When the timer fires."""
+
+
+Sections = dict[str, tuple[str, ...]]
+"""Critical section → the entities it has asked for and not let go, in the order of locking."""
+
+
+class OpenLock(OpenWork, frozen=True, gc=False):
+    """A critical section that was asked for and not granted yet."""
+
+    entity_ids: tuple[str, ...] = ()
 
 
 def _open_activity(event: ev.TaskScheduled) -> OpenWork:
@@ -121,8 +140,45 @@ _CLOSING: frozenset[type] = frozenset(
 )
 
 
-def fold_open_work(open_work: dict[int, OpenWork], events: Iterable[ev.HistoryEvent], first_seq: int) -> bool:
-    """Bring ``open_work`` (scheduled seq → work) up to date; answers whether an ExecutionStarted was among them."""
+def _lock_requested(
+    open_work: dict[int, OpenWork], sections: Sections, event: ev.EntityLockRequested, seq: int
+) -> None:
+    open_work[seq] = OpenLock(WorkKind.LOCK, event.task_id, ", ".join(event.entity_ids), entity_ids=event.entity_ids)
+    sections[event.section_id] = event.entity_ids
+
+
+def _lock_granted(open_work: dict[int, OpenWork], sections: Sections, event: ev.EntityLockGranted, seq: int) -> None:
+    open_work.pop(event.scheduled_seq, None)
+
+
+def _unlock_sent(open_work: dict[int, OpenWork], sections: Sections, event: ev.EntityUnlockSent, seq: int) -> None:
+    let_go(sections, event.section_id, event.entity_id)
+
+
+def let_go(sections: Sections, section_id: str, entity_id: str) -> None:
+    """The section is without this entity from here on."""
+    left = tuple(member for member in sections.pop(section_id, ()) if member != entity_id)
+    if left:
+        sections[section_id] = left
+
+
+_LOCKING: dict[type, Callable[..., None]] = {
+    ev.EntityLockRequested: _lock_requested,
+    ev.EntityLockGranted: _lock_granted,
+    ev.EntityUnlockSent: _unlock_sent,
+}
+
+
+def fold_open_work(
+    open_work: dict[int, OpenWork],
+    events: Iterable[ev.HistoryEvent],
+    first_seq: int,
+    sections: Sections | None = None,
+) -> bool:
+    """Bring ``open_work`` (scheduled seq → work) and the critical sections up to date.
+
+    Answers whether an ExecutionStarted was among the events.
+    """
     started = False
     for seq, event in enumerate(events, first_seq):
         kind = type(event)
@@ -134,21 +190,25 @@ def fold_open_work(open_work: dict[int, OpenWork], events: Iterable[ev.HistoryEv
             started = True
         elif kind is ev.ExecutionCompleted:
             open_work.clear()
+        elif (locking := _LOCKING.get(kind)) is not None:
+            locking(open_work, {} if sections is None else sections, event, seq)
     return started
 
 
 class Instance:
     """A loaded orchestration as the core sees it: its record and its open work. Not its history.
 
-    ``started`` tells whether the history of this execution holds its ExecutionStarted.
+    ``started`` tells whether the history of this execution holds its ExecutionStarted; ``sections`` are its
+    critical sections.
     """
 
-    __slots__ = ("open_work", "origin", "progress", "started")
+    __slots__ = ("open_work", "origin", "progress", "sections", "started")
 
     def __init__(self, record: InstanceRecord) -> None:
         self.origin = record.origin
         self.progress = record.progress
         self.open_work: dict[int, OpenWork] = {}
+        self.sections: Sections = {}
         self.started = False
 
     @classmethod
@@ -160,4 +220,4 @@ class Instance:
 
     def fold(self, events: Iterable[ev.HistoryEvent], first_seq: int) -> None:
         """Bring open work up to date with committed events that begin at ``first_seq``."""
-        self.started = fold_open_work(self.open_work, events, first_seq) or self.started
+        self.started = fold_open_work(self.open_work, events, first_seq, self.sections) or self.started

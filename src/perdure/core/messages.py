@@ -126,6 +126,41 @@ class OperationFailed(Message, frozen=True):
     failure: FailureDetails
 
 
+class LockRequest(Message, frozen=True):
+    """Lock an entity for a critical section.
+
+    It visits ``entity_ids`` in order; ``place`` is the one it is at. Each locks itself and passes it on, the last one
+    tells the holder.
+    """
+
+    holder: ReplyTo
+    section_id: str
+    entity_ids: tuple[str, ...]
+    place: int = 0
+
+
+class LockRelease(Message, frozen=True):
+    """Let an entity go, if this section holds it or waits for it; then go on to ``then``, in order.
+
+    An execution that ends sends it the way its request went, so that it finds the request wherever that is.
+    """
+
+    holder_id: str
+    section_id: str
+    then: tuple[str, ...] = ()
+
+
+class LockGranted(Message, frozen=True):
+    """All entities of a critical section are locked."""
+
+    execution_id: str
+    scheduled_seq: int
+
+
+class RemoveWhenEmpty(Message, frozen=True):
+    """Forget an entity that has no state, no lock and nothing to do."""
+
+
 AnyMessage = (
     StartExecution
     | ActivityCompleted
@@ -140,7 +175,14 @@ AnyMessage = (
     | OperationRequest
     | OperationCompleted
     | OperationFailed
+    | LockRequest
+    | LockRelease
+    | LockGranted
+    | RemoveWhenEmpty
 )
+
+ENTITY_MESSAGES = frozenset[type]({OperationRequest, LockRequest, LockRelease, RemoveWhenEmpty})
+"""What means something to an entity."""
 
 
 class Envelope(msgspec.Struct, eq=False):

@@ -129,6 +129,15 @@ def _completion(kind: WorkKind, event_type: Callable[..., ev.HistoryEvent], payl
     return read
 
 
+def _read_grant(instance: Instance, intake: Intake, message: ms.LockGranted, taken: set[int]) -> bool:
+    work = _open_work(instance, message.execution_id, message.scheduled_seq, WorkKind.LOCK, taken)
+    if work is None:
+        return False
+    intake.events.append(ev.EntityLockGranted(work.task_id, message.scheduled_seq))
+    intake.runs_code = True
+    return True
+
+
 def _read_timer(instance: Instance, intake: Intake, message: ms.TimerDue, taken: set[int]) -> bool:
     work = _open_work(instance, message.execution_id, message.scheduled_seq, WorkKind.TIMER, taken)
     if work is None:
@@ -191,5 +200,9 @@ _READERS: dict[type, Callable[..., bool]] = {
     ms.OperationRequest: _read_nothing,
     ms.OperationCompleted: _completion(WorkKind.ENTITY, ev.EntityOperationCompleted, "result"),
     ms.OperationFailed: _completion(WorkKind.ENTITY, ev.EntityOperationFailed, "failure"),
+    ms.LockRequest: _read_nothing,
+    ms.LockRelease: _read_nothing,
+    ms.LockGranted: _read_grant,
+    ms.RemoveWhenEmpty: _read_nothing,
 }
 """Message type → what it becomes. Each answers whether the message had an effect."""

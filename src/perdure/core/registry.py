@@ -21,6 +21,7 @@ __all__ = [
     "EntityDefinition",
     "EntityProgram",
     "EntitySignal",
+    "FailedOperations",
     "Operation",
     "OperationOutcome",
     "OrchestratorDefinition",
@@ -73,11 +74,18 @@ class EntitySignal(msgspec.Struct, frozen=True, gc=False):
     due_at: datetime | None = None
 
 
+class FailedOperations(Enum):
+    """What becomes of the state and the signals of an operation that failed."""
+
+    ROLLED_BACK = "rolled back"
+    KEPT = "kept"
+
+
 class OperationOutcome(msgspec.Struct, frozen=True, gc=False):
-    """How one operation ended. With ``failure`` the rest is ignored: state and signals are rolled back."""
+    """How one operation ended. What counts with a ``failure`` is said by the definition's ``failed``."""
 
     state: str | None
-    """The entity's state after the operation; None when it does not exist."""
+    """The entity's state after the operation, a failed one too; None when it does not exist."""
     result: str | None = None
     signals: tuple[EntitySignal, ...] = ()
     failure: FailureDetails | None = None
@@ -101,6 +109,7 @@ class EntityDefinition:
 
     name: str
     open: Callable[[EntityId, str | None], EntityProgram]
+    failed: FailedOperations = FailedOperations.ROLLED_BACK
 
 
 class Registry:

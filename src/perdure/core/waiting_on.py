@@ -27,7 +27,10 @@ class WaitKind(Enum):
 
 
 class WaitingOn(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One reason. ``name``: activity, event, child, entity, lock holder. ``attempt`` counts from 1."""
+    """One reason. ``attempt`` counts from 1.
+
+    ``name``: activity, event, child, entity; the entities that are to be locked, or of a locked one the holder.
+    """
 
     kind: WaitKind
     name: str | None = None
@@ -43,7 +46,8 @@ def waiting_on(record: InstanceRecord, history: Sequence[ev.HistoryEvent], now: 
     if progress.status.is_terminal:
         return []
     if origin.kind is InstanceKind.ENTITY:
-        return [] if progress.locked_by is None else [WaitingOn(WaitKind.LOCK, progress.locked_by, progress.updated_at)]
+        holder = progress.locked_by
+        return [] if holder is None else [WaitingOn(WaitKind.LOCK, holder.instance_id, progress.updated_at)]
     reasons = _suspension(progress.status, progress.updated_at, history)
     start_at = origin.scheduled_start_at
     if start_at is not None and start_at > now and not any(isinstance(e, ev.ExecutionStarted) for e in history):
@@ -87,6 +91,7 @@ _KINDS = {
     WorkKind.TIMER: WaitKind.TIMER,
     WorkKind.CHILD: WaitKind.CHILD,
     WorkKind.ENTITY: WaitKind.ENTITY,
+    WorkKind.LOCK: WaitKind.LOCK,
 }
 
 

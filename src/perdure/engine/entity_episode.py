@@ -3,13 +3,13 @@
 from datetime import datetime
 
 from perdure.contracts.executor import EntityTurn, Executor, Turn
-from perdure.core.checkpoint import Checkpoint
+from perdure.core.checkpoint import Checkpoint, HistoryChange
 from perdure.core.entities.decisions import decide_batch
 from perdure.core.entities.scheduling import Batch, next_batch
 from perdure.core.failures import FailureDetails
 from perdure.core.identifiers import read_entity_id
 from perdure.core.instance import InstanceRecord
-from perdure.core.messages import Envelope
+from perdure.core.messages import Envelope, OperationRequest
 from perdure.core.registry import OperationOutcome
 from perdure.engine.live import Begun
 
@@ -20,8 +20,8 @@ class LiveEntity:
     """See ``LiveInstance``."""
 
     __slots__ = (
-        "_batch", "_entity", "_now", "_operations_max", "_record", "execution_id", "instance_id", "queue", "turn",
-        "used_at",
+        "_batch", "_entity", "_is_removed", "_now", "_operations_max", "_record", "_waiting_count", "execution_id",
+        "instance_id", "queue", "turn", "used_at",
     )  # fmt: skip
 
     def __init__(self, record: InstanceRecord, operations_max: int) -> None:
@@ -34,24 +34,37 @@ class LiveEntity:
         self._record = record
         self._operations_max = operations_max
         self._batch: Batch | None = None
+        self._is_removed = False
+        self._waiting_count = 0
+        """So many at the head of the queue are known to wait for the lock's release, and have rows."""
         self._now = record.progress.updated_at
 
     def begin(self, now: datetime, executor: Executor) -> Begun:
         """Take the next batch from the queue; the rest stays in it."""
         progress = self._record.progress
-        batch = next_batch(self.queue, progress.locked_by, self._operations_max)
+        waiting, arrived = self.queue[: self._waiting_count], self.queue[self._waiting_count :]
+        batch = next_batch(arrived, progress.locked_by, self._operations_max, waiting)
         self.queue = batch.held
         begun = Begun(kept=batch.held, dropped=batch.dropped)
-        if not batch.taken:
+        # Under a lock that stays, what waits now waits until the release comes; the next batch need not look at it.
+        stays = progress.locked_by is not None and batch.locked_by is progress.locked_by
+        self._waiting_count = len(batch.held) if stays and len(batch.taken) < self._operations_max else 0
+        if batch.removes and progress.state is not None:
+            begun.dropped += batch.consumed
+            return begun
+        if not batch.consumed:
             return begun
         self._batch = batch
         self._now = now
-        self.turn = begun.turn = EntityTurn(self._entity, progress.state, batch.operations)
+        if batch.taken:
+            self.turn = begun.turn = EntityTurn(self._entity, progress.state, batch.operations)
+        else:
+            begun.checkpoint = decide_batch(self._record.origin, progress, batch, [], now)
         return begun
 
     def in_hand(self) -> list[Envelope]:
-        """The requests of the batch in user code."""
-        return self._batch.taken if self._batch is not None else []
+        """What the batch in user code consumes."""
+        return self._batch.consumed if self._batch is not None else []
 
     def finish(self) -> Checkpoint:
         """What the finished batch commits."""
@@ -60,31 +73,37 @@ class LiveEntity:
         assert turn.result is not None
         assert batch is not None
         self.turn = None
-        return decide_batch(self._record.origin, self._record.progress, batch.taken, turn.result, self._now)
+        return decide_batch(self._record.origin, self._record.progress, batch, turn.result, self._now)
 
     def refuse(self, envelopes: list[Envelope], now: datetime, failure: FailureDetails) -> Begun:
-        """All operations fail."""
-        batch = next_batch(envelopes, None, len(envelopes))
-        self.queue, self.turn = [], None
+        """All operations fail; whatever concerns the lock waits."""
+        requests = [envelope for envelope in envelopes if type(envelope.message) is OperationRequest]
+        batch = next_batch(requests, None, len(requests))
+        batch.locked_by = self._record.progress.locked_by
+        self.queue = [envelope for envelope in envelopes if type(envelope.message) is not OperationRequest]
+        self.turn, self._waiting_count = None, 0
+        if not requests:
+            return Begun(kept=self.queue)
         self._batch, self._now = batch, now
-        return Begun(checkpoint=self.fail(failure), dropped=batch.dropped)
+        return Begun(checkpoint=self.fail(failure), kept=self.queue)
 
     def fail(self, failure: FailureDetails) -> Checkpoint:
         """All operations of the batch fail and the state is as before."""
         batch, record = self._batch, self._record
         assert batch is not None
         outcomes = [OperationOutcome(record.progress.state, failure=failure) for _ in batch.operations]
-        return decide_batch(record.origin, record.progress, batch.taken, outcomes, self._now)
+        return decide_batch(record.origin, record.progress, batch, outcomes, self._now)
 
     def apply(self, checkpoint: Checkpoint) -> bool:
         """The checkpoint is durable."""
         self._batch = None
         self._record = InstanceRecord(checkpoint.origin, checkpoint.progress)
+        self._is_removed = checkpoint.history is HistoryChange.REMOVE
         return False
 
     def is_finished(self) -> bool:
-        """An entity never is."""
-        return False
+        """Only when it was removed from the store."""
+        return self._is_removed
 
     def may_rest(self, now: datetime) -> bool:
         """It waits for nothing but operations."""

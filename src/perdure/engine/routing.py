@@ -10,7 +10,7 @@ from perdure.contracts.storage import Storage
 from perdure.core.events import HistoryEvent
 from perdure.core.identifiers import is_entity, read_entity_id
 from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
-from perdure.core.messages import Envelope, OperationRequest, StartExecution
+from perdure.core.messages import Envelope, LockRequest, OperationRequest, StartExecution
 from perdure.core.status import RuntimeStatus
 from perdure.engine.due_messages import DueMessages
 from perdure.engine.entity_episode import LiveEntity
@@ -21,6 +21,7 @@ from perdure.engine.orchestration_episode import LiveOrchestration
 from perdure.engine.patience import until_available
 
 FINISHED_REMEMBERED = 10_000
+_MAKE_ENTITIES = frozenset[type]({OperationRequest, LockRequest})
 
 
 class Router:
@@ -85,6 +86,9 @@ class Router:
     def finished(self, live: LiveInstance) -> None:
         """The instance has ended and its end is durable."""
         self._live.remove(live)
+        if is_entity(live.instance_id):
+            # It comes back with its next operation.
+            return
         self._due.forget(live.instance_id)
         self._finished[live.instance_id] = live.execution_id
         if len(self._finished) > FINISHED_REMEMBERED:
@@ -126,7 +130,7 @@ class Router:
                 continue
             if found is not None:
                 live = self._live_of(found.record, found.history)
-            elif is_entity(target) and any(type(e.message) is OperationRequest for e in envelopes):
+            elif is_entity(target) and any(type(e.message) in _MAKE_ENTITIES for e in envelopes):
                 live = self._live_of(_new_entity(target, now), ())
             else:
                 for envelope in envelopes:

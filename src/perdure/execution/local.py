@@ -132,7 +132,8 @@ class LocalExecutor:
             definition = self._registry.entity(turn.entity.name)
         except NotRegistered as error:
             return _failed_batch(turn, failure_of(error))
-        return run_batch(definition.open(turn.entity, turn.state), turn.state, turn.operations)
+        program = definition.open(turn.entity, turn.state)
+        return run_batch(program, turn.state, turn.operations, definition.failed)
 
 
 def _failed_batch(turn: EntityTurn, failure: FailureDetails) -> list[OperationOutcome]:

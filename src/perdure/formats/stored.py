@@ -11,6 +11,7 @@ import msgspec
 
 from perdure.core.events import HistoryEvent, ParentLink
 from perdure.core.failures import FailureDetails
+from perdure.core.instance import LockHolder
 from perdure.core.messages import AnyMessage
 
 STORED_FORMAT = 1
@@ -26,6 +27,7 @@ _events: msgspec.json.Decoder[list[HistoryEvent]] = msgspec.json.Decoder(list[Hi
 _message: msgspec.json.Decoder[AnyMessage] = msgspec.json.Decoder(AnyMessage)
 _failure = msgspec.json.Decoder(FailureDetails)
 _parent = msgspec.json.Decoder(ParentLink)
+_holder = msgspec.json.Decoder(LockHolder)
 _tags = msgspec.json.Decoder(dict[str, str])
 _names = msgspec.json.Decoder(tuple[str, ...])
 
@@ -70,6 +72,15 @@ def write_parent(parent: ParentLink) -> str:
 def read_parent(text: str) -> ParentLink:
     """Raises UnreadableText."""
     return _read(_parent, text, STORED_FORMAT)
+
+
+def write_holder(holder: LockHolder) -> str:
+    return _encode(holder).decode()
+
+
+def read_holder(text: str) -> LockHolder:
+    """Raises UnreadableText."""
+    return _read(_holder, text, STORED_FORMAT)
 
 
 def write_tags(tags: Mapping[str, str]) -> str:

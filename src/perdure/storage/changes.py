@@ -180,6 +180,10 @@ def _checkpoint(
             changes.ended_activities.append(envelope.ends_activity)
         elif (made := unsaved.get(id(envelope))) is not None and made.replaces:
             changes.replaced.append(origin.instance_id)
+    if checkpoint.history is HistoryChange.REMOVE:
+        if origin.number is not None:
+            changes.replaced.append(origin.instance_id)
+        return
     if (number := origin.number) is None:
         number = numbers.take()
         numbered = NumberedCheckpoint(number, checkpoint)

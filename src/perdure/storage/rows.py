@@ -107,7 +107,7 @@ def write_progress(progress: Progress, number: int) -> tuple[Value, ...]:
         None if episode is None else updated_at if episode is progress.updated_at else micros(episode),
         stored.write_names(names) if names else None,
         progress.state,
-        progress.locked_by,
+        None if progress.locked_by is None else stored.write_holder(progress.locked_by),
     )
     return (*values, checksum((number, *values)))
 
@@ -177,7 +177,7 @@ def _read_progress(row: Row) -> Progress:
         episode_at=None if row[7] is None else moment(row[7]),
         awaited_events=() if row[8] is None else stored.read_names(row[8]),
         state=row[9],
-        locked_by=row[10],
+        locked_by=None if row[10] is None else stored.read_holder(row[10]),
     )
 
 

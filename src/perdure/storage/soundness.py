@@ -7,7 +7,7 @@ from perdure.contracts.records import Finding, FindingKind
 from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.events import HistoryEvent
-from perdure.core.instance import Instance, InstanceKind, InstanceRecord, OpenWork, WorkKind
+from perdure.core.instance import Instance, InstanceKind, InstanceRecord, OpenLock, OpenWork, WorkKind
 from perdure.core.status import RuntimeStatus
 
 
@@ -73,6 +73,7 @@ _ANSWERS = (
     ms.TimerDue,
     ms.OperationCompleted,
     ms.OperationFailed,
+    ms.LockGranted,
 )
 
 Pending = frozenset[tuple[str, int]]
@@ -112,10 +113,21 @@ def _lost_call(record: InstanceRecord, seq: int, work: OpenWork, pending: Pendin
     return f"the call to '{work.name}' (event {seq}) is neither in its inbox nor answered"
 
 
+def _lost_lock(record: InstanceRecord, seq: int, work: OpenWork, pending: Pending, around: Surroundings) -> str | None:
+    holder = ms.ReplyTo(record.origin.instance_id, record.origin.execution_id, seq)
+    assert isinstance(work, OpenLock)
+    for entity_id in work.entity_ids:
+        for envelope in around.inbox_of(entity_id):
+            if isinstance(envelope.message, ms.LockRequest) and envelope.message.holder == holder:
+                return None
+    return f"the request to lock {work.name} (event {seq}) is in no inbox and not answered"
+
+
 _LOST: dict[WorkKind, Callable[..., str | None]] = {
     WorkKind.ACTIVITY: _lost_activity,
     WorkKind.TIMER: _lost_timer,
     WorkKind.CHILD: _lost_child,
     WorkKind.ENTITY: _lost_call,
+    WorkKind.LOCK: _lost_lock,
 }
 """Kind of open work → what is wrong with it when no answer is in the inbox; None when it is on its way."""

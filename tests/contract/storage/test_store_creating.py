@@ -9,6 +9,7 @@ from perdure.contracts.records import CreateOutcome, ReusePolicy, StoredInstance
 from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.checkpoint import NewActivity
+from perdure.core.instance import LockHolder
 from perdure.core.status import TERMINAL, RuntimeStatus
 from support.store_stage import Stage
 from support.stored_instances import (
@@ -275,10 +276,10 @@ async def test_a_new_entity_is_inserted_and_then_updated(stage: Stage) -> None:
     first = episode(record, state="1")
     await stage.commit(first)
     assert record.origin.number is not None
-    await stage.commit(episode(first, state="2", locked_by="someone"))
+    await stage.commit(episode(first, state="2", locked_by=LockHolder("someone", "e1", "s1")))
     stored = await stage.storage.get("@counter@a")
     assert stored is not None
-    assert (stored.progress.state, stored.progress.locked_by) == ("2", "someone")
+    assert (stored.progress.state, stored.progress.locked_by) == ("2", LockHolder("someone", "e1", "s1"))
     assert stored.progress.last_seq == -1
 
 

@@ -8,6 +8,7 @@ from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.checkpoint import NewActivity
 from perdure.core.failures import FailureDetails
+from perdure.core.instance import LockHolder
 from perdure.core.status import RuntimeStatus
 from support.store_stage import Stage
 from support.stored_instances import creation, episode, first_events, raised
@@ -61,7 +62,9 @@ async def test_any_text_comes_back_as_it_was(stage: Stage, text: str) -> None:
         awaited_events=(text,),
         outbox=[raised("b", text, text)],
     )
-    last = episode(first, custom_status=text, output=text, failure=failure, state=text, locked_by=text)
+    last = episode(
+        first, custom_status=text, output=text, failure=failure, state=text, locked_by=LockHolder(text, text, text)
+    )
     await stage.commit(last)
     await stage.crash()
     backlog = await stage.backlog()

@@ -1,19 +1,25 @@
-"""Run a batch of operations over an entity's state; a failed one leaves no trace."""
+"""Run a batch of operations over an entity's state."""
 
 from collections.abc import Sequence
 
-from perdure.core.registry import EntityProgram, Operation, OperationOutcome
+from perdure.core.registry import EntityProgram, FailedOperations, Operation, OperationOutcome
 
 
-def run_batch(program: EntityProgram, state: str | None, operations: Sequence[Operation]) -> list[OperationOutcome]:
+def run_batch(
+    program: EntityProgram,
+    state: str | None,
+    operations: Sequence[Operation],
+    failed: FailedOperations = FailedOperations.ROLLED_BACK,
+) -> list[OperationOutcome]:
     """Run the operations in order; one outcome each, as if each had been a batch of its own.
 
-    The state and the signals of a failed operation are rolled back, and the next one sees the state before it.
+    Rolled back, a failed operation leaves no trace: its state and its signals are gone, and the next one sees the
+    state before it. Kept, they count as if it had succeeded; its caller gets the failure either way.
     """
     outcomes: list[OperationOutcome] = []
     for operation in operations:
         outcome = program.run(operation)
-        if outcome.failure is None:
+        if outcome.failure is None or failed is FailedOperations.KEPT:
             state = outcome.state
         else:
             program.roll_back(state)

@@ -5,7 +5,8 @@ from datetime import datetime
 
 import msgspec
 
-from perdure.core.checkpoint import Checkpoint
+from perdure.core.checkpoint import Checkpoint, HistoryChange
+from perdure.core.entities.scheduling import Batch
 from perdure.core.instance import Origin, Progress
 from perdure.core.messages import Envelope, OperationCompleted, OperationFailed, OperationRequest, ReplyTo
 from perdure.core.registry import OperationOutcome
@@ -13,33 +14,35 @@ from perdure.core.status import RuntimeStatus
 
 
 def decide_batch(
-    origin: Origin, progress: Progress, taken: Sequence[Envelope], outcomes: Sequence[OperationOutcome], now: datetime
+    origin: Origin, progress: Progress, batch: Batch, outcomes: Sequence[OperationOutcome], now: datetime
 ) -> Checkpoint:
-    """What the batch commits: the new state, exactly one answer per call, and the signals of what succeeded.
+    """What the batch commits: the new state, exactly one answer per call, the signals sent, and the lock's moves.
 
-    ``taken`` are operation requests, with one outcome each.
+    ``outcomes``: one for each of the batch's operations.
     """
     outbox: list[Envelope] = []
     state = progress.state
-    for envelope, outcome in zip(taken, outcomes, strict=True):
+    for envelope, outcome in zip(batch.taken, outcomes, strict=True):
         request = envelope.message
         assert isinstance(request, OperationRequest), f"an entity took a {type(request).__name__}"
         state = outcome.state
-        if outcome.failure is None:
-            outbox.extend(
-                Envelope(signal.entity_id, OperationRequest(signal.operation, signal.input), due_at=signal.due_at)
-                for signal in outcome.signals
-            )
+        outbox.extend(
+            Envelope(signal.entity_id, OperationRequest(signal.operation, signal.input), due_at=signal.due_at)
+            for signal in outcome.signals
+        )
         if request.reply_to is not None:
             outbox.append(Envelope(request.reply_to.instance_id, _answer(request.reply_to, outcome)))
     at = now if progress.updated_at < now else progress.updated_at
     return Checkpoint(
         origin=origin,
-        progress=msgspec.structs.replace(progress, status=RuntimeStatus.Running, updated_at=at, state=state),
+        progress=msgspec.structs.replace(
+            progress, status=RuntimeStatus.Running, updated_at=at, state=state, locked_by=batch.locked_by
+        ),
         expected_last_seq=progress.last_seq,
-        consumed=list(taken),
+        consumed=list(batch.consumed),
         events=[],
-        outbox=outbox,
+        history=HistoryChange.REMOVE if batch.removes else HistoryChange.APPEND,
+        outbox=outbox + batch.outbox,
     )
 
 

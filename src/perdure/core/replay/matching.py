@@ -41,6 +41,14 @@ def _same_operation(event: Any, action: Any) -> bool:
     return event.operation == action.operation and event.entity_id == action.entity_id
 
 
+def _same_entities(event: ev.EntityLockRequested, action: ac.LockEntities) -> bool:
+    return event.entity_ids == action.entity_ids
+
+
+def _same_entity(event: ev.EntityUnlockSent, action: ac.UnlockEntity) -> bool:
+    return event.entity_id == action.entity_id
+
+
 def _always(event: Any, action: Any) -> bool:
     return True
 
@@ -52,6 +60,8 @@ _RULES: dict[type, tuple[type, Callable[[Any, Any], bool]]] = {
     ev.EventSent: (ac.SendEvent, _same_event),
     ev.EntityCalled: (ac.CallEntity, _same_operation),
     ev.EntitySignaled: (ac.SignalEntity, _same_operation),
+    ev.EntityLockRequested: (ac.LockEntities, _same_entities),
+    ev.EntityUnlockSent: (ac.UnlockEntity, _same_entity),
 }
 
 
@@ -79,6 +89,14 @@ def _signal(asked: Any) -> str:
     return f"a signal of operation '{asked.operation}' to entity '{asked.entity_id}'"
 
 
+def _lock(asked: Any) -> str:
+    return f"a lock of {', '.join(repr(entity_id) for entity_id in asked.entity_ids)}"
+
+
+def _unlock(asked: Any) -> str:
+    return f"the release of the lock of entity '{asked.entity_id}'"
+
+
 _PICTURES: dict[type, Callable[[Any], str]] = {
     ev.TaskScheduled: _activity,
     ac.ScheduleActivity: _activity,
@@ -92,4 +110,8 @@ _PICTURES: dict[type, Callable[[Any], str]] = {
     ac.CallEntity: _call,
     ev.EntitySignaled: _signal,
     ac.SignalEntity: _signal,
+    ev.EntityLockRequested: _lock,
+    ac.LockEntities: _lock,
+    ev.EntityUnlockSent: _unlock,
+    ac.UnlockEntity: _unlock,
 }

@@ -1,12 +1,13 @@
 """Recorder: what orchestrator code may ask for. It records actions and hands out tasks; it never drives the code."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from perdure.core.actions import Action, ContinueAsNew, NewStatus, SendEvent, SignalEntity
+from perdure.core.actions import Action, ContinueAsNew, NewStatus, SendEvent, SignalEntity, UnlockEntity
 from perdure.core.errors import OrchestratorMisuse
 from perdure.core.events import ExecutionStarted
+from perdure.core.replay.critical_section import NESTED, CriticalSection
 from perdure.core.replay.external_events import ExternalEvents
 from perdure.core.replay.policy import AllMode, ReplayPolicy, ScheduleAt
 from perdure.core.replay.repeating_tasks import LongTimerTask, RetryTask
@@ -41,6 +42,7 @@ class Recorder:
         "_next_id",
         "_policy",
         "_schedules_at_call",
+        "_section",
         "actions",
         "custom_status",
         "events",
@@ -76,6 +78,7 @@ class Recorder:
         self._ending: ContinueAsNew | None = None
         self._new_status: NewStatus | None = None
         self._is_sealed = False
+        self._section: CriticalSection | None = None
 
     @property
     def will_continue_as_new(self) -> bool:
@@ -94,6 +97,8 @@ class Recorder:
         self, name: str, input: str | None, instance_id: str | None, version: str | None, decode: Decode
     ) -> Task:
         """Run a child orchestration; without an id it gets one that follows from this instance's."""
+        if self._section is not None:
+            self._section.check_child(name)
         return self._asked(ChildTask(name, input, instance_id, version, decode))
 
     def call_child_with_retry(
@@ -106,6 +111,8 @@ class Recorder:
         retry: RetryPolicy,
     ) -> Task:
         """Run a child orchestration, again after failures as ``retry`` says; an explicit id is used each time."""
+        if self._section is not None:
+            self._section.check_child(name)
         return self._asked(self._retried(lambda: ChildTask(name, input, instance_id, version, decode), retry))
 
     def create_timer(self, fire_at: datetime) -> TimerTask:
@@ -120,10 +127,27 @@ class Recorder:
 
     def call_entity(self, entity_id: str, operation: str, input: str | None, decode: Decode) -> Task:
         """Run an entity's operation and wait for its answer. ``entity_id`` is ``@name@key``."""
-        return self._asked(EntityCallTask(entity_id, operation, input, decode))
+        task = EntityCallTask(entity_id, operation, input, decode)
+        if self._section is not None:
+            self._section.check_call(task)
+        return self._asked(task)
+
+    def lock_entities(self, entity_ids: Sequence[str]) -> Task:
+        """Enter a critical section over these entities (``@name@key``); the task's value is an ``EntityLock``.
+
+        Raises RuntimeError inside another section, ValueError for no entities, InvalidIdentifier.
+        """
+        section = self._section
+        if section is not None and not section.is_left:
+            raise RuntimeError(NESTED)
+        self._section = section = CriticalSection(self, entity_ids)
+        self._asked(section.request)
+        return section.request
 
     def signal_entity(self, entity_id: str, operation: str, input: str | None, due_at: datetime | None = None) -> Task:
         """Send an operation to an entity now, yielded or not. The task returned is complete."""
+        if self._section is not None:
+            self._section.check_signal(entity_id)
         if not self._is_sealed:
             self.actions.append(SignalEntity(self.take_id(), entity_id, operation, input, due_at))
         return completed_task()
@@ -166,6 +190,10 @@ class Recorder:
     def open_timer(self, task: TimerTask, action: Action) -> None:
         self.open_timers[action.task_id] = task
         self.actions.append(action)
+
+    def unlock(self, section_id: str, entity_ids: Sequence[str]) -> None:
+        if not self._is_sealed:
+            self.actions.extend(UnlockEntity(self.take_id(), section_id, entity_id) for entity_id in entity_ids)
 
     def forget_timer(self, task_id: int) -> None:
         self.open_timers.pop(task_id, None)

@@ -137,6 +137,12 @@ class Replayer:
             task.take_failure(event.failure, error)
             self._resume_when_ready()
 
+    def _lock_granted(self, event: ev.EntityLockGranted) -> None:
+        task = self._recorder.open_calls.pop(event.task_id, None)
+        if task is not None:
+            task.take_result(None)
+            self._resume_when_ready()
+
     def _timer_fired(self, event: ev.TimerFired) -> None:
         timer = self._recorder.open_timers.pop(event.task_id, None)
         if timer is not None:
@@ -185,6 +191,9 @@ class Replayer:
         ev.EntitySignaled: _scheduled,
         ev.EntityOperationCompleted: _call_completed,
         ev.EntityOperationFailed: _call_failed,
+        ev.EntityLockRequested: _scheduled,
+        ev.EntityLockGranted: _lock_granted,
+        ev.EntityUnlockSent: _scheduled,
     }
 
     def _resume_when_ready(self) -> None:

@@ -142,6 +142,12 @@ def _entity_asked(event: ev.EntityCalled | ev.EntitySignaled, view: _View) -> Ro
     return row
 
 
+def _lock_granted(event: ev.EntityLockGranted, view: _View) -> Row:
+    requested = view.history[event.scheduled_seq]
+    assert isinstance(requested, ev.EntityLockRequested), f"event {event.scheduled_seq} is granted but is no request"
+    return {"CriticalSectionId": requested.section_id}
+
+
 _WRITERS: dict[type, tuple[str, Callable[[Any, _View], Row]]] = {
     ev.ExecutionStarted: ("ExecutionStarted", _execution_started),
     ev.ExecutionCompleted: ("ExecutionCompleted", _execution_completed),
@@ -165,6 +171,15 @@ _WRITERS: dict[type, tuple[str, Callable[[Any, _View], Row]]] = {
     ev.EntitySignaled: ("EntityOperationSignaled", _entity_asked),
     ev.EntityOperationCompleted: ("EntityOperationCompleted", lambda e, view: {"Output": view.value(e.result)}),
     ev.EntityOperationFailed: ("EntityOperationFailed", lambda e, _: _failure_fields(e.failure)),
+    ev.EntityLockRequested: (
+        "EntityLockRequested",
+        lambda e, _: {"CriticalSectionId": e.section_id, "LockSet": list(e.entity_ids)},
+    ),
+    ev.EntityLockGranted: ("EntityLockGranted", _lock_granted),
+    ev.EntityUnlockSent: (
+        "EntityUnlockSent",
+        lambda e, _: {"CriticalSectionId": e.section_id, "TargetInstanceId": e.entity_id},
+    ),
 }
 
 

@@ -10,14 +10,14 @@ from perdure.core.checkpoint import Checkpoint
 from perdure.core.decisions import DecisionLimits, decide
 from perdure.core.entities.batch import run_batch
 from perdure.core.entities.decisions import decide_batch
+from perdure.core.entities.scheduling import next_batch
 from perdure.core.errors import NotRegistered
 from perdure.core.events import HistoryEvent, OrchestratorStarted
 from perdure.core.failures import failure_of
 from perdure.core.identifiers import read_entity_id
 from perdure.core.instance import Instance, InstanceKind, InstanceRecord
-from perdure.core.messages import OperationRequest
 from perdure.core.receiving import receive
-from perdure.core.registry import Operation, Registry
+from perdure.core.registry import Registry
 from perdure.core.replay.replayer import Replayer
 
 
@@ -60,13 +60,11 @@ def _turn(
 
 def _entity(registry: Registry, before: InstanceRecord, made: Checkpoint) -> Checkpoint:
     entity, state = read_entity_id(before.origin.instance_id), before.progress.state
-    operations: list[Operation] = []
-    for envelope in made.consumed:
-        request = envelope.message
-        assert isinstance(request, OperationRequest), f"an entity consumed {request}"
-        operations.append(Operation(request.operation, request.input, request.reply_to is None))
-    outcomes = run_batch(registry.entity(entity.name).open(entity, state), state, operations)
-    return decide_batch(before.origin, before.progress, made.consumed, outcomes, made.progress.updated_at)
+    batch = next_batch(made.consumed, before.progress.locked_by, len(made.consumed))
+    assert not batch.held, f"consumed, but to wait: {batch.held}"
+    assert not batch.dropped, f"consumed, but without effect: {batch.dropped}"
+    outcomes = run_batch(registry.entity(entity.name).open(entity, state), state, batch.operations)
+    return decide_batch(before.origin, before.progress, batch, outcomes, made.progress.updated_at)
 
 
 def difference(made: Checkpoint, anew: Checkpoint) -> str | None:
