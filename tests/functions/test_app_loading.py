@@ -182,12 +182,12 @@ def test_a_folder_without_an_app(tmp_path: Path) -> None:
         load_app(tmp_path / "nowhere", AppSettings({}))
 
 
-def test_v1_folders_are_named(tmp_path: Path, load: Load) -> None:
+def test_decorated_functions_win_over_folders(tmp_path: Path, load: Load) -> None:
     (tmp_path / "Old").mkdir()
     (tmp_path / "Old" / "function.json").write_text("{}")
-    with pytest.raises(AppLoadError, match=r"only folders with a function\.json \(Old\)"):
-        load_app(tmp_path, AppSettings({}))
-    assert any("ignored: Old" in warning for warning in load("").warnings)
+    app = load("@app.route()\ndef new(req): ...")
+    assert any("ignored: Old" in warning for warning in app.warnings)
+    assert [function.call.name for function in app.http] == ["new"]
 
 
 def test_settings_are_put_into_bindings(load: Load) -> None:

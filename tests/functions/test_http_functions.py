@@ -52,7 +52,7 @@ class Lanes:
 
 
 def function(code: Callable[..., Any], route: str = "f", *methods: str, **call: Any) -> HttpFunction:
-    reply_argument = call.pop("reply_argument", None)
+    reply_argument = call.pop("reply_argument", "$return")
     is_async = asyncio.iscoroutinefunction(code)
     described = UserFunction(code.__name__, code, "req", "/app", is_async=is_async, **call)
     return HttpFunction(described, route, methods, reply_argument=reply_argument)

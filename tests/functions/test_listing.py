@@ -39,7 +39,7 @@ def test_lines_in_the_order_users_know() -> None:
             ActivityFunction(_call("BuiltIn__HttpActivity"), "BuiltIn__HttpActivity"),
         ),
         entities=(EntityFunction("counter", EntityDefinition("counter", lambda entity_id, state: None)),),  # type: ignore[arg-type,return-value]
-        foreign=(ForeignFunction("on_queue", "queueTrigger"),),
+        foreign=(ForeignFunction(_call("on_queue"), "queueTrigger"),),
         disabled=(DisabledFunction("old", "httpTrigger"),),
     )
     shown = list_functions(app, origin="http://localhost:7071", prefix="api", now=NOW)

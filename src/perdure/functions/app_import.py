@@ -1,12 +1,13 @@
 """Importing the app's script: its folder first on the path, a time limit, and the author's own errors."""
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -43,23 +44,43 @@ def import_script(script: Path, *, seconds: float, give_up: Callable[[AppLoadErr
     stem = script.stem
     if stem in sys.stdlib_module_names:
         raise AppLoadError(f"{script.name} has the name of a module of the standard library; choose another one.")
-    folder = str(script.parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    enter_folder(script.parent)
+    with import_limit(script, script.parent, seconds=seconds, give_up=give_up):
+        return imported(lambda: _import_file(stem, script), script, script.parent)
+
+
+def enter_folder(folder: Path) -> None:
+    """Make the app's folder the working directory, and the first place where modules are looked for."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
     os.chdir(folder)
     importlib.invalidate_caches()
+
+
+@contextlib.contextmanager
+def import_limit(
+    script: Path, folder: Path, *, seconds: float, give_up: Callable[[AppLoadError], None]
+) -> Iterator[None]:
+    """Call ``give_up`` on another thread when what is imported inside has not returned after ``seconds``."""
     importing = threading.get_ident()
-    watchdog = threading.Timer(seconds, lambda: give_up(endless_import(script, seconds, importing)))
+    say = lambda: endless_import(script, folder, seconds=seconds, thread_id=importing)  # noqa: E731 - one word of glue
+    watchdog = threading.Timer(seconds, lambda: give_up(say()))
     watchdog.daemon = True
     watchdog.start()
     try:
-        return _import_file(stem, script)
+        yield
+    finally:
+        watchdog.cancel()
+
+
+def imported(begin: Callable[[], ModuleType], script: Path, folder: Path) -> ModuleType:
+    """What ``begin`` imports of the app in ``folder``. Raises AppLoadError for whatever it raises, or exits."""
+    try:
+        return begin()
     except (KeyboardInterrupt, AppLoadError):
         raise
     except BaseException as error:  # user code: SystemExit and whatever else must not end the host silently
-        raise import_failure(error, script) from error
-    finally:
-        watchdog.cancel()
+        raise import_failure(error, script, folder) from error
 
 
 def _import_file(name: str, path: Path) -> ModuleType:

@@ -1,4 +1,4 @@
-"""An app folder (v2 model) → LoadedApp (functions-host.md §1). Imports user code."""
+"""An app folder, of either programming model → LoadedApp (functions-host.md §1). Imports user code."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -10,8 +10,10 @@ from azure.functions.decorators.function_app import Blueprint, Function, Functio
 
 from perdure.functions.app_import import end_process, import_script, script_name
 from perdure.functions.app_settings import AppSettings
+from perdure.functions.declared_functions import declared_by_decorators, function_name, place_of
 from perdure.functions.descriptions import (
     ActivityFunction,
+    BrokenFunction,
     DisabledFunction,
     EntityFunction,
     ForeignFunction,
@@ -20,9 +22,11 @@ from perdure.functions.descriptions import (
     OrchestratorFunction,
     TimerFunction,
 )
-from perdure.functions.indexing import Description, IndexingOptions, function_name, index_function, place_of
+from perdure.functions.indexing import Description, IndexingOptions, index_function
 from perdure.functions.load_errors import AppLoadError, indexing_failure
+from perdure.functions.retry_policies import RetryPolicy
 from perdure.functions.schedules import read_zone
+from perdure.functions.v1_loader import function_folders, load_folders
 
 IMPORT_SECONDS = 30.0
 
@@ -32,30 +36,58 @@ def load_app(
     settings: AppSettings,
     *,
     allowed: Sequence[str] | None = None,
+    retry: RetryPolicy | None = None,
     import_seconds: float = IMPORT_SECONDS,
     give_up: Callable[[AppLoadError], None] = end_process,
 ) -> LoadedApp:
     """Import the app in ``folder`` and describe its functions; ``allowed`` keeps only those names.
 
-    Changes the working directory to the folder and puts it on ``sys.path``. Raises AppLoadError when anything in
-    it cannot run; an import that does not end is left to ``give_up`` after ``import_seconds``.
+    ``retry`` is for functions without a retry policy of their own.
+    Changes the working directory to the folder and puts it on ``sys.path``. Raises AppLoadError when the app cannot
+    run: for decorators, when anything in it is wrong; for folders with a function.json, when nothing in it is right.
+    An import that does not end is left to ``give_up`` after ``import_seconds``.
     """
     folder = folder.resolve()
+    if not folder.is_dir():
+        raise AppLoadError(f"The app folder {folder} does not exist.")
     script = folder / script_name(settings)
-    v1_names = _v1_folders(folder)
-    if not script.is_file():
-        raise AppLoadError(_without_script(script, v1_names))
-    module = import_script(script, seconds=import_seconds, give_up=give_up)
-    app = _register_of(vars(module), script)
-    functions = _functions_of(app, folder)
+    folders = function_folders(folder)
+    if not script.is_file() and not folders:
+        raise AppLoadError(f"There is no {script.name} in {folder}. Give the app's folder: perdure start APP_DIR")
     warnings: list[str] = []
-    zone = _time_zone(settings, warnings)
-    descriptions = _index_all(functions, IndexingOptions(folder, settings, zone))
-    if v1_names:
-        warnings.append(f"{script.name} is there, so these folders with a function.json are ignored: {v1_names}.")
-    if not functions:
-        warnings.append(f"No functions were found in {script.name}.")
-    return _sort_out(LoadedApp(folder, script.name), _allowed(descriptions, allowed, warnings), warnings)
+    options = IndexingOptions(folder, settings, _time_zone(settings, warnings), retry)
+    if script.is_file():
+        module = import_script(script, seconds=import_seconds, give_up=give_up)
+        functions = _functions_of(_register_of(vars(module), script), folder)
+        ignored = ", ".join(path.name for path in folders)
+        if functions or not folders:
+            descriptions = _index_all(functions, options)
+            if folders:
+                warnings.append(
+                    f"{script.name} is there, so these folders with a function.json are ignored: {ignored}."
+                )
+            if not functions:
+                warnings.append(f"No functions were found in {script.name}.")
+            return _sort_out(LoadedApp(folder, script.name), _allowed(descriptions, allowed, warnings), warnings)
+        warnings.append(f"No functions were found in {script.name}; the folders with a function.json run: {ignored}.")
+    kept, broken = load_folders(
+        _allowed_folders(folders, allowed), options, import_seconds=import_seconds, give_up=give_up
+    )
+    _check_broken(kept, broken)
+    warnings += [f"{function.reason}\nThe other functions run." for function in broken]
+    return _sort_out(LoadedApp(folder, None, broken=broken), _allowed(kept, allowed, warnings), warnings)
+
+
+def _allowed_folders(folders: Sequence[Path], allowed: Sequence[str] | None) -> list[Path]:
+    """What is not to run is not imported either."""
+    wanted = None if allowed is None else {name.lower() for name in allowed}
+    return [path for path in folders if wanted is None or path.name.lower() in wanted]
+
+
+def _check_broken(kept: Sequence[Description], broken: Sequence[BrokenFunction]) -> None:
+    if broken and not kept:
+        reasons = "\n".join(function.reason for function in broken)
+        raise AppLoadError(f"None of the app's functions can run.\n{reasons}")
 
 
 def _time_zone(settings: AppSettings, warnings: list[str]) -> ZoneInfo:
@@ -70,21 +102,6 @@ def _time_zone(settings: AppSettings, warnings: list[str]) -> ZoneInfo:
     except ValueError as error:
         warnings.append(f"The variable TZ: {error}; timers run by UTC.")
         return read_zone("UTC")
-
-
-def _v1_folders(folder: Path) -> str:
-    if not folder.is_dir():
-        raise AppLoadError(f"The app folder {folder} does not exist.")
-    return ", ".join(sorted(path.parent.name for path in folder.glob("*/function.json")))
-
-
-def _without_script(script: Path, v1_names: str) -> str:
-    if v1_names:
-        return (
-            f"There is no {script.name} in {script.parent}, only folders with a function.json ({v1_names}). "
-            "This version runs the v2 programming model: functions declared with decorators."
-        )
-    return f"There is no {script.name} in {script.parent}. Give the app's folder: perdure start APP_DIR"
 
 
 def _register_of(names: dict[str, Any], script: Path) -> FunctionRegister:
@@ -139,7 +156,7 @@ def _index_all(functions: Sequence[Function], options: IndexingOptions) -> list[
     others: list[str] = []
     for function in functions:
         try:
-            description = index_function(function, options)
+            description = index_function(declared_by_decorators(function, options.folder), options)
         except ValueError as error:
             problems.append(_problem(function, options.folder, str(error)))
             continue
@@ -191,11 +208,14 @@ def _allowed(
 def name_of(description: Description) -> str:
     """The function's own name."""
     match description:
-        case HttpFunction(call=call) | TimerFunction(call=call) | ActivityFunction(call=call):
+        case (
+            HttpFunction(call=call)
+            | TimerFunction(call=call)
+            | ActivityFunction(call=call)
+            | ForeignFunction(call=call)
+        ):
             return call.name
-        case OrchestratorFunction(name=name) | EntityFunction(name=name):
-            return name
-        case ForeignFunction(name=name) | DisabledFunction(name=name):
+        case OrchestratorFunction(name=name) | EntityFunction(name=name) | DisabledFunction(name=name):
             return name
 
 

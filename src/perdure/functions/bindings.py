@@ -7,9 +7,9 @@ from typing import Any
 import azure.functions as func
 
 from perdure.formats.http_json import LinkTerms, client_binding
-from perdure.functions.descriptions import UserFunction
+from perdure.functions.descriptions import RETURN_BINDING, UserFunction
 from perdure.functions.invocations import Invocation, InvocationContext, TraceContext
-from perdure.functions.signatures import CONTEXT, RETURN_BINDING
+from perdure.functions.signatures import CONTEXT
 
 _log = logging.getLogger("perdure.functions.bindings")
 

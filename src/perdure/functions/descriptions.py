@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from perdure.core.registry import EntityDefinition, OrchestratorDefinition
+from perdure.functions.retry_policies import RetryPolicy
 from perdure.functions.schedules import Schedule
+
+RETURN_BINDING = "$return"
+"""The output that is a function's return value."""
 
 
 class AuthLevel(Enum):
@@ -61,8 +65,8 @@ class HttpFunction:
     route: str
     methods: tuple[str, ...] = ()
     auth_level: AuthLevel = AuthLevel.FUNCTION
-    reply_argument: str | None = None
-    """The ``func.Out`` parameter that takes the response instead of the return value."""
+    reply_argument: str | None = RETURN_BINDING
+    """What takes the response: the return value, or a ``func.Out`` parameter; None when it declares no response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class TimerFunction:
     schedule: Schedule
     runs_on_startup: bool = False
     is_monitored: bool = True
+    retry: RetryPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +107,48 @@ class EntityFunction:
 
 @dataclass(frozen=True, slots=True)
 class ForeignFunction:
-    """A function whose trigger does not exist here; it is listed and never runs."""
+    """A function whose trigger does not exist here; it is listed and runs only by hand."""
 
-    name: str
+    call: UserFunction
     trigger: str
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.call.name
+
+
+RunnableFunction = (
+    HttpFunction | TimerFunction | ActivityFunction | OrchestratorFunction | EntityFunction | ForeignFunction
+)
 
 
 @dataclass(frozen=True, slots=True)
 class DisabledFunction:
-    """A function that a setting turned off."""
+    """A function that a setting turned off; ``function`` is None when something is wrong with it besides."""
 
     name: str
     trigger: str
+    function: RunnableFunction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenFunction:
+    """A function that was left out because something is wrong with its folder (v1); the others run."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedApp:
-    """Everything an app folder holds. ``warnings`` are for the user, once each at start."""
+    """Everything an app folder holds; ``script`` is None when it consists of function.json folders.
+
+    ``warnings`` are for the user, once each at start.
+    """
 
     folder: Path
-    script: str
+    script: str | None
     http: tuple[HttpFunction, ...] = ()
     timers: tuple[TimerFunction, ...] = ()
     orchestrators: tuple[OrchestratorFunction, ...] = ()
@@ -129,4 +156,5 @@ class LoadedApp:
     entities: tuple[EntityFunction, ...] = ()
     foreign: tuple[ForeignFunction, ...] = ()
     disabled: tuple[DisabledFunction, ...] = ()
+    broken: tuple[BrokenFunction, ...] = ()
     warnings: tuple[str, ...] = ()

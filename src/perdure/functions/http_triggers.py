@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from azure.functions.http import HttpRequest
 
 from perdure.functions.bindings import ClientTexts, OutputHolder, build_arguments, log_outputs
-from perdure.functions.descriptions import HttpFunction
+from perdure.functions.descriptions import RETURN_BINDING, HttpFunction
 from perdure.functions.host_settings import HttpSettings
 from perdure.functions.http_replies import FAILED, TOO_MANY, HttpReply, UnusableResult, reply_of
 from perdure.functions.invocations import Invocation, TraceContext
@@ -116,7 +116,7 @@ def _arguments(
     )
     trace = TraceContext(headers.get("traceparent", ""), headers.get("tracestate", ""))
     arguments = build_arguments(match.function.call, incoming, clients, invocation, trace)
-    if match.function.reply_argument is not None:
+    if match.function.reply_argument not in (None, RETURN_BINDING):
         arguments[match.function.reply_argument] = OutputHolder()
     return arguments
 
@@ -124,13 +124,13 @@ def _arguments(
 def _reply(function: HttpFunction, arguments: dict[str, Any], returned: Any) -> HttpReply:
     if function.call.outputs:
         log_outputs(function.call, arguments, returned)
-    if function.reply_argument is None:
+    place = function.reply_argument
+    if place == RETURN_BINDING:
         return reply_of(returned)
-    if returned is not None:
-        raise UnusableResult(
-            f"The function returned a value, yet its response is the output '{function.reply_argument}'."
-        )
-    value = arguments[function.reply_argument].value
+    if returned is not None and not any(output.name == RETURN_BINDING for output in function.call.outputs):
+        where = "it has no http output" if place is None else f"its response is the output '{place}'"
+        raise UnusableResult(f"The function returned a value, yet {where}.")
+    value = None if place is None else arguments[place].value
     return HttpReply(204) if value is None else reply_of(value)
 
 

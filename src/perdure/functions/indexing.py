@@ -1,18 +1,17 @@
-"""One azure-functions Function → its description (functions-host.md §1.1)."""
+"""A declared function → its description (functions-host.md §1.1, §1.3)."""
 
-import inspect
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from azure.functions.decorators.function_app import Function
-
+from perdure.core.registry import EntityDefinition, OrchestratorDefinition
 from perdure.functions.app_settings import AppSettings
+from perdure.functions.declared_functions import DeclaredFunction
 from perdure.functions.descriptions import (
+    RETURN_BINDING,
     ActivityFunction,
     AuthLevel,
     ClientArgument,
@@ -22,22 +21,16 @@ from perdure.functions.descriptions import (
     HttpFunction,
     OrchestratorFunction,
     OutputArgument,
+    RunnableFunction,
     TimerFunction,
     UserFunction,
 )
+from perdure.functions.retry_policies import RetryPolicy, read_retry_policy
 from perdure.functions.route_templates import parse_route
 from perdure.functions.schedules import read_schedule
-from perdure.functions.signatures import RETURN_BINDING, read_signature
+from perdure.functions.signatures import read_signature
 
-Description = (
-    HttpFunction
-    | TimerFunction
-    | ActivityFunction
-    | OrchestratorFunction
-    | EntityFunction
-    | ForeignFunction
-    | DisabledFunction
-)
+Description = RunnableFunction | DisabledFunction
 
 OUTPUT_SETTING = "PERDURE_OUTPUT_BINDINGS"
 
@@ -52,51 +45,37 @@ class IndexingOptions:
     folder: Path
     settings: AppSettings
     zone: ZoneInfo
+    retry: RetryPolicy | None = None
+    """What applies to functions without a retry policy of their own."""
 
 
-def index_function(function: Function, options: IndexingOptions) -> Description:
+def index_function(function: DeclaredFunction, options: IndexingOptions) -> Description:
     """Describe a function. Raises ValueError saying what is wrong with it."""
-    name = function_name(function)
+    name = function.name
     if _NAME.fullmatch(name) is None or name.lower() == "host":
         raise ValueError(
             "has a name that is not allowed; names are letters, digits, '_' and '-', a letter first, and not 'host'"
         )
-    bindings = [options.settings.resolve_all(binding) for binding in _bindings(function)]
-    trigger = next(binding for binding in bindings if binding["type"].lower().endswith("trigger"))
-    if options.settings.is_true(f"AzureWebJobs.{name}.Disabled", f"AzureWebJobs_{name}_Disabled"):
-        return DisabledFunction(name, trigger["type"])
-    index = _BY_TRIGGER.get(trigger["type"].lower())
-    if index is None:
-        return ForeignFunction(name, trigger["type"])
-    others = [binding for binding in bindings if binding is not trigger]
-    return index(function, trigger, others, options)
+    settings = options.settings
+    if not (function.is_disabled or settings.is_true(f"AzureWebJobs.{name}.Disabled", f"AzureWebJobs_{name}_Disabled")):
+        return _index_runnable(function, options)
+    try:
+        return DisabledFunction(name, function.trigger["type"], _index_runnable(function, options))
+    except ValueError:
+        # What is wrong with a function that does not run is no reason not to run the others.
+        return DisabledFunction(name, function.trigger["type"])
 
 
-def function_name(function: Function) -> str:
-    """The function's name; azure-functions types it as optional, yet there always is one."""
-    return str(function.get_function_name())
-
-
-def place_of(function: Callable[..., Any], folder: Path) -> str:
-    """File and line of a function's code, for messages."""
-    inner = getattr(function, "orchestrator_function", None) or getattr(function, "entity_function", None) or function
-    code = getattr(inspect.unwrap(inner), "__code__", None)
-    if code is None:
-        return "a callable object"
-    path = Path(code.co_filename)
-    shown = path.relative_to(folder) if folder in path.parents else path.name
-    return f"{shown}, line {code.co_firstlineno}"
-
-
-def _bindings(function: Function) -> list[dict[str, Any]]:
-    # Through JSON, because only there every field is camelCase, every enum a name and every None left out.
-    return cast(list[dict[str, Any]], json.loads(function.get_function_json())["bindings"])
+def _index_runnable(function: DeclaredFunction, options: IndexingOptions) -> RunnableFunction:
+    trigger = options.settings.resolve_all(function.trigger)
+    others = [options.settings.resolve_all(binding) for binding in function.others]
+    return _BY_TRIGGER.get(trigger["type"].lower(), _index_foreign)(function, trigger, others, options)
 
 
 def _index_http(
-    function: Function, trigger: dict[str, Any], others: list[dict[str, Any]], options: IndexingOptions
+    function: DeclaredFunction, trigger: dict[str, Any], others: list[dict[str, Any]], options: IndexingOptions
 ) -> HttpFunction:
-    route = trigger.get("route") or function_name(function)
+    route = trigger.get("route") or function.name
     parse_route(route)
     methods: Any = trigger.get("methods") or ()
     if isinstance(methods, str):
@@ -106,13 +85,15 @@ def _index_http(
         raise ValueError(f"has the auth level '{level}'; it is anonymous, function or admin")
     replies = [binding["name"] for binding in others if binding["type"].lower() == "http"]
     inputs = [binding for binding in others if binding["type"].lower() != "http"]
-    reply_argument = next((name for name in replies if name != RETURN_BINDING), None)
+    if len(replies) > 1:
+        raise ValueError(f"has {len(replies)} http outputs; a request has one response")
+    reply_argument = replies[0] if replies else None
     call = _user_function(function, trigger, inputs, options, reply_argument)
     return HttpFunction(call, route, tuple(str(m).upper() for m in methods), AuthLevel(level), reply_argument)
 
 
 def _index_timer(
-    function: Function, trigger: dict[str, Any], others: list[dict[str, Any]], options: IndexingOptions
+    function: DeclaredFunction, trigger: dict[str, Any], others: list[dict[str, Any]], options: IndexingOptions
 ) -> TimerFunction:
     text = str(trigger.get("schedule", ""))
     try:
@@ -121,36 +102,60 @@ def _index_timer(
         raise ValueError(f"has the schedule '{text}': {error}") from error
     is_monitored = bool(trigger.get("useMonitor", True)) and not schedule.is_frequent
     call = _user_function(function, trigger, others, options)
-    return TimerFunction(call, text, schedule, bool(trigger.get("runOnStartup", False)), is_monitored)
+    return TimerFunction(
+        call, text, schedule, bool(trigger.get("runOnStartup", False)), is_monitored, _retry_policy(function, options)
+    )
+
+
+def _retry_policy(function: DeclaredFunction, options: IndexingOptions) -> RetryPolicy | None:
+    if function.retry is None:
+        return options.retry
+    try:
+        return read_retry_policy(options.settings.resolve_all(function.retry))
+    except ValueError as error:
+        raise ValueError(f"has a retry policy that {error}") from error
+
+
+def _index_foreign(
+    function: DeclaredFunction, trigger: dict[str, Any], others: list[dict[str, Any]], options: IndexingOptions
+) -> ForeignFunction:
+    return ForeignFunction(_user_function(function, trigger, others, options), trigger["type"])
 
 
 def _index_activity(
-    function: Function, trigger: dict[str, Any], others: list[dict[str, Any]], options: IndexingOptions
+    function: DeclaredFunction, trigger: dict[str, Any], others: list[dict[str, Any]], options: IndexingOptions
 ) -> ActivityFunction:
-    registered = trigger.get("activity") or function_name(function)
+    registered = trigger.get("activity") or function.name
     return ActivityFunction(_user_function(function, trigger, others, options), registered)
 
 
 def _index_orchestrator(
-    function: Function, trigger: dict[str, Any], others: list[dict[str, Any]], options: IndexingOptions
+    function: DeclaredFunction, trigger: dict[str, Any], others: list[dict[str, Any]], options: IndexingOptions
 ) -> OrchestratorFunction:
     _refuse_bindings(others)
-    registered = trigger.get("orchestration") or function_name(function)
-    return OrchestratorFunction(function_name(function), _definition(function, registered))
+    definition = _definition(function, trigger.get("orchestration") or function.name)
+    if not isinstance(definition, OrchestratorDefinition):
+        raise ValueError("has an orchestrationTrigger, yet its code was not made by df.Orchestrator.create")
+    return OrchestratorFunction(function.name, definition)
 
 
 def _index_entity(
-    function: Function, trigger: dict[str, Any], others: list[dict[str, Any]], options: IndexingOptions
+    function: DeclaredFunction, trigger: dict[str, Any], others: list[dict[str, Any]], options: IndexingOptions
 ) -> EntityFunction:
     _refuse_bindings(others)
-    registered = trigger.get("entityName") or function_name(function)
-    return EntityFunction(function_name(function), _definition(function, registered))
+    definition = _definition(function, trigger.get("entityName") or function.name)
+    if not isinstance(definition, EntityDefinition):
+        raise ValueError("has an entityTrigger, yet its code was not made by df.Entity.create")
+    return EntityFunction(function.name, definition)
 
 
-def _definition(function: Function, registered: str) -> Any:
-    define = getattr(function.get_user_function(), "definition", None)
+def _definition(function: DeclaredFunction, registered: str) -> Any:
+    define = getattr(function.code, "definition", None)
     if define is None:
-        raise ValueError("was not made by the durable SDK of this host; it needs azure.durable_functions from perdure")
+        raise ValueError(
+            "was not made by the durable SDK of this host: write main = df.Orchestrator.create(orchestrator_function), "
+            "or df.Entity.create, with the azure.durable_functions that perdure serves"
+        )
     return define(registered)
 
 
@@ -162,7 +167,7 @@ def _refuse_bindings(others: list[dict[str, Any]]) -> None:
 
 
 def _user_function(
-    function: Function,
+    function: DeclaredFunction,
     trigger: dict[str, Any],
     others: list[dict[str, Any]],
     options: IndexingOptions,
@@ -174,25 +179,25 @@ def _user_function(
         if binding["type"].lower() in _CLIENT_TYPES
     )
     foreign = [binding for binding in others if binding["type"].lower() not in _CLIENT_TYPES]
-    outputs = tuple(OutputArgument(b["name"], b["type"]) for b in foreign if b["direction"].upper() == "OUT")
-    inputs = [binding for binding in foreign if binding["direction"].upper() != "OUT"]
+    outputs = tuple(OutputArgument(b["name"], b["type"]) for b in foreign if str(b["direction"]).upper() == "OUT")
+    inputs = [binding for binding in foreign if str(binding["direction"]).upper() != "OUT"]
     missing = [f"{binding['type']} input" for binding in inputs]
     if (options.settings.get(OUTPUT_SETTING) or "").lower() != "log":
         missing += [f"{output.type} output" for output in outputs]
-    code = function.get_user_function()
+    code = function.code
     output_names = [output.name for output in outputs if output.name != RETURN_BINDING]
     signature = read_signature(
         code,
         trigger=trigger["type"],
         argument=trigger["name"],
         inputs=[*(client.name for client in clients), *(binding["name"] for binding in inputs)],
-        outputs=output_names if reply_argument is None else [*output_names, reply_argument],
+        outputs=output_names if reply_argument in (None, RETURN_BINDING) else [*output_names, reply_argument],
     )
     return UserFunction(
-        name=function_name(function),
+        name=function.name,
         function=code,
         argument=trigger["name"],
-        directory=str(options.folder),
+        directory=str(function.directory),
         is_async=signature.is_async,
         expected_type=signature.annotations.get(trigger["name"]),
         wants_context=signature.wants_context,
@@ -202,7 +207,7 @@ def _user_function(
     )
 
 
-_BY_TRIGGER: dict[str, Callable[..., Description]] = {
+_BY_TRIGGER: dict[str, Callable[..., RunnableFunction]] = {
     "httptrigger": _index_http,
     "timertrigger": _index_timer,
     "activitytrigger": _index_activity,

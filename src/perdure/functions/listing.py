@@ -22,6 +22,7 @@ def list_functions(
     lines += sorted((line for line in _other_lines(app, now) if not line.lower().startswith(_BUILT_IN)), key=str.lower)
     lines += [f"{f.name}: {f.trigger} (disabled)" for f in sorted(app.disabled, key=lambda f: f.name.lower())]
     lines += [f"{f.name}: {f.trigger} (not run here)" for f in sorted(app.foreign, key=lambda f: f.name.lower())]
+    lines += [f"{f.name}: (left out: see above)" for f in sorted(app.broken, key=lambda f: f.name.lower())]
     if not lines:
         return []
     shown = ["Functions:", ""]

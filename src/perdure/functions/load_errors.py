@@ -14,26 +14,27 @@ class AppLoadError(Exception):
     """The app cannot run; the message is ready to be shown."""
 
 
-def import_failure(error: BaseException, script: Path) -> AppLoadError:
-    """What the app raised while it was imported: its traceback without our frames, the function, and a hint."""
+def import_failure(error: BaseException, script: Path, folder: Path) -> AppLoadError:
+    """What the app in ``folder`` raised while it was imported: its own traceback, the function, a hint."""
+    name = script.relative_to(folder)
     if isinstance(error, SystemExit):
-        headline = f"{script.name} ended itself while it was imported: sys.exit({error.code!r})"
+        headline = f"{name} ended itself while it was imported: sys.exit({error.code!r})"
     else:
-        headline = f"{script.name} could not be imported: {type(error).__name__}: {_message(error)}"
-    lines = [headline, *_decorated_function(error, script), "", _own_traceback(error).rstrip()]
+        headline = f"{name} could not be imported: {type(error).__name__}: {_message(error)}"
+    lines = [headline, *_decorated_function(error, folder), "", _own_traceback(error).rstrip()]
     if isinstance(error, ImportError):
-        lines += ["", *_import_hint(error, script.parent)]
+        lines += ["", *_import_hint(error, folder)]
     return AppLoadError("\n".join(lines))
 
 
-def endless_import(script: Path, seconds: float, thread_id: int) -> AppLoadError:
+def endless_import(script: Path, folder: Path, *, seconds: float, thread_id: int) -> AppLoadError:
     """The import is still running; the message shows where."""
     frame = sys._current_frames().get(thread_id)  # the only way to see another thread's stack
     stack = traceback.StackSummary() if frame is None else traceback.extract_stack(frame)
     where = "".join(traceback.StackSummary.from_list(_without_ours(stack)).format()).rstrip()
     return AppLoadError(
-        f"{script.name} was still being imported after {seconds:g} s. Code at the top level of a module must not "
-        f"wait or loop; move it into a function. It is here:\n\n{where}"
+        f"{script.relative_to(folder)} was still being imported after {seconds:g} s. "
+        f"Code at the top level of a module must not wait or loop; move it into a function. It is here:\n\n{where}"
     )
 
 
@@ -71,18 +72,18 @@ def _without_ours(stack: Iterable[traceback.FrameSummary]) -> list[traceback.Fra
     return [frame for frame in frames if not frame.filename.startswith("<frozen importlib")]
 
 
-def _decorated_function(error: BaseException, script: Path) -> list[str]:
+def _decorated_function(error: BaseException, folder: Path) -> list[str]:
     """Name the function whose decorators raised, and the other functions of that file."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if frame.lineno is None or script.parent not in path.parents or not path.is_file():
+        if frame.lineno is None or folder not in path.parents or not path.is_file():
             continue
         functions = _decorated_functions(path)
         culprit = next((f for f in functions if _decorators_hold(f, frame.lineno)), None)
         if culprit is None:
             return []
         others = ", ".join(f.name for f in functions if f is not culprit)
-        place = f"{path.relative_to(script.parent)}, line {culprit.decorator_list[0].lineno}"
+        place = f"{path.relative_to(folder)}, line {culprit.decorator_list[0].lineno}"
         where = f"It concerns function '{culprit.name}' ({place})."
         return [where, *([f"Other functions in that file: {others}."] if others else [])]
     return []

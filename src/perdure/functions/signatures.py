@@ -9,7 +9,6 @@ from typing import Any
 
 import azure.functions as func
 
-RETURN_BINDING = "$return"
 CONTEXT = "context"
 
 _TRIGGER_TYPES: dict[str, type] = {"httptrigger": func.HttpRequest, "timertrigger": func.TimerRequest}
