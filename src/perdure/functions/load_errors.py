@@ -69,7 +69,7 @@ def _without_ours(stack: Iterable[traceback.FrameSummary]) -> list[traceback.Fra
     ours = [n for n, frame in enumerate(frames) if frame.filename.startswith(_OURS)]
     if ours:
         frames = frames[ours[-1] + 1 :]
-    return [frame for frame in frames if not frame.filename.startswith("<frozen importlib")]
+    return [frame for frame in frames if not frame.filename.startswith(("<frozen importlib", importlib.__file__))]
 
 
 def _decorated_function(error: BaseException, folder: Path) -> list[str]:
