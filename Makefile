@@ -2,6 +2,8 @@
 VENV ?= .venv
 PORT ?= 7071
 SEEDS ?= 10000
+# Most tests of the host wait rather than compute: more test processes than cores.
+TEST_PROCESSES ?= 4
 PYTEST_ARGS ?=
 
 PY := $(VENV)/bin/python
@@ -50,7 +52,7 @@ start: $(VENV)/.installed
 	@exec $(VENV)/bin/perdure start samples/hello_cities --port $(PORT)
 
 test: $(VENV)/.installed-dev
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import hypothesis
 import psutil
@@ -35,3 +35,11 @@ def _children() -> list[psutil.Process]:
 def _ends(thread: threading.Thread) -> bool:
     thread.join(timeout=2)
     return not thread.is_alive()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write out lone surrogates in captured output: a report travels between test processes as UTF-8."""
+    report = yield
+    report.sections = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
+    return report
