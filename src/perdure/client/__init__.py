@@ -1,6 +1,7 @@
 """The public face of a task hub for doors and SDKs: the client, its errors, and the values it speaks in."""
 
 from perdure.client.attached import AttachedClient, ClientDetached
+from perdure.client.entities import CleanedEntities
 from perdure.client.options import ClientOptions, FunctionKind, KnownNames, known_in
 from perdure.client.task_hub_client import TaskHubClient
 from perdure.contracts.errors import (
@@ -25,6 +26,7 @@ from perdure.core.waiting_on import WaitingOn, WaitKind
 
 __all__ = [
     "AttachedClient",
+    "CleanedEntities",
     "ClientDetached",
     "ClientOptions",
     "EntityId",

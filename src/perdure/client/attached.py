@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, TypeVar
 
+from perdure.client.entities import CleanedEntities
 from perdure.client.task_hub_client import TaskHubClient
 from perdure.contracts.records import InstanceFilter, Page, PageKey
 from perdure.core.events import HistoryEvent
@@ -166,6 +167,16 @@ class AttachedClient:
     async def read_entity(self, entity_id: EntityId) -> str | None:
         """An entity's last committed state as JSON text."""
         return await self.run(lambda: self._client.read_entity(entity_id))
+
+    async def clean_entity_storage(
+        self, *, remove_empty_entities: bool, release_orphaned_locks: bool
+    ) -> CleanedEntities:
+        """Forget empty entities and release orphaned locks; returns how many."""
+        return await self.run(
+            lambda: self._client.clean_entity_storage(
+                remove_empty_entities=remove_empty_entities, release_orphaned_locks=release_orphaned_locks
+            )
+        )
 
     async def wait_for_completion(
         self, instance_id: str, timeout_seconds: float | None = None

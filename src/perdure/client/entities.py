@@ -1,15 +1,28 @@
-"""Signalling, reading and listing entities."""
+"""Signalling, reading and cleaning entities."""
 
+from collections.abc import AsyncIterator
 from datetime import datetime
+
+import msgspec
 
 from perdure.client.options import ClientOptions, FunctionKind
 from perdure.client.payloads import check_payload
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import InvalidInput
+from perdure.contracts.records import InstanceFilter, PageKey
 from perdure.contracts.storage import Storage
 from perdure.core.identifiers import EntityId, entity_id_of
-from perdure.core.instance import InstanceKind
-from perdure.core.messages import Envelope, OperationRequest
+from perdure.core.instance import InstanceKind, InstanceRecord, LockHolder
+from perdure.core.messages import Envelope, LockRelease, OperationRequest, RemoveWhenEmpty
+
+CLEANED_AT_ONCE = 500
+
+
+class CleanedEntities(msgspec.Struct, frozen=True):
+    """What a clean-up of the entities brought: how many were removed, how many locks released."""
+
+    empty_entities_removed: int = 0
+    orphaned_locks_released: int = 0
 
 
 async def signal(
@@ -40,3 +53,41 @@ async def read_state(storage: Storage, entity_id: EntityId) -> str | None:
     if record is None or record.origin.kind is not InstanceKind.ENTITY:
         return None
     return record.progress.state
+
+
+async def clean(storage: Storage, *, remove_empty_entities: bool, release_orphaned_locks: bool) -> CleanedEntities:
+    """Ask every entity without state and lock to go, and every lock whose holder does not run to be released.
+
+    An entity that gets work meanwhile stays, and is counted all the same.
+    """
+    removed = released = 0
+    async for record in _entities(storage):
+        entity_id, progress = record.origin.instance_id, record.progress
+        holder = progress.locked_by
+        if holder is not None:
+            if release_orphaned_locks and not await _runs(storage, holder):
+                await storage.send(Envelope(entity_id, LockRelease(holder.instance_id, holder.section_id)))
+                released += 1
+        elif remove_empty_entities and progress.state is None:
+            await storage.send(Envelope(entity_id, RemoveWhenEmpty()))
+            removed += 1
+    return CleanedEntities(removed, released)
+
+
+async def _entities(storage: Storage) -> AsyncIterator[InstanceRecord]:
+    after: PageKey | None = None
+    while True:
+        page = await storage.query(InstanceFilter(kind=InstanceKind.ENTITY), CLEANED_AT_ONCE, after)
+        for record in page.records:
+            yield record
+        if (after := page.next_key) is None:
+            return
+
+
+async def _runs(storage: Storage, holder: LockHolder) -> bool:
+    record = await storage.get(holder.instance_id)
+    return (
+        record is not None
+        and record.origin.execution_id == holder.execution_id
+        and not record.progress.status.is_terminal
+    )

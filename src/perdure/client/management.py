@@ -7,11 +7,12 @@ from perdure.client.payloads import check_payload
 from perdure.client.waiting import wait_for_completion
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import InstanceExists, InstanceFinished, InstanceNotFound, InstanceRunning, InvalidInput
-from perdure.contracts.records import CreateOutcome, InstanceFilter
+from perdure.contracts.records import CreateOutcome, InstanceFilter, ReusePolicy
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Creation
+from perdure.core.decisions import leave_sections
 from perdure.core.identifiers import check_instance_id
-from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
+from perdure.core.instance import Instance, InstanceKind, InstanceRecord, Origin, Progress, Sections
 from perdure.core.messages import AnyMessage, Envelope, StartExecution, Terminate
 from perdure.core.status import RuntimeStatus
 
@@ -60,9 +61,22 @@ async def start(
             tags=tags,
         ),
     )
-    if await storage.create_instance(creation, options.reuse) is CreateOutcome.EXISTS:
+    left = await _sections_of(storage, instance_id) if options.reuse is ReusePolicy.ANY else {}
+    outcome = await storage.create_instance(creation, options.reuse)
+    if outcome is CreateOutcome.EXISTS:
         raise InstanceExists(f"An instance with the id '{instance_id}' exists and has not ended; it was left as it is.")
+    if outcome is CreateOutcome.REPLACED:
+        for release in leave_sections(instance_id, left):
+            await storage.send(release)
     return instance_id
+
+
+async def _sections_of(storage: Storage, instance_id: str) -> Sections:
+    """What a living instance that is about to be replaced has locked or asked to lock."""
+    record = await storage.get(instance_id)
+    if record is None or record.progress.status.is_terminal:
+        return {}
+    return Instance.loaded(record, await storage.history(instance_id)).sections
 
 
 def _creation(now: datetime, origin: Origin) -> Creation:

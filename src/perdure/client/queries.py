@@ -1,11 +1,16 @@
 """Reading instances: one, its history, what it waits for, many."""
 
+from collections.abc import Sequence
+
+import msgspec
+
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import InvalidInput
 from perdure.contracts.records import InstanceFilter, Page, PageKey
 from perdure.contracts.storage import Storage
+from perdure.core.events import EntityLockRequested, HistoryEvent
 from perdure.core.instance import InstanceKind, InstanceRecord
-from perdure.core.waiting_on import WaitingOn, waiting_on
+from perdure.core.waiting_on import WaitingOn, WaitKind, waiting_on
 
 PAGE_SIZE_MAX = 1000
 
@@ -22,4 +27,24 @@ async def reasons_for_waiting(storage: Storage, clock: Clock, record: InstanceRe
     if record.progress.status.is_terminal:
         return []
     history = [] if record.origin.kind is InstanceKind.ENTITY else await storage.history(record.origin.instance_id)
-    return waiting_on(record, history, clock.now())
+    reasons = waiting_on(record, history, clock.now())
+    if record.origin.kind is InstanceKind.ENTITY:
+        return reasons
+    return [
+        await _lock_reason(storage, record, history, reason) if reason.kind is WaitKind.LOCK else reason
+        for reason in reasons
+    ]
+
+
+async def _lock_reason(
+    storage: Storage, record: InstanceRecord, history: Sequence[HistoryEvent], reason: WaitingOn
+) -> WaitingOn:
+    """Name the first entity of the section that somebody else holds, and who that is."""
+    waiting = record.origin.instance_id
+    asked = next((event for event in reversed(history) if isinstance(event, EntityLockRequested)), None)
+    for entity_id in () if asked is None else asked.entity_ids:
+        entity = await storage.get(entity_id)
+        holder = None if entity is None else entity.progress.locked_by
+        if holder is not None and holder.instance_id != waiting:
+            return msgspec.structs.replace(reason, name=entity_id, reason=f"held by '{holder.instance_id}'")
+    return reason

@@ -125,6 +125,16 @@ class TaskHubClient:
         """An entity's last committed state as JSON text; None when it does not exist."""
         return await entities.read_state(self._storage, entity_id)
 
+    async def clean_entity_storage(
+        self, *, remove_empty_entities: bool, release_orphaned_locks: bool
+    ) -> entities.CleanedEntities:
+        """Forget entities without state, lock and work, and release locks whose orchestration does not run any more."""
+        return await entities.clean(
+            self._storage,
+            remove_empty_entities=remove_empty_entities,
+            release_orphaned_locks=release_orphaned_locks,
+        )
+
     async def wait_for_completion(
         self, instance_id: str, timeout_seconds: float | None = None
     ) -> InstanceRecord | None:
