@@ -82,7 +82,7 @@ class CriticalSection:
 
     __slots__ = ("_called", "_holder", "entity_ids", "is_left", "request", "section_id")
 
-    def __init__(self, holder: Holder, entity_ids: Sequence[str]) -> None:
+    def __init__(self, holder: Holder, entity_ids: Sequence[str], lock: type[LockTask] = LockTask) -> None:
         self.entity_ids = tuple(sorted({str(read_entity_id(entity_id)) for entity_id in entity_ids}))
         if not self.entity_ids:
             raise ValueError("lock_entities needs at least one entity.")
@@ -91,7 +91,7 @@ class CriticalSection:
         self._holder = holder
         self._called: dict[str, EntityCallTask] = {}
         """Entity → the newest call to it."""
-        self.request = LockTask(holder, self)
+        self.request = lock(holder, self)
 
     def granted(self, text: str | None) -> EntityLock:
         """All entities are locked."""

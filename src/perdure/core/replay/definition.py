@@ -6,6 +6,7 @@ from typing import Any
 
 from perdure.core.replay.policy import ReplayPolicy
 from perdure.core.replay.recorder import Recorder
+from perdure.core.replay.task_types import CORE_TASKS, TaskTypes
 
 Program = Generator[Any, Any, Any] | Coroutine[Any, Any, Any]
 """Orchestrator code that has begun: it yields (or awaits) tasks."""
@@ -30,3 +31,4 @@ class OrchestratorDefinition:
     begin: Callable[[Recorder, str | None], Program | Returned]
     write_output: Callable[[Any], str | None]
     policy: ReplayPolicy
+    tasks: TaskTypes = CORE_TASKS

@@ -50,6 +50,16 @@ class ExternalEvents:
         self._awaited_names = None
         return chosen
 
+    def forget(self, task: EventTask) -> None:
+        """The task takes no event any more. Twice-safe."""
+        waiters = self._waiting.get(task.name.lower())
+        if waiters is None or task not in waiters:
+            return
+        waiters.remove(task)
+        if not waiters:
+            del self._waiting[task.name.lower()]
+        self._awaited_names = None
+
     def keep(self, name: str, input: str | None) -> None:
         """Buffer an event for a later wait or the next execution."""
         self._buffered.setdefault(name.lower(), deque()).append((self._arrival_count, CarriedEvent(name, input)))

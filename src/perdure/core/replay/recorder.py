@@ -10,15 +10,12 @@ from perdure.core.events import ExecutionStarted
 from perdure.core.replay.critical_section import NESTED, CriticalSection
 from perdure.core.replay.external_events import ExternalEvents
 from perdure.core.replay.policy import AllMode, ReplayPolicy, ScheduleAt
-from perdure.core.replay.repeating_tasks import LongTimerTask, RetryTask
+from perdure.core.replay.task_types import CORE_TASKS, TaskTypes
 from perdure.core.replay.tasks import (
-    ActivityTask,
     AllTask,
     AnyTask,
     CallTask,
-    ChildTask,
     Decode,
-    EntityCallTask,
     EventTask,
     Task,
     TimerTask,
@@ -43,6 +40,7 @@ class Recorder:
         "_policy",
         "_schedules_at_call",
         "_section",
+        "_tasks",
         "actions",
         "custom_status",
         "events",
@@ -58,7 +56,7 @@ class Recorder:
         "version",
     )
 
-    def __init__(self, instance_id: str, policy: ReplayPolicy) -> None:
+    def __init__(self, instance_id: str, policy: ReplayPolicy, tasks: TaskTypes = CORE_TASKS) -> None:
         self.instance_id = instance_id
         self.execution_id = ""
         self.generation = 0
@@ -73,6 +71,7 @@ class Recorder:
         self.open_timers: dict[int, TimerTask] = {}
         self.events = ExternalEvents()
         self._policy = policy
+        self._tasks = tasks
         self._schedules_at_call = policy.schedule_at is ScheduleAt.CALL
         self._next_id = policy.first_task_id
         self._ending: ContinueAsNew | None = None
@@ -87,11 +86,11 @@ class Recorder:
 
     def call_activity(self, name: str, input: str | None, decode: Decode) -> Task:
         """Run an activity."""
-        return self._asked(ActivityTask(name, input, decode))
+        return self._asked(self._tasks.activity(name, input, decode))
 
     def call_activity_with_retry(self, name: str, input: str | None, decode: Decode, retry: RetryPolicy) -> Task:
         """Run an activity, again after failures as ``retry`` says."""
-        return self._asked(self._retried(lambda: ActivityTask(name, input, decode), retry))
+        return self._asked(self._retried(lambda: self._tasks.activity(name, input, decode), retry))
 
     def call_child(
         self, name: str, input: str | None, instance_id: str | None, version: str | None, decode: Decode
@@ -99,7 +98,7 @@ class Recorder:
         """Run a child orchestration; without an id it gets one that follows from this instance's."""
         if self._section is not None:
             self._section.check_child(name)
-        return self._asked(ChildTask(name, input, instance_id, version, decode))
+        return self._asked(self._tasks.child(name, input, instance_id, version, decode))
 
     def call_child_with_retry(
         self,
@@ -113,7 +112,7 @@ class Recorder:
         """Run a child orchestration, again after failures as ``retry`` says; an explicit id is used each time."""
         if self._section is not None:
             self._section.check_child(name)
-        return self._asked(self._retried(lambda: ChildTask(name, input, instance_id, version, decode), retry))
+        return self._asked(self._retried(lambda: self._tasks.child(name, input, instance_id, version, decode), retry))
 
     def create_timer(self, fire_at: datetime) -> TimerTask:
         """Wake me at ``fire_at`` or after. Raises ValueError for a naive time."""
@@ -123,11 +122,11 @@ class Recorder:
 
     def wait_for_event(self, name: str, decode: Decode) -> Task:
         """Take one external event of this name, whatever its case."""
-        return self._asked(EventTask(name, decode))
+        return self._asked(self._tasks.event(name, decode))
 
     def call_entity(self, entity_id: str, operation: str, input: str | None, decode: Decode) -> Task:
         """Run an entity's operation and wait for its answer. ``entity_id`` is ``@name@key``."""
-        task = EntityCallTask(entity_id, operation, input, decode)
+        task = self._tasks.entity_call(entity_id, operation, input, decode)
         if self._section is not None:
             self._section.check_call(task)
         return self._asked(task)
@@ -140,7 +139,7 @@ class Recorder:
         section = self._section
         if section is not None and not section.is_left:
             raise RuntimeError(NESTED)
-        self._section = section = CriticalSection(self, entity_ids)
+        self._section = section = CriticalSection(self, entity_ids, self._tasks.lock)
         self._asked(section.request)
         return section.request
 
@@ -201,6 +200,9 @@ class Recorder:
     def await_event(self, task: EventTask) -> None:
         self.events.wait(task)
 
+    def forget_event(self, task: EventTask) -> None:
+        self.events.forget(task)
+
     def schedule(self, task: Task) -> None:
         """Open the task and what it is made of, depth first, each once."""
         if task.is_scheduled or self._is_sealed:
@@ -250,7 +252,7 @@ class Recorder:
         return task
 
     def _retried(self, new_attempt: Callable[[], CallTask], retry: RetryPolicy) -> Task:
-        return RetryTask(self, new_attempt, self._new_timer, retry, self._policy.retry_ids)
+        return self._tasks.retry(self, new_attempt, self._new_timer, retry, self._policy.retry_ids)
 
     def _new_timer(self, fire_at: datetime) -> TimerTask:
         if fire_at.tzinfo is not UTC:
@@ -259,8 +261,8 @@ class Recorder:
             fire_at = fire_at.astimezone(UTC)
         longest, hop = self._policy.longest_timer, self._policy.timer_hop
         if longest is not None and hop is not None and fire_at - self.now > longest:
-            return LongTimerTask(self, fire_at, longest, hop)
-        return TimerTask(self, fire_at)
+            return self._tasks.long_timer(self, fire_at, longest, hop)
+        return self._tasks.timer(self, fire_at)
 
 
 def _checked(tasks: Iterable[Any]) -> list[Task]:

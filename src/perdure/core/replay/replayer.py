@@ -42,7 +42,7 @@ class Replayer:
 
     def __init__(self, definition: OrchestratorDefinition, instance_id: str) -> None:
         self._definition = definition
-        self._recorder = Recorder(instance_id, definition.policy)
+        self._recorder = Recorder(instance_id, definition.policy, definition.tasks)
         self._program: Program | None = None
         self._awaited: Task | None = None
         self._ending: Ending | None = None

@@ -32,6 +32,7 @@ _FAILED = TaskState.FAILED
 class Asker(Protocol):
     """What a task needs when it becomes an action."""
 
+    instance_id: str
     now: datetime
 
     def take_id(self) -> int:
@@ -52,6 +53,10 @@ class Asker(Protocol):
 
     def await_event(self, task: "EventTask") -> None:
         """Complete the task with the oldest buffered event of its name, or with one to come."""
+        ...
+
+    def forget_event(self, task: "EventTask") -> None:
+        """The task waits for its event no more."""
         ...
 
     def schedule(self, task: "Task") -> None:
@@ -90,8 +95,8 @@ class Task:
         return (yield self)
 
     def open(self, asker: Asker) -> Sequence["Task"]:
-        """Become an action. Called once; returns the tasks to open next."""
-        raise NotImplementedError
+        """Become an action. Called once; returns the tasks to open next. A plain task asks for nothing."""
+        return ()
 
     def succeed(self, value: Any) -> None:
         """Complete and tell every group that holds this task."""
@@ -100,7 +105,7 @@ class Task:
         if self._watchers is not None:
             _tell_watchers(self)
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException, /) -> None:
         """Complete with an error and tell every group that holds this task."""
         self.error = error
         self.state = _FAILED
