@@ -13,7 +13,7 @@ from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.checkpoint import Checkpoint, Creation, HistoryChange
 from perdure.core.decisions import DecisionLimits
-from perdure.core.instance import InstanceKind, InstanceRecord, Progress
+from perdure.core.instance import Instance, InstanceKind, InstanceRecord, OpenLock, Progress
 from perdure.core.messages import Envelope
 from perdure.core.registry import Registry
 from perdure.core.status import ALLOWED_MOVES, RuntimeStatus
@@ -27,7 +27,7 @@ EXPECTED_FAILURES = frozenset({"ProgramFailed", "NotRegistered"})
 """What a simulated orchestration may fail with."""
 
 _ORDERED = (ms.OperationRequest, ms.RaiseEvent)
-_OPENING = (ev.TaskScheduled, ev.TimerCreated, ev.SubOrchestrationCreated, ev.EntityCalled)
+_OPENING = (ev.TaskScheduled, ev.TimerCreated, ev.SubOrchestrationCreated, ev.EntityCalled, ev.EntityLockRequested)
 _CLOSED_BY: dict[type, type] = {
     ev.TaskCompleted: ev.TaskScheduled,
     ev.TaskFailed: ev.TaskScheduled,
@@ -36,6 +36,7 @@ _CLOSED_BY: dict[type, type] = {
     ev.SubOrchestrationFailed: ev.SubOrchestrationCreated,
     ev.EntityOperationCompleted: ev.EntityCalled,
     ev.EntityOperationFailed: ev.EntityCalled,
+    ev.EntityLockGranted: ev.EntityLockRequested,
 }
 
 
@@ -232,6 +233,7 @@ class Audit:
             self._send(checkpoint, {i for i, creation in zip(before, made, strict=True) if creation is not None})
         self._add_activities(round_.checkpoints, committed)
         self._find_stuck()
+        self._check_held()
 
     def _creation_in(self, checkpoint: Checkpoint) -> Creation | None:
         for envelope in checkpoint.consumed:
@@ -291,8 +293,8 @@ class Audit:
             # Sent before what has the id now was created.
             return
         if former is None or former.is_terminal or now is None or now.is_terminal:
-            is_entity = envelope.target.startswith("@") and isinstance(envelope.message, ms.OperationRequest)
-            self.require(not is_entity, f"an operation was dropped: {envelope}")
+            is_work = isinstance(envelope.message, ms.OperationRequest | ms.LockRequest)
+            self.require(not (is_work and envelope.target.startswith("@")), f"an operation was dropped: {envelope}")
             return
         self.require(self._is_void(envelope.message, former, now), f"X8: a message was dropped: {envelope}")
 
@@ -309,8 +311,11 @@ class Audit:
             return taken or former.is_suspended is (kind is ms.Suspend)
         if isinstance(message, ms.RaiseEvent | ms.Terminate):
             return False
-        if isinstance(message, ms.OperationRequest):
-            return now.origin.kind is InstanceKind.ORCHESTRATION
+        if isinstance(message, ms.LockRelease):
+            holder = now.progress.locked_by
+            return holder is None or holder.section_id != message.section_id
+        if isinstance(message, ms.OperationRequest | ms.LockRequest | ms.RemoveWhenEmpty):
+            return now.origin.kind is InstanceKind.ORCHESTRATION or isinstance(message, ms.RemoveWhenEmpty)
         return message.execution_id != now.origin.execution_id or message.scheduled_seq not in _open(now.history)
 
     def _checkpoint(self, checkpoint: Checkpoint, creation: Creation | None) -> None:
@@ -328,6 +333,13 @@ class Audit:
             former = ShadowInstance(origin, Progress(RuntimeStatus.Running, origin.created_at), [], 0)
         self.require(not former.is_terminal, f"'{instance_id}' had an episode after its end")
         self._check_square(former, checkpoint)
+        if checkpoint.history is HistoryChange.REMOVE:
+            empty = former.progress.state is None and former.progress.locked_by is None
+            empty = empty and progress.state is None and progress.locked_by is None
+            self.require(empty, f"an entity in use was removed: {former}")
+            self.shadow.forget(instance_id)
+            self.note("removed", instance_id)
+            return
         if checkpoint.history is HistoryChange.REPLACE:
             self.shadow.drop_activities(instance_id)
             history = list(checkpoint.events)
@@ -385,13 +397,47 @@ class Audit:
         now.tags = list(former.tags)
         for envelope in checkpoint.consumed:
             request = envelope.message
-            assert isinstance(request, ms.OperationRequest)
-            if request.operation != "refuse":
+            if isinstance(request, ms.OperationRequest) and request.operation != "refuse":
                 now.tags.append(read_json(request.input))
+        self._check_lock(former, now, checkpoint)
         self.require(
             (read_json(now.progress.state) or []) == now.tags,
             f"I6: '{now.origin.instance_id}' holds {now.progress.state}, it accepted {now.tags}",
         )
+
+    def _check_lock(self, former: ShadowInstance, now: ShadowInstance, checkpoint: Checkpoint) -> None:
+        """Locks come by requests and go by releases, and while one stays only its holder's calls are taken."""
+        before, after = former.progress.locked_by, now.progress.locked_by
+        messages = [envelope.message for envelope in checkpoint.consumed]
+        if before != after:
+            gone = any(isinstance(m, ms.LockRelease) and before and m.section_id == before.section_id for m in messages)
+            came = any(isinstance(m, ms.LockRequest) and after and m.section_id == after.section_id for m in messages)
+            explained = (before is None or gone) and (after is None or came)
+            self.require(explained, f"'{now.origin.instance_id}' was locked by {before}, is by {after}: {messages}")
+        elif before is not None:
+            for message in messages:
+                if isinstance(message, ms.OperationRequest):
+                    caller = message.reply_to
+                    own = caller is not None and caller.execution_id == before.execution_id
+                    self.require(own, f"'{now.origin.instance_id}', locked by {before}, ran {message}")
+
+    def _check_held(self) -> None:
+        """Whoever was granted locks has them all, so no entity is held by two."""
+        for instance in self.shadow.living():
+            if not any(isinstance(event, ev.EntityLockGranted) for event in instance.history):
+                continue
+            loaded = Instance.loaded(instance.record, instance.history)
+            asked = {work.entity_ids for work in loaded.open_work.values() if isinstance(work, OpenLock)}
+            for section_id, entity_ids in loaded.sections.items():
+                if entity_ids in asked:
+                    continue
+                for entity_id in entity_ids:
+                    entity = self.shadow.instances.get(entity_id)
+                    holder = None if entity is None else entity.progress.locked_by
+                    self.require(
+                        holder is not None and holder.section_id == section_id,
+                        f"'{instance.origin.instance_id}' was granted {entity_id}, which {holder} holds",
+                    )
 
     def _check_history(self, now: ShadowInstance) -> None:
         """I1, I7, and that time does not go back."""

@@ -160,6 +160,10 @@ class ScriptedClient:
         self._explained(any(s is not None and s.is_terminal for s in statuses), "purged", instance_id, statuses)
         return str(purged)
 
+    async def clean(self) -> str:
+        cleaned = await self._client.clean_entity_storage(remove_empty_entities=True, release_orphaned_locks=True)
+        return str(cleaned)
+
 
 def _lives(status: RuntimeStatus | None) -> bool:
     return status is not None and not status.is_terminal
@@ -176,4 +180,5 @@ _STEPS: dict[str, Callable[..., Any]] = {
     "wait": ScriptedClient.wait,
     "get": ScriptedClient.get,
     "purge": ScriptedClient.purge,
+    "clean": ScriptedClient.clean,
 }

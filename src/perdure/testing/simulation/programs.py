@@ -201,6 +201,13 @@ class _Interpreter:
         except CallFailed as error:
             self.take(str(error))
 
+    def section(self, keys: list[str], program: list[Statement]) -> Run:
+        """A critical section; what runs inside calls only what is locked."""
+        with (yield self.recorder.lock_entities([ledger_id(key) for key in keys])) as lock:
+            self.take(lock.entity_ids)
+            for statement in program:
+                yield from _STATEMENTS[statement[0]](self, *statement[1:])
+
     def signal(self, key: str, operation: str, seconds: float | None) -> Run:
         due_at = None if seconds is None else self.recorder.now + timedelta(seconds=seconds)
         self.recorder.signal_entity(ledger_id(key), operation, write_json(self.tag()), due_at)
@@ -239,6 +246,7 @@ _STATEMENTS: dict[str, Callable[..., Run]] = {
     "stray": _Interpreter.stray,
     "abandon": _Interpreter.abandon,
     "call": _Interpreter.call,
+    "section": _Interpreter.section,
     "signal": _Interpreter.signal,
     "send": _Interpreter.send,
     "status": _Interpreter.status,

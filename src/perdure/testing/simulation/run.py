@@ -245,6 +245,7 @@ class Simulation:
                 return
             for instance in living:
                 await self._help(instance)
+            await self._hub.client.clean_entity_storage(remove_empty_entities=False, release_orphaned_locks=True)
         waits = [
             f"{instance.origin.instance_id}: {instance.progress.status.name}, {instance.progress.awaited_events}, "
             f"inbox {self.audit.shadow.inbox_of(instance.origin.instance_id)}, "
@@ -272,6 +273,8 @@ class Simulation:
         self.audit.require(not shadow.rows, f"messages are left: {shadow.rows}")
         self.audit.require(not shadow.activities, f"activities are left: {shadow.activities}")
         self.audit.require(not shadow.in_flight, f"messages have no row: {shadow.in_flight}")
+        locked = [instance for instance in shadow.instances.values() if instance.progress.locked_by is not None]
+        self.audit.require(not locked, f"locks are left: {locked}")
         async for finding in self._storage.verify(liveness=True):
             self.audit.require(False, f"verify found {finding}")
         self.audit.require(await self._hub.stop(), "an activity was left running")

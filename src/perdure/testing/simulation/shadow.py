@@ -123,6 +123,11 @@ class Shadow:
         self.drop_activities(instance_id)
         self._past[instance_id].append((self.commit_count, None))
 
+    def forget(self, instance_id: str) -> None:
+        """An entity went; its messages stay."""
+        if self.instances.pop(instance_id, None) is not None:
+            self._past[instance_id].append((self.commit_count, None))
+
     def statuses_since(self, instance_id: str, commit_count: int) -> set[RuntimeStatus | None]:
         """Every status the instance had from that commit until now; None while there was no such instance."""
         statuses: set[RuntimeStatus | None] = set()

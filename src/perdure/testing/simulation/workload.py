@@ -7,7 +7,7 @@ from typing import Any
 from perdure.testing.simulation.programs import PROGRAM_NAMES, Statement
 
 EVENTS = ("go", "Go", "stop")
-LEDGERS = ("a", "b", "last")
+LEDGERS: tuple[str, ...] = ("a", "b", "last")
 
 Step = tuple[Any, ...]
 
@@ -54,8 +54,9 @@ class Workload:
                 "get",
                 "purge",
                 "unknown",
+                "clean",
             ],
-            [10, 8, 4, 3, 3, 2, 1.5, 1, 2, 1, 0.3],
+            [10, 8, 4, 3, 3, 2, 1.5, 1, 2, 1, 0.3, 1],
         )[0]
         match kind:
             case "start":
@@ -70,6 +71,8 @@ class Workload:
                 return ("terminate", instance_id, chance.random() < 0.5)
             case "wait":
                 return ("wait", instance_id, chance.choice([0.5, 20.0]))
+            case "clean":
+                return (kind,)
             case "unknown":
                 return ("start", instance_id, "no_such_program", {"program": []}, None)
             case _:
@@ -116,6 +119,9 @@ class Workload:
                 return [kind, self._name(), self._program(depth - 1)]
             case "call":
                 return [kind, chance.choice(LEDGERS), chance.choice(["add", "add", "pass_on", "refuse"])]
+            case "section":
+                keys = chance.sample(LEDGERS, chance.randint(1, len(LEDGERS)))
+                return [kind, keys, [self._in_section(keys) for _ in range(chance.randint(0, 3))]]
             case "signal":
                 return [kind, chance.choice(LEDGERS), "add", chance.choice([None, None, 0.0, 2.0, 40.0])]
             case "send":
@@ -125,8 +131,24 @@ class Workload:
             case _:
                 return [kind]
 
+    def _in_section(self, keys: list[str]) -> Statement:
+        chance = self._chance
+        kind = chance.choices(["call", "activity", "shaky", "timer", "event", "again", "fail"], [8, 2, 1, 2, 1, 1, 0.5])
+        match kind[0]:
+            case "call":
+                return ["call", chance.choice(keys), chance.choice(["add", "add", "pass_on", "refuse"])]
+            case "shaky":
+                return ["shaky", 2]
+            case "timer":
+                return ["timer", chance.choice([0.0, 0.5, 20.0])]
+            case "event":
+                return ["event", chance.choice(EVENTS)]
+            case other:
+                return [other]
+
 
 _WEIGHTS = {
     "activity": 8, "fan": 4, "drain": 2, "shaky": 2, "retry": 3, "timer": 5, "event": 4, "race": 4, "child": 3,
-    "children": 1.5, "stray": 1, "abandon": 2, "call": 4, "signal": 4, "send": 3, "status": 2, "fail": 0.7,
+    "children": 1.5, "stray": 1, "abandon": 2, "call": 4, "section": 4, "signal": 4, "send": 3, "status": 2,
+    "fail": 0.7,
 }  # fmt: skip
