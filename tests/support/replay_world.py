@@ -67,6 +67,8 @@ _SCHEDULED: dict[type, Callable[[Any], ev.ScheduledEvent]] = {
     ac.CallEntity: lambda a: ev.EntityCalled(a.task_id, a.entity_id, a.operation, a.input),
     ac.SignalEntity: lambda a: ev.EntitySignaled(a.task_id, a.entity_id, a.operation, a.input, a.due_at),
     ac.SendEvent: lambda a: ev.EventSent(a.task_id, a.instance_id, a.name, a.input),
+    ac.LockEntities: lambda a: ev.EntityLockRequested(a.task_id, a.section_id, a.entity_ids),
+    ac.UnlockEntity: lambda a: ev.EntityUnlockSent(a.task_id, a.section_id, a.entity_id),
 }
 
 _COMPLETED: dict[type, Callable[..., ev.HistoryEvent]] = {
@@ -111,7 +113,7 @@ class World:
         self.history.extend(episode)
         for action in result.actions:
             scheduled = _SCHEDULED[type(action)](action)
-            if type(scheduled) not in (ev.EventSent, ev.EntitySignaled):
+            if type(scheduled) not in (ev.EventSent, ev.EntitySignaled, ev.EntityUnlockSent):
                 self.open[len(self.history)] = scheduled
             self.history.append(scheduled)
         self.last = result
@@ -138,6 +140,8 @@ class World:
         event = self.open[seq]
         if isinstance(event, ev.TimerCreated):
             return ev.TimerFired(task_id, seq, event.fire_at)
+        if isinstance(event, ev.EntityLockRequested):
+            return ev.EntityLockGranted(task_id, seq)
         return _COMPLETED[type(event)](task_id, seq, result)
 
     def failure(self, task_id: int, message: str = "broken", **fields: Any) -> ev.HistoryEvent:

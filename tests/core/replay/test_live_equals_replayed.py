@@ -60,6 +60,7 @@ _STATEMENTS = st.recursive(
     lambda inner: st.one_of(
         st.tuples(st.just("if even"), st.lists(inner, max_size=3), st.lists(inner, max_size=3)),
         st.tuples(st.just("finally"), st.lists(inner, max_size=3)),
+        st.tuples(st.just("section"), st.lists(NAMES, min_size=1, max_size=2), st.lists(inner, max_size=3)),
     ),
     max_leaves=8,
 )
@@ -156,6 +157,13 @@ class Interpreter:
                         yield from self.run(body)
                     finally:
                         recorder.signal_entity("@log@end", "end", None)
+                case "section", names, body:
+                    try:
+                        with (yield recorder.lock_entities([f"@counter@{name}" for name in names])) as lock:
+                            self.note(lock.entity_ids)
+                            yield from self.run(body)
+                    except RuntimeError as error:
+                        self.note(str(error))
                 case _:
                     raise AssertionError(statement)
 
@@ -193,7 +201,8 @@ def _messages(draw: st.DrawFn, world: World) -> list[ev.HistoryEvent]:
     messages: list[ev.HistoryEvent] = []
     open_ids = {e.task_id for e in world.open.values()}
     for task_id in draw(st.lists(st.sampled_from(sorted(open_ids)), unique=True, max_size=3)) if open_ids else ():
-        fails = draw(st.booleans()) and not isinstance(world.open[world.seq_of(task_id)], ev.TimerCreated)
+        never_fails = ev.TimerCreated | ev.EntityLockRequested
+        fails = draw(st.booleans()) and not isinstance(world.open[world.seq_of(task_id)], never_fails)
         if fails:
             non_retriable = draw(st.booleans())
             messages.append(world.failure(task_id, is_non_retriable=non_retriable))
@@ -272,7 +281,7 @@ def _renumbered(message: ev.HistoryEvent, cut: World) -> ev.HistoryEvent:
             return cut.completion(message.task_id, message.result)
         case ev.TaskFailed() | ev.SubOrchestrationFailed() | ev.EntityOperationFailed():
             return cut.failure(message.task_id, is_non_retriable=message.failure.is_non_retriable)
-        case ev.TimerFired():
+        case ev.TimerFired() | ev.EntityLockGranted():
             return cut.completion(message.task_id)
         case _:
             return message
