@@ -21,6 +21,7 @@ __all__ = [
     "EntityDefinition",
     "EntityProgram",
     "EntitySignal",
+    "EntityStart",
     "FailedOperations",
     "Operation",
     "OperationOutcome",
@@ -74,8 +75,17 @@ class EntitySignal(msgspec.Struct, frozen=True, gc=False):
     due_at: datetime | None = None
 
 
+class EntityStart(msgspec.Struct, frozen=True, gc=False):
+    """An orchestration that an entity's operation starts and does not wait for. Both ids are new."""
+
+    name: str
+    instance_id: str
+    execution_id: str
+    input: str | None = None
+
+
 class FailedOperations(Enum):
-    """What becomes of the state and the signals of an operation that failed."""
+    """What becomes of the state, the signals and the starts of an operation that failed."""
 
     ROLLED_BACK = "rolled back"
     KEPT = "kept"
@@ -89,6 +99,7 @@ class OperationOutcome(msgspec.Struct, frozen=True, gc=False):
     result: str | None = None
     signals: tuple[EntitySignal, ...] = ()
     failure: FailureDetails | None = None
+    starts: tuple[EntityStart, ...] = ()
 
 
 class EntityProgram(Protocol):

@@ -20,11 +20,11 @@ class LiveEntity:
     """See ``LiveInstance``."""
 
     __slots__ = (
-        "_batch", "_entity", "_is_removed", "_now", "_operations_max", "_record", "_waiting_count", "execution_id",
-        "instance_id", "queue", "turn", "used_at",
+        "_batch", "_default_version", "_entity", "_is_removed", "_now", "_operations_max", "_record", "_waiting_count",
+        "execution_id", "instance_id", "queue", "turn", "used_at",
     )  # fmt: skip
 
-    def __init__(self, record: InstanceRecord, operations_max: int) -> None:
+    def __init__(self, record: InstanceRecord, operations_max: int, default_version: str | None = None) -> None:
         self.instance_id = record.origin.instance_id
         self.execution_id = record.origin.execution_id
         self.queue: list[Envelope] = []
@@ -33,6 +33,7 @@ class LiveEntity:
         self._entity = read_entity_id(self.instance_id)
         self._record = record
         self._operations_max = operations_max
+        self._default_version = default_version
         self._batch: Batch | None = None
         self._is_removed = False
         self._waiting_count = 0
@@ -73,7 +74,8 @@ class LiveEntity:
         assert turn.result is not None
         assert batch is not None
         self.turn = None
-        return decide_batch(self._record.origin, self._record.progress, batch, turn.result, self._now)
+        record = self._record
+        return decide_batch(record.origin, record.progress, batch, turn.result, self._now, self._default_version)
 
     def refuse(self, envelopes: list[Envelope], now: datetime, failure: FailureDetails) -> Begun:
         """All operations fail; whatever concerns the lock waits."""

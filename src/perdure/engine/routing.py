@@ -147,7 +147,7 @@ class Router:
 
     def _live_of(self, record: InstanceRecord, history: Sequence[HistoryEvent]) -> LiveInstance:
         if record.origin.kind is InstanceKind.ENTITY:
-            return LiveEntity(record, self._options.entity_batch_max)
+            return LiveEntity(record, self._options.entity_batch_max, self._options.decisions.default_version)
         return self._orchestration(record, history)
 
     def _orchestration(self, record: InstanceRecord, history: Sequence[HistoryEvent]) -> LiveInstance:

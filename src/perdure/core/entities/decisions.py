@@ -5,22 +5,35 @@ from datetime import datetime
 
 import msgspec
 
-from perdure.core.checkpoint import Checkpoint, HistoryChange
+from perdure.core.checkpoint import Checkpoint, Creation, HistoryChange
 from perdure.core.entities.scheduling import Batch
-from perdure.core.instance import Origin, Progress
-from perdure.core.messages import Envelope, OperationCompleted, OperationFailed, OperationRequest, ReplyTo
-from perdure.core.registry import OperationOutcome
+from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
+from perdure.core.messages import (
+    Envelope,
+    OperationCompleted,
+    OperationFailed,
+    OperationRequest,
+    ReplyTo,
+    StartExecution,
+)
+from perdure.core.registry import EntityStart, OperationOutcome
 from perdure.core.status import RuntimeStatus
 
 
 def decide_batch(
-    origin: Origin, progress: Progress, batch: Batch, outcomes: Sequence[OperationOutcome], now: datetime
+    origin: Origin,
+    progress: Progress,
+    batch: Batch,
+    outcomes: Sequence[OperationOutcome],
+    now: datetime,
+    default_version: str | None = None,
 ) -> Checkpoint:
-    """What the batch commits: the new state, exactly one answer per call, the signals sent, and the lock's moves.
+    """What the batch commits: the new state, exactly one answer per call, what was sent and started, the lock's moves.
 
-    ``outcomes``: one for each of the batch's operations.
+    ``outcomes``: one for each of the batch's operations. An orchestration whose id is taken is not started.
     """
     outbox: list[Envelope] = []
+    children: list[Creation] = []
     state = progress.state
     for envelope, outcome in zip(batch.taken, outcomes, strict=True):
         request = envelope.message
@@ -30,6 +43,7 @@ def decide_batch(
             Envelope(signal.entity_id, OperationRequest(signal.operation, signal.input), due_at=signal.due_at)
             for signal in outcome.signals
         )
+        children.extend(_creation(start, now, default_version) for start in outcome.starts)
         if request.reply_to is not None:
             outbox.append(Envelope(request.reply_to.instance_id, _answer(request.reply_to, outcome)))
     at = now if progress.updated_at < now else progress.updated_at
@@ -43,7 +57,23 @@ def decide_batch(
         events=[],
         history=HistoryChange.REMOVE if batch.removes else HistoryChange.APPEND,
         outbox=outbox + batch.outbox,
+        children=children,
     )
+
+
+def _creation(start: EntityStart, now: datetime, version: str | None) -> Creation:
+    origin = Origin(
+        instance_id=start.instance_id,
+        kind=InstanceKind.ORCHESTRATION,
+        name=start.name,
+        execution_id=start.execution_id,
+        created_at=now,
+        version=version,
+        input=start.input,
+    )
+    message = StartExecution(start.name, start.execution_id, start.input, version)
+    record = InstanceRecord(origin, Progress(RuntimeStatus.Pending, now))
+    return Creation(record, Envelope(start.instance_id, message))
 
 
 def _answer(reply_to: ReplyTo, outcome: OperationOutcome) -> OperationCompleted | OperationFailed:

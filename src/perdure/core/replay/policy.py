@@ -35,6 +35,13 @@ class AllMode(Enum):
     WAIT_FOR_ALL = "wait for all"
 
 
+class UntakenEvents(Enum):
+    """What becomes of external events that nobody took when an execution continues as new."""
+
+    CARRIED = "carried"
+    DROPPED = "dropped"
+
+
 class RetryIds(Enum):
     """Which task id a later attempt gets."""
 

@@ -9,7 +9,7 @@ from perdure.core.errors import OrchestratorMisuse
 from perdure.core.events import ExecutionStarted
 from perdure.core.replay.critical_section import NESTED, CriticalSection
 from perdure.core.replay.external_events import ExternalEvents
-from perdure.core.replay.policy import AllMode, ReplayPolicy, ScheduleAt
+from perdure.core.replay.policy import AllMode, ReplayPolicy, ScheduleAt, UntakenEvents
 from perdure.core.replay.task_types import CORE_TASKS, TaskTypes
 from perdure.core.replay.tasks import (
     AllTask,
@@ -41,6 +41,7 @@ class Recorder:
         "_schedules_at_call",
         "_section",
         "_tasks",
+        "_untaken",
         "actions",
         "custom_status",
         "events",
@@ -53,6 +54,7 @@ class Recorder:
         "open_calls",
         "open_timers",
         "parent_instance_id",
+        "tags",
         "version",
     )
 
@@ -63,6 +65,7 @@ class Recorder:
         self.name = ""
         self.parent_instance_id: str | None = None
         self.version: str | None = None
+        self.tags: dict[str, str] | None = None
         self.now = BEFORE_ALL_TIME
         self.is_replaying = False
         self.custom_status: str | None = None
@@ -76,6 +79,7 @@ class Recorder:
         self._next_id = policy.first_task_id
         self._ending: ContinueAsNew | None = None
         self._new_status: NewStatus | None = None
+        self._untaken = UntakenEvents.CARRIED
         self._is_sealed = False
         self._section: CriticalSection | None = None
 
@@ -170,9 +174,12 @@ class Recorder:
         self.custom_status = text
         self._new_status = NewStatus(text)
 
-    def continue_as_new(self, input: str | None, version: str | None = None) -> None:
+    def continue_as_new(
+        self, input: str | None, version: str | None = None, untaken: UntakenEvents = UntakenEvents.CARRIED
+    ) -> None:
         """Begin the next execution with this input. The first call counts; nothing is recorded after it."""
         if not self._is_sealed:
+            self._untaken = untaken
             self.take_id()
             self._ending = ContinueAsNew(input, version)
             self._is_sealed = True
@@ -221,12 +228,14 @@ class Recorder:
         self.execution_id = started.execution_id
         self.generation = started.generation
         self.version = started.version
+        self.tags = started.tags
         self.parent_instance_id = None if started.parent is None else started.parent.instance_id
 
     def continuation(self) -> ContinueAsNew:
-        """How the execution ends after ``continue_as_new``, with the events nobody took."""
+        """How the execution ends after ``continue_as_new``, with the events that nobody took if they go along."""
         assert self._ending is not None
-        return ContinueAsNew(self._ending.input, self._ending.version, self.events.carried())
+        carried = self.events.carried() if self._untaken is UntakenEvents.CARRIED else ()
+        return ContinueAsNew(self._ending.input, self._ending.version, carried)
 
     def take_actions(self) -> list[Action]:
         """The actions recorded since the last call."""
