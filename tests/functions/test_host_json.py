@@ -250,3 +250,13 @@ def test_task_hub_names(configured: str | None, environment: dict[str, str], exp
 def test_bad_task_hub_names(configured: str | None, environment: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         task_hub_name(configured, AppSettings(environment))
+
+
+def test_retry_policy_of_the_whole_app() -> None:
+    read = read_host_json(
+        b'{"version": "2.0", "retry": {"strategy": "fixedDelay", "maxRetryCount": 2, "delayInterval": "00:00:03"}}', {}
+    )
+    assert read.retry is not None
+    assert (read.retry.retries_max, read.retry.first.total_seconds()) == (2, 3)
+    with pytest.raises(HostJsonError, match=r"line 1, column 29: retry needs delayInterval"):
+        read_host_json(b'{"version": "2.0", "retry": {"strategy": "fixedDelay", "maxRetryCount": 2}}', {})

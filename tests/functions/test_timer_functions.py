@@ -15,6 +15,7 @@ import pytest
 from perdure.formats.http_json import LinkTerms
 from perdure.functions.bindings import ClientTexts
 from perdure.functions.descriptions import TimerFunction, UserFunction
+from perdure.functions.retry_policies import RetryPolicy
 from perdure.functions.schedules import read_schedule
 from perdure.functions.timer_status import NEVER, FileTimerStatuses, TimerStatus
 from perdure.functions.timer_triggers import TimerTriggers
@@ -206,3 +207,48 @@ def test_stopping_waits_for_the_run_under_way(tmp_path: Path) -> None:
         return events
 
     assert asyncio.run(main()) == ["began", "ended"]
+
+
+def retried(folder: Path, policy: RetryPolicy, fails: Callable[[int], bool], minutes: float = 5) -> list[str]:
+    """Let a timer with a retry policy live; when it ran, and what its context said."""
+    said: list[str] = []
+
+    async def main() -> None:
+        world = World(START + timedelta(minutes=minutes))
+
+        def code(timer: func.TimerRequest, context: func.Context) -> None:
+            retries = context.retry_context
+            said.append(f"{world.time:%H:%M:%S} {retries.retry_count}/{retries.max_retry_count} {retries.exception!r}")
+            if fails(len(said)):
+                raise ValueError(len(said))
+
+        call = UserFunction("tick", code, "timer", str(folder), wants_context=True)
+        schedule = read_schedule("0 */2 * * * *", ZoneInfo("UTC"))
+        timer = TimerFunction(call, "0 */2 * * * *", schedule, retry=policy)
+        triggers = TimerTriggers([timer], world, CLIENTS, FileTimerStatuses(folder, "Hub"), world, world.sleep)
+        triggers.start()
+        await asyncio.wait_for(world.ended.wait(), 10)
+        await triggers.stop()
+
+    asyncio.run(main())
+    return said
+
+
+def test_a_fixed_retry_policy(tmp_path: Path) -> None:
+    policy = RetryPolicy(2, timedelta(seconds=5), timedelta(seconds=5))
+    assert retried(tmp_path, policy, lambda n: n <= 3) == [
+        "12:02:00 0/2 None",
+        "12:02:05 1/2 ValueError(1)",
+        "12:02:10 2/2 ValueError(2)",
+        "12:04:00 0/2 None",
+    ]
+
+
+def test_a_growing_retry_policy_without_end(tmp_path: Path) -> None:
+    policy = RetryPolicy(None, timedelta(seconds=4), timedelta(seconds=10))
+    assert [line.split()[0] for line in retried(tmp_path, policy, lambda n: n <= 4, minutes=2)] == [
+        "12:02:00",
+        "12:02:04",
+        "12:02:12",
+        "12:02:22",
+    ]

@@ -71,7 +71,7 @@ def check_app(options: StartOptions, *, debug: bool) -> int:
     settings = _settings(options)
     sdks.prefer_ours()
     try:
-        load_app(settings.app_folder, settings.app, allowed=settings.functions)
+        load_app(settings.app_folder, settings.app, allowed=settings.functions, retry=settings.host.retry)
     except AppLoadError as error:
         fail(str(error), FAILURE)
     return OK

@@ -30,6 +30,8 @@ class ExecutionLimits:
     threads_max: int
     activities_max: int
     payload_bytes_max: int = 16 * 1024 * 1024
+    activity_seconds_max: float | None = None
+    """How long one activity may run; it fails then."""
 
 
 ActivityLane = LocalActivities | InlineActivities
@@ -57,6 +59,7 @@ class LocalExecutor:
             concurrent_max=limits.activities_max,
             payload_bytes_max=limits.payload_bytes_max,
             box=self._box,
+            seconds_max=limits.activity_seconds_max,
         )
 
         self._quarantine = Quarantine(self._box, self._activities.begin)

@@ -15,10 +15,12 @@ from perdure.contracts.records import PendingActivity
 from perdure.core.errors import NotRegistered
 from perdure.core.failures import FailureDetails, failure_of
 from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode, Registry
+from perdure.execution import debugger
 from perdure.execution.black_box import Box, activity_key
 from perdure.execution.doorbell import Doorbell
 from perdure.execution.poison import poisoned
 from perdure.execution.stacks import users_code
+from perdure.execution.time_limits import activity_timed_out
 from perdure.execution.user_loop import UserLoop
 
 STUCK_AFTER_SECONDS = 5.0
@@ -39,6 +41,7 @@ class LocalActivities:
         concurrent_max: int,
         payload_bytes_max: int,
         box: Box,
+        seconds_max: float | None = None,
     ) -> None:
         self._box = box
         self._registry = registry
@@ -65,9 +68,16 @@ class LocalActivities:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: list[threading.Thread] = []
         self._on_loop: collections.deque[tuple[PendingActivity, ActivityDefinition]] = collections.deque()
-        self._loop_tasks: set[asyncio.Task[None]] = set()
+        self._loop_tasks: dict[asyncio.Task[None], PendingActivity] = {}
         self._busy: set[int] = set()
         """Idents of threads that are in user code."""
+        self._running: dict[int, tuple[PendingActivity, int]] = {}
+        """By number, the activities in threads, and in which; whoever takes one out has its result to give."""
+        self._seconds_max = seconds_max
+        self._seen: dict[int, float] = {}
+        """By number, since when an activity has been seen running (``_look_at_times``)."""
+        self._clock: asyncio.TimerHandle | None = None
+        self._timed_out: set[asyncio.Task[None]] = set()
         self._draining = False
         self._stopped = False
         self._watchdog: asyncio.TimerHandle | None = None
@@ -79,6 +89,7 @@ class LocalActivities:
         if len({definition.mode for definition in self._registry.activities.values()}) > 1:
             self._is_mixed = True
             self._for_threads = collections.deque()
+        self._look_at_times()
 
     def begin(self, activities: Sequence[PendingActivity]) -> None:
         """Queue activities; those that nobody can run fail at once."""
@@ -142,9 +153,10 @@ class LocalActivities:
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
+        for timer in (self._retry, self._clock):
+            if timer is not None:
+                timer.cancel()
+        self._retry = self._clock = None
         for task in list(self._loop_tasks):
             task.cancel()
         while self._idle:
@@ -163,7 +175,7 @@ class LocalActivities:
         self._watchdog = None
         try:
             is_stuck = self._for_threads[0][0] is head and not self._draining
-            if is_stuck and not self._is_reported:
+            if is_stuck and not self._is_reported and not debugger.is_attached():
                 places = [users_code(thread) for thread in self._threads if thread.ident in self._busy]
                 names = ", ".join(sorted({f"'{name}'" for name, _ in places}))
                 logger.warning(
@@ -176,6 +188,42 @@ class LocalActivities:
         except IndexError:
             # A thread took the last one meanwhile.
             self._is_reported = False
+
+    def _look_at_times(self) -> None:
+        """Give up what runs too long. Running activities are looked at now and then: no call costs anything for it."""
+        if self._seconds_max is None or self._stopped:
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        tasks = {activity.number: task for task, activity in self._loop_tasks.items()}
+        self._seen = {number: self._seen.get(number, now) for number in (*list(self._running), *tasks)}
+        late = [number for number, since in self._seen.items() if now - since >= self._seconds_max]
+        if late and debugger.is_attached():
+            self._seen.clear()
+            late.clear()
+        for number in late:
+            if number in tasks:
+                self._timed_out.add(tasks[number])
+                tasks[number].cancel()
+            else:
+                self._give_up(number, self._seconds_max)
+        self._clock = loop.call_later(min(max(self._seconds_max / 8, 0.02), 5.0), self._look_at_times)
+
+    def _give_up(self, number: int, seconds: float) -> None:
+        activity, ident = self._running.pop(number, (None, 0))
+        if activity is None:
+            # It returned just now.
+            return
+        self._busy.discard(ident)
+        self._threads = [thread for thread in self._threads if thread.ident != ident]
+        self._results.append(self._timed_out_result(activity, seconds))
+        self._fire()
+        self._wake_threads(len(self._queue))
+
+    def _timed_out_result(self, activity: PendingActivity, seconds: float) -> ActivityResult:
+        failure = activity_timed_out(activity.name, seconds)
+        logger.error("Instance '%s': %s", activity.instance_id, failure.message)
+        return ActivityResult(activity, failure=failure)
 
     def _wake_threads(self, wanted: int) -> None:
         """Wake one, which wakes the next (``_wake_another``); make threads while there may be more."""
@@ -209,7 +257,7 @@ class LocalActivities:
         idle.ring()
 
     def _run(self, mine: Doorbell) -> None:
-        queue, results, busy = self._queue, self._results, self._busy
+        queue, results, busy, running = self._queue, self._results, self._busy, self._running
         me = threading.get_ident()
         while not self._stopped:
             busy.add(me)
@@ -234,7 +282,12 @@ class LocalActivities:
                 continue
             if queue and self._idle:
                 self._wake_another()
-            results.append(self._call(activity, definition))
+            running[activity.number] = (activity, me)
+            result = self._call(activity, definition)
+            if running.pop(activity.number, None) is None:
+                # It took too long: its failure was reported, and another thread has this one's place.
+                return
+            results.append(result)
             if not self._armed:
                 self._armed = True
                 try:
@@ -278,7 +331,7 @@ class LocalActivities:
     def _begin_on_loop(self) -> None:
         activity, definition = self._on_loop.popleft()
         task = asyncio.get_running_loop().create_task(self._run_on_loop(activity, definition))
-        self._loop_tasks.add(task)
+        self._loop_tasks[task] = activity
         task.add_done_callback(self._loop_task_ended)
 
     def _admit(self) -> None:
@@ -300,7 +353,8 @@ class LocalActivities:
             self._wake_threads(admitted)
 
     def _loop_task_ended(self, task: "asyncio.Task[None]") -> None:
-        self._loop_tasks.discard(task)
+        del self._loop_tasks[task]
+        self._timed_out.discard(task)
         if self._is_mixed:
             self._admit()
         elif self._on_loop and not self._draining:
@@ -318,8 +372,11 @@ class LocalActivities:
         except asyncio.CancelledError as error:
             if self._stopped:
                 raise
-            # User code may cancel itself; that is a failure of the activity, not of ours.
-            result = ActivityResult(activity, failure=failure_of(error))
+            if asyncio.current_task() in self._timed_out and self._seconds_max is not None:
+                result = self._timed_out_result(activity, self._seconds_max)
+            else:
+                # User code may cancel itself; that is a failure of the activity, not of ours.
+                result = ActivityResult(activity, failure=failure_of(error))
         except BaseException as error:
             result = ActivityResult(activity, failure=failure_of(error))
         finally:

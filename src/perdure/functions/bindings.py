@@ -8,7 +8,7 @@ import azure.functions as func
 
 from perdure.formats.http_json import LinkTerms, client_binding
 from perdure.functions.descriptions import RETURN_BINDING, UserFunction
-from perdure.functions.invocations import Invocation, InvocationContext, TraceContext
+from perdure.functions.invocations import Invocation, InvocationContext, Retries, TraceContext
 from perdure.functions.signatures import CONTEXT
 
 _log = logging.getLogger("perdure.functions.bindings")
@@ -51,7 +51,12 @@ NO_TRACE = TraceContext("", "")
 
 
 def build_arguments(
-    call: UserFunction, value: Any, clients: ClientTexts, invocation: Invocation, trace: TraceContext = NO_TRACE
+    call: UserFunction,
+    value: Any,
+    clients: ClientTexts,
+    invocation: Invocation,
+    trace: TraceContext = NO_TRACE,
+    retries: Retries | None = None,
 ) -> dict[str, Any]:
     """All keyword arguments of a call. Raises MissingBinding, naming it, rather than passing None for it."""
     if call.missing:
@@ -67,7 +72,7 @@ def build_arguments(
         if output.name != RETURN_BINDING:
             arguments[output.name] = OutputHolder()
     if call.wants_context:
-        arguments[CONTEXT] = InvocationContext(invocation, call.directory, trace)
+        arguments[CONTEXT] = InvocationContext(invocation, call.directory, trace, retries)
     return arguments
 
 

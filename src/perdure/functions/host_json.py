@@ -17,6 +17,7 @@ from perdure.functions.host_settings import (
     StorageProviderSettings,
     TracingSettings,
 )
+from perdure.functions.retry_policies import RetryPolicy, read_retry_policy
 from perdure.functions.setting_tree import (
     FILE_NAME,
     HostJsonError,
@@ -44,7 +45,7 @@ _SECOND = timedelta(seconds=1)
 
 _IGNORED_AT_ROOT = (
     "$schema", "singleton", "aggregator", "healthMonitor", "managedDependency", "customHandler", "concurrency",
-    "extensionBundle", "sendCanceledInvocationsToWorker", "id", "retry",
+    "extensionBundle", "sendCanceledInvocationsToWorker", "id",
 )  # fmt: skip
 _OTHER_EXTENSIONS = (
     "queues", "blobs", "tables", "serviceBus", "eventHubs", "eventGrid", "cosmosDB", "kafka", "rabbitMQ", "sendGrid",
@@ -95,6 +96,7 @@ def read_host_json(content: bytes | None, environment: Mapping[str, str]) -> Hos
         durable=_read_durable(extensions.section("durableTask"), warnings),
         functions=functions,
         function_timeout=root.take("functionTimeout", _timeout, timedelta(minutes=30)),
+        retry=root.take("retry", _retry, None),
         watch_directories=root.take("watchDirectories", texts, ()),
         watch_files=root.take("watchFiles", texts, ()),
         telemetry_mode=root.take(
@@ -148,6 +150,12 @@ def _timeout(value: Any) -> timedelta | None:
     if found < _SECOND:
         raise ValueError(f"must be at least one second, or -1 for no limit, not {shown(value)}")
     return found
+
+
+def _retry(value: Any) -> RetryPolicy:
+    if not isinstance(value, dict):
+        raise ValueError(f"must be an object, not {shown(value)}")
+    return read_retry_policy(cast(dict[str, Any], value))
 
 
 def _read_http(section: Section) -> HttpSettings:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from perdure.functions.app_settings import AppSettings
+from perdure.functions.retry_policies import RetryPolicy
 
 DEFAULT_HUB = "TestHubName"
 _HUB_LENGTH_MIN, _HUB_LENGTH_MAX = 3, 45
@@ -96,6 +97,8 @@ class HostSettings:
     functions: tuple[str, ...] | None = None
     """The allow-list; None allows all."""
     function_timeout: timedelta | None = timedelta(minutes=30)
+    retry: RetryPolicy | None = None
+    """For functions whose trigger can be retried and that have no policy of their own."""
     watch_directories: tuple[str, ...] = ()
     watch_files: tuple[str, ...] = ()
     telemetry_mode: str = "ApplicationInsights"

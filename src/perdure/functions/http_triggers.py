@@ -8,18 +8,19 @@ from urllib.parse import parse_qsl
 
 from azure.functions.http import HttpRequest
 
+from perdure.execution.time_limits import FunctionTimedOut
 from perdure.functions.bindings import ClientTexts, OutputHolder, build_arguments, log_outputs
 from perdure.functions.descriptions import RETURN_BINDING, HttpFunction
 from perdure.functions.host_settings import HttpSettings
 from perdure.functions.http_replies import FAILED, TOO_MANY, HttpReply, UnusableResult, reply_of
-from perdure.functions.invocations import Invocation, TraceContext
+from perdure.functions.invocations import Invocation, TraceContext, log_timeout
 from perdure.functions.routes import RouteMatch, RouteTable
 
 T = TypeVar("T")
 
 
 class UserCode(Protocol):
-    """Where the app's functions run: never on the engine's loop."""
+    """Where the app's functions run: never on the engine's loop. Both raise FunctionTimedOut."""
 
     def run_sync(self, job: Callable[[], T]) -> Awaitable[T]:
         """Run a plain function on a thread."""
@@ -71,9 +72,13 @@ class HttpTriggers:
             self._outstanding -= 1
 
     async def _run(self, match: RouteMatch, request: IncomingRequest) -> HttpReply:
-        if match.function.call.is_async:
-            return await self._user_code.run_async(lambda: _answer_async(match, request, self._clients))
-        return await self._user_code.run_sync(lambda: _answer(match, request, self._clients))
+        try:
+            if match.function.call.is_async:
+                return await self._user_code.run_async(lambda: _answer_async(match, request, self._clients))
+            return await self._user_code.run_sync(lambda: _answer(match, request, self._clients))
+        except FunctionTimedOut as error:
+            log_timeout(match.function.call.name, error)
+            return FAILED
 
 
 def _answer(match: RouteMatch, request: IncomingRequest, clients: ClientTexts) -> HttpReply:

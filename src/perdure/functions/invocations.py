@@ -73,6 +73,12 @@ class Invocation:
         return {"category": f"Function.{self.function_name}"}
 
 
+def log_timeout(function_name: str, error: Exception) -> None:
+    """Say that a call was given up; its own lines may still come."""
+    text = "Executed 'Functions.%s' (Failed: timed out)\n%s"
+    _log.error(text, function_name, error, extra={"category": f"Function.{function_name}"})
+
+
 class TraceContext(func._abc.TraceContext):
     """The caller's trace, in the two spellings that exist."""
 
@@ -98,11 +104,37 @@ class TraceContext(func._abc.TraceContext):
     Attributes = attributes
 
 
+class Retries(func._abc.RetryContext):
+    """How often a trigger's run was tried again before, and why."""
+
+    def __init__(self, count: int, count_max: int, error: BaseException | None) -> None:
+        self._count = count
+        self._count_max = count_max
+        self._error = error
+
+    @property
+    def retry_count(self) -> int:
+        return self._count
+
+    @property
+    def max_retry_count(self) -> int:
+        """-1 for no end."""
+        return self._count_max
+
+    @property
+    def exception(self) -> Any:
+        """What the run before raised; None in the first."""
+        return self._error
+
+
 class InvocationContext(func.Context):
     """What a function's parameter ``context`` receives."""
 
-    def __init__(self, invocation: Invocation, directory: str, trace: TraceContext) -> None:
+    def __init__(
+        self, invocation: Invocation, directory: str, trace: TraceContext, retries: Retries | None = None
+    ) -> None:
         self._invocation = invocation
+        self._retries = retries
         self._directory = directory
         self._trace = trace
         _local.invocation_id = invocation.id
@@ -129,8 +161,8 @@ class InvocationContext(func.Context):
 
     @property
     def retry_context(self) -> Any:
-        """None: triggers are not retried here."""
-        return None
+        """None where the trigger has no retry policy."""
+        return self._retries
 
 
 def shows_activities() -> bool:

@@ -9,11 +9,12 @@ from typing import Any
 import azure.functions as func
 
 from perdure.contracts.clock import Clock
-from perdure.functions.bindings import ClientTexts, build_arguments, log_outputs
+from perdure.functions.bindings import ClientTexts
 from perdure.functions.descriptions import TimerFunction
 from perdure.functions.http_triggers import UserCode
-from perdure.functions.invocations import Invocation
+from perdure.functions.invocations import Retries
 from perdure.functions.timer_status import NEVER, TimerStatus, TimerStatusStore
+from perdure.functions.triggered_runs import TriggeredRuns
 
 _log = logging.getLogger("perdure.functions.timers")
 
@@ -35,7 +36,8 @@ class TimerTriggers:
         clock: Clock,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._runners = [TimerRunner(timer, user_code, clients, statuses, clock, sleep) for timer in timers]
+        runs = TriggeredRuns(user_code, clients)
+        self._runners = [TimerRunner(timer, runs, statuses, clock, sleep) for timer in timers]
         self._tasks: list[tuple[TimerRunner, asyncio.Task[None]]] = []
 
     def start(self) -> None:
@@ -63,16 +65,14 @@ class TimerRunner:
     def __init__(
         self,
         timer: TimerFunction,
-        user_code: UserCode,
-        clients: ClientTexts,
+        runs: TriggeredRuns,
         statuses: TimerStatusStore,
         clock: Clock,
         sleep: Sleep,
     ) -> None:
         self._timer = timer
         self._name = timer.call.name
-        self._user_code = user_code
-        self._clients = clients
+        self._runs = runs
         self._statuses = statuses
         self._clock = clock
         self._sleep = sleep
@@ -125,45 +125,31 @@ class TimerRunner:
             schedule_status=None if status is None else _shown(status),
             schedule={"AdjustForDST": True},
         )
-        self.is_in_user_code = True
-        try:
-            await self._call(request)
-        finally:
-            self.is_in_user_code = False
+        await self._call(request)
         due = self._timer.schedule.next_after(started)
         if self._timer.is_monitored:
             self._statuses.write(self._name, TimerStatus(self._timer.schedule_text, started, due, self._clock.now()))
         return due
 
     async def _call(self, request: Any) -> None:
-        if self._timer.call.is_async:
-            await self._user_code.run_async(lambda: self._run_async(request))
-        else:
-            await self._user_code.run_sync(lambda: self._run(request))
-
-    def _run(self, request: Any) -> None:
-        call = self._timer.call
-        try:
-            with Invocation(self._name, "Timer fired") as invocation:
-                arguments = build_arguments(call, request, self._clients, invocation)
-                log_outputs(call, arguments, call.function(**arguments))
-        except BaseException:
-            # User code, SystemExit included; the invocation has logged it, and the schedule goes on.
-            return
-
-    async def _run_async(self, request: Any) -> None:
-        call = self._timer.call
-        try:
-            with Invocation(self._name, "Timer fired") as invocation:
-                arguments = build_arguments(call, request, self._clients, invocation)
-                log_outputs(call, arguments, await call.function(**arguments))
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-        except BaseException:
-            # As above.
-            return
+        """Run the function, again and again while its retry policy says so."""
+        call, policy = self._timer.call, self._timer.retry
+        retries_max = -1 if policy is None or policy.retries_max is None else policy.retries_max
+        error: BaseException | None = None
+        count = 0
+        while True:
+            self.is_in_user_code = True
+            try:
+                retries = None if policy is None else Retries(count, retries_max, error)
+                error = await self._runs.run(call, request, reason="Timer fired", retries=retries)
+            finally:
+                self.is_in_user_code = False
+            if error is None or policy is None or self._finishing or not policy.allows(count):
+                return
+            delay = policy.delay(count)
+            count += 1
+            _log.warning("Timer '%s' runs again in %s (retry %d).", self._name, delay, count)
+            await self._sleep(delay.total_seconds())
 
 
 def _shown(status: TimerStatus) -> dict[str, str]:

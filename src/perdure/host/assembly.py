@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import importlib
+import ipaddress
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, cast
 
@@ -12,6 +13,7 @@ from perdure import __version__, sdks
 from perdure.client import attached
 from perdure.core.registry import Registry
 from perdure.execution.threads import ThreadPool
+from perdure.execution.time_limits import within
 from perdure.execution.user_loop import UserLoop
 from perdure.formats.http_json import LinkTerms
 from perdure.functions.activities import PayloadCodec, fill_registry
@@ -21,18 +23,22 @@ from perdure.functions.descriptions import LoadedApp
 from perdure.functions.http_door import BODY_BYTES_MAX, FunctionsApp
 from perdure.functions.http_triggers import HttpTriggers
 from perdure.functions.listing import list_functions
+from perdure.functions.manual_runs import ManualRuns
 from perdure.functions.routes import RouteTable
 from perdure.functions.timer_status import FileTimerStatuses
 from perdure.functions.timer_triggers import TimerTriggers
+from perdure.host.cli_routes import CommandRoutes, HubParts
 from perdure.host.front_door import front_door
 from perdure.host.hub import Hub
 from perdure.host.observers import LoggingObserver
 from perdure.host.settings import BODY_LIMIT_SETTING, Settings
 from perdure.host.system_clock import SystemClock
+from perdure.http_api.access import OpenAccess
 from perdure.http_api.app import management_routes
 from perdure.http_api.health import HubFacts, health_routes
 from perdure.http_api.links import PREFIX
 from perdure.http_api.options import ManagementOptions
+from perdure.storage.sqlite.storage import SqliteStorage
 
 T = TypeVar("T")
 
@@ -40,17 +46,18 @@ T = TypeVar("T")
 class UsersCode:
     """The lanes of HTTP and timer functions (functions/http_triggers.py, ``UserCode``)."""
 
-    def __init__(self, threads: ThreadPool, loop: UserLoop) -> None:
+    def __init__(self, threads: ThreadPool, loop: UserLoop, seconds_max: float | None) -> None:
         self._threads = threads
         self._loop = loop
+        self._seconds_max = seconds_max
 
     def run_sync(self, job: Callable[[], T]) -> Awaitable[T]:
         """On a thread."""
-        return self._threads.run(job)
+        return within(self._seconds_max, self._threads.run(job))
 
     def run_async(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> Awaitable[T]:
         """On the users' loop."""
-        return self._loop.run(begin)
+        return within(self._seconds_max, self._loop.run(begin))
 
 
 class FunctionsHost:
@@ -61,11 +68,12 @@ class FunctionsHost:
         self.registry = Registry()
         self.hub = Hub(self.registry, settings.hub, [LoggingObserver()])
         self.threads = ThreadPool(settings.threads_max)
-        self.user_code = UsersCode(self.threads, self.hub.user_loop)
+        self.user_code = UsersCode(self.threads, self.hub.user_loop, settings.hub.execution.activity_seconds_max)
         self.not_ready: str | None = "The host is starting."
         self.app: LoadedApp | None = None
         self.door: ASGIApp | None = None
         self._timers: TimerTriggers | None = None
+        self.manual_runs: ManualRuns | None = None
         self._token: str | None = None
 
     async def open(self) -> None:
@@ -76,7 +84,9 @@ class FunctionsHost:
         """Import the app and build the door. Raises AppLoadError."""
         settings = self.settings
         sdks.prefer_ours()
-        app = self.app = load_app(settings.app_folder, settings.app, allowed=settings.functions)
+        app = self.app = load_app(
+            settings.app_folder, settings.app, allowed=settings.functions, retry=settings.host.retry
+        )
         self._token = attached.attach(self.hub.client, asyncio.get_running_loop())
         terms = LinkTerms(f"{self.url}{PREFIX}", settings.hub_name, settings.connection_name, None)
         clients = ClientTexts(terms, self._token)
@@ -84,11 +94,13 @@ class FunctionsHost:
         fill_registry(app, self.registry, codec, clients)
         statuses = FileTimerStatuses(settings.app_folder / ".perdure", settings.hub_name)
         self._timers = TimerTriggers(app.timers, self.user_code, clients, statuses, SystemClock())
+        self.manual_runs = ManualRuns(app, self.user_code, clients)
         routes = RouteTable(app.http, settings.host.http.route_prefix)
         self.door = front_door(
             [
                 *management_routes(self.hub.client, self._management_options()),
                 *health_routes(self._facts),
+                CommandRoutes(self._hub_parts(), OpenAccess()),
             ],
             FunctionsApp(
                 HttpTriggers(routes, self.user_code, clients, settings.host.http),
@@ -103,7 +115,7 @@ class FunctionsHost:
     async def start(self) -> None:
         """Run what the store holds."""
         await self.hub.start()
-        self.hub.name_url(self.url)
+        self.hub.name_url(self._own_url())
         assert self._timers is not None, "not loaded"
         self._timers.start()
         self.not_ready = None
@@ -116,6 +128,9 @@ class FunctionsHost:
             with contextlib.suppress(TimeoutError):
                 # A timer function that does not end in time is cut off, like an activity.
                 await asyncio.wait_for(self._timers.stop(), max(grace_seconds, 0.1))
+        if self.manual_runs is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.manual_runs.stop(), max(deadline - asyncio.get_running_loop().time(), 0.1))
         drained = await self.hub.stop(max(deadline - asyncio.get_running_loop().time(), 0))
         if self._token is not None:
             attached.detach(self._token)
@@ -126,6 +141,13 @@ class FunctionsHost:
     def url(self) -> str:
         """Where people reach it; always ``localhost``, as users of Core Tools know it."""
         return f"http://localhost:{self.settings.port}"
+
+    def _own_url(self) -> str:
+        """Where this machine reaches it: an address that is neither loopback nor all of them goes by no other name."""
+        address = ipaddress.ip_address(self.settings.address)
+        if address.is_loopback or address.is_unspecified:
+            return self.url
+        return f"http://{f'[{address}]' if address.version == 6 else address}:{self.settings.port}"
 
     def listing(self) -> list[str]:
         """The functions with their URLs, as lines."""
@@ -139,6 +161,11 @@ class FunctionsHost:
             connection_name=self.settings.connection_name,
             use_forwarded_host=self.settings.host.durable.uses_forwarded_host,
         )
+
+    def _hub_parts(self) -> HubParts:
+        storage = self.hub.storage
+        file = storage.path if isinstance(storage, SqliteStorage) else None
+        return HubParts(self.hub.client, storage.verify, file)
 
     def _facts(self) -> HubFacts:
         settings = self.settings

@@ -143,7 +143,11 @@ def _hub_options(
         ),
         reuse=ReusePolicy(durable.replaceable_instances),
         entity_batch_max=durable.max_entity_batch,
-        execution=ExecutionLimits(threads_max, durable.max_concurrent_activities or activities_by_default()),
+        execution=ExecutionLimits(
+            threads_max,
+            durable.max_concurrent_activities or activities_by_default(),
+            activity_seconds_max=None if host.function_timeout is None else host.function_timeout.total_seconds(),
+        ),
     )
 
 
