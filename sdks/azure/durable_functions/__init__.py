@@ -1,7 +1,21 @@
 """Durable Functions for Python: orchestrations, activities and entities in an Azure Functions app."""
 
+from azure.durable_functions.bundle_check import warn_of_first_bundle
 from azure.durable_functions.client import DurableOrchestrationClient
 from azure.durable_functions.decorators import Blueprint, DFApp
+from azure.durable_functions.decorators.default_blueprint import (
+    activity_trigger,
+    default_blueprint,
+    durable_client_input,
+    entity_trigger,
+    orchestration_trigger,
+)
+from azure.durable_functions.durable_http import (
+    DurableHttpRequest,
+    DurableHttpResponse,
+    ManagedIdentityTokenSource,
+    TokenSource,
+)
 from azure.durable_functions.entity import Entity
 from azure.durable_functions.entity_context import DurableEntityContext
 from azure.durable_functions.entity_id import EntityId
@@ -22,11 +36,15 @@ from azure.durable_functions.status import (
 
 EntityContext = DurableEntityContext
 
+warn_of_first_bundle()
+
 __all__ = [
     "Blueprint",
     "DFApp",
     "DurableEntityContext",
     "DurableFunctionsCompatibilityWarning",
+    "DurableHttpRequest",
+    "DurableHttpResponse",
     "DurableOrchestrationClient",
     "DurableOrchestrationContext",
     "DurableOrchestrationStatus",
@@ -34,10 +52,17 @@ __all__ = [
     "EntityContext",
     "EntityId",
     "EntityStateResponse",
+    "ManagedIdentityTokenSource",
     "NonDeterministicOrchestrationException",
     "OrchestrationRuntimeStatus",
     "Orchestrator",
     "PurgeHistoryResult",
     "RetryOptions",
     "TaskFailedError",
+    "TokenSource",
+    "activity_trigger",
+    "default_blueprint",
+    "durable_client_input",
+    "entity_trigger",
+    "orchestration_trigger",
 ]

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from azure.durable_functions.constants import ACTIVITY_TRIGGER, DATETIME_STRING_FORMAT, ORCHESTRATION_TRIGGER
+from azure.durable_functions.durable_http import TokenSource, next_poll, read_response, write_request
 from azure.durable_functions.entity_id import EntityId, scheduler_id_of
 from azure.durable_functions.names import DeclaredResults, activity_results, name_of, orchestrator_results, plain
 from azure.durable_functions.retry_options import RetryOptions, policy_of
@@ -141,6 +142,25 @@ class DurableOrchestrationContext:
         return self._recorder.wait_for_event(
             plain(name), from_text if expected_type is None else decode_as(expected_type)
         )
+
+    def call_http(
+        self,
+        method: str,
+        uri: str,
+        content: Any = None,
+        headers: dict[str, str] | None = None,
+        token_source: TokenSource | None = None,
+        is_raw_str: bool = False,
+    ) -> Task:
+        """Send an HTTP request; the task's value is its DurableHttpResponse, whatever the status.
+
+        An answer 202 with a ``Location`` is asked about again until there is a final one. Content is written as JSON,
+        text too, unless ``is_raw_str``.
+        """
+        request = write_request(
+            plain(method), uri, content=content, headers=headers, token_source=token_source, is_raw_str=is_raw_str
+        )
+        return self._recorder.call_http(request, read_response, next_poll)
 
     def call_entity(
         self,

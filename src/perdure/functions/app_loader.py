@@ -1,12 +1,13 @@
 """An app folder, of either programming model → LoadedApp (functions-host.md §1). Imports user code."""
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from azure.functions.decorators.function_app import Blueprint, Function, FunctionBuilder, FunctionRegister
+from azure.functions.decorators.function_app import Blueprint, DecoratorApi, Function, FunctionBuilder, FunctionRegister
 
 from perdure.functions.app_import import end_process, import_script, script_name
 from perdure.functions.app_settings import AppSettings
@@ -58,7 +59,9 @@ def load_app(
     options = IndexingOptions(folder, settings, _time_zone(settings, warnings), retry)
     if script.is_file():
         module = import_script(script, seconds=import_seconds, give_up=give_up)
-        functions = _functions_of(_register_of(vars(module), script), folder)
+        app = _register_of(vars(module), script)
+        _take_in_default_blueprint(app, warnings)
+        functions = _functions_of(app, folder)
         ignored = ", ".join(path.name for path in folders)
         if functions or not folders:
             descriptions = _index_all(functions, options)
@@ -125,13 +128,32 @@ def _register_of(names: dict[str, Any], script: Path) -> FunctionRegister:
     )
 
 
+def _take_in_default_blueprint(app: FunctionRegister, warnings: list[str]) -> None:
+    """Register what the durable SDK's own decorators decorated, where the app has not done so."""
+    sdk = sys.modules.get("azure.durable_functions")
+    blueprint: Any = getattr(sdk, "default_blueprint", None)
+    if not isinstance(blueprint, DecoratorApi):
+        return
+    registered = {id(builder) for builder in _builders_of(app)}
+    if any(id(builder) not in registered for builder in _builders_of(blueprint)):
+        app.register_functions(blueprint)
+        warnings.append(
+            "Functions decorated with azure.durable_functions' own decorators were registered for you; "
+            "write app.register_functions(df.default_blueprint)."
+        )
+
+
+def _builders_of(container: Any) -> list[FunctionBuilder]:
+    """The builders of an app or blueprint; the library has no public name for them."""
+    return cast(list[FunctionBuilder], getattr(container, "_function_builders", []))
+
+
 def _functions_of(app: FunctionRegister, folder: Path) -> list[Function]:
     try:
         return app.get_functions()
     except Exception as error:
-        # The library stops at the first bad function and only names it. Its list of builders has no public name.
-        builders = cast(list[FunctionBuilder], getattr(app, "_function_builders", []))
-        raise _unbuildable(error, app, builders, folder) from error
+        # The library stops at the first bad function and only names it.
+        raise _unbuildable(error, app, _builders_of(app), folder) from error
 
 
 def _unbuildable(

@@ -40,10 +40,17 @@ def declared_by_decorators(function: Function, folder: Path) -> DeclaredFunction
         name=function_name(function),
         code=function.get_user_function(),
         trigger=trigger,
-        others=tuple(binding for binding in bindings if binding is not trigger),
+        others=tuple(binding for binding in [*bindings, *_pending_clients(function)] if binding is not trigger),
         directory=folder,
         retry=retry or None,
     )
+
+
+def _pending_clients(function: Function) -> list[dict[str, Any]]:
+    """Client bindings that the SDK's own decorator left with the code, since the app's decorators came later."""
+    declared = {binding.name for binding in function.get_bindings()}
+    pending = getattr(function.get_user_function(), "durable_client_bindings", ())
+    return [binding.get_dict_repr() for binding in pending if binding.name not in declared]
 
 
 def function_name(function: Function) -> str:

@@ -26,12 +26,29 @@ from azure.durable_functions.orchestrator import Orchestrator
 Decorator = Callable[[Any], FunctionBuilder]
 """Takes a function, or what another decorator made of it."""
 
+PENDING_BINDINGS = "durable_client_bindings"
+"""Attribute of a function that has client bindings and no container yet."""
+
 
 class Blueprint(TriggerApi, BindingApi, SettingsApi):
     """A container of functions, to be registered with an app; it is not run by itself."""
 
     def __init__(self, http_auth_level: AuthLevel | str = AuthLevel.FUNCTION) -> None:
         super().__init__(auth_level=http_auth_level)
+
+    def _configure_function_builder(self, wrap: Callable[[FunctionBuilder], FunctionBuilder]) -> Decorator:
+        # The library takes any builder for the newest of its own container, and so loses a function when two
+        # containers decorate one; here a builder stays in the container that made it.
+        def decorator(function: Any) -> FunctionBuilder:
+            if isinstance(function, FunctionBuilder):
+                return wrap(function)
+            builder = self._validate_type(function)
+            for binding in getattr(function, PENDING_BINDINGS, ()):
+                builder.add_binding(binding)
+            self._function_builders.append(builder)
+            return wrap(builder)
+
+        return decorator
 
     def orchestration_trigger(
         self, context_name: str = "context", orchestration: str | None = None, input_type: type | None = None
@@ -97,6 +114,27 @@ class DFApp(Blueprint, FunctionRegister):
 
     def __init__(self, http_auth_level: AuthLevel | str = AuthLevel.FUNCTION) -> None:
         FunctionRegister.__init__(self, auth_level=http_auth_level)
+
+
+def durable_client_input(
+    client_name: str, task_hub: str | None = None, connection_name: str | None = None
+) -> Callable[[Any], Any]:
+    """Give a function a durable client in its parameter ``client_name``.
+
+    It may stand above or below the trigger's decorator, which may be that of any app or blueprint: a plain function
+    keeps the binding until a container takes it in.
+    """
+
+    def decorate(function: Any) -> Any:
+        binding = DurableClient(client_name, task_hub, connection_name)
+        if isinstance(function, FunctionBuilder):
+            _replace_user_function(function, with_client(_user_function(function), client_name))
+            return function.add_binding(binding)
+        middleware = with_client(function, client_name)
+        setattr(middleware, PENDING_BINDINGS, [*getattr(function, PENDING_BINDINGS, ()), binding])
+        return middleware
+
+    return decorate
 
 
 # azure.functions offers no way to reach or exchange the function of a builder that is still being decorated;

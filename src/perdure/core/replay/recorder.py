@@ -10,6 +10,7 @@ from perdure.core.events import ExecutionStarted
 from perdure.core.replay.critical_section import NESTED, CriticalSection
 from perdure.core.replay.external_events import ExternalEvents
 from perdure.core.replay.policy import AllMode, ReplayPolicy, ScheduleAt, UntakenEvents
+from perdure.core.replay.repeating_tasks import Poll, PollingTask
 from perdure.core.replay.task_types import CORE_TASKS, TaskTypes
 from perdure.core.replay.tasks import (
     AllTask,
@@ -22,6 +23,9 @@ from perdure.core.replay.tasks import (
     completed_task,
 )
 from perdure.core.retry import RetryPolicy
+
+HTTP_ACTIVITY = "BuiltIn::HttpActivity"
+"""The activity that sends requests; every host registers one."""
 
 BEFORE_ALL_TIME = datetime.min.replace(tzinfo=UTC)
 
@@ -117,6 +121,18 @@ class Recorder:
         if self._section is not None:
             self._section.check_child(name)
         return self._asked(self._retried(lambda: self._tasks.child(name, input, instance_id, version, decode), retry))
+
+    def call_http(self, request: str, decode: Decode, poll: Poll) -> Task:
+        """Send a request by the host's built-in activity, again and again as ``poll`` says."""
+        return self._asked(
+            PollingTask(
+                self,
+                request,
+                lambda text: self._tasks.activity(HTTP_ACTIVITY, text, decode),
+                self._new_timer,
+                poll,
+            )
+        )
 
     def create_timer(self, fire_at: datetime) -> TimerTask:
         """Wake me at ``fire_at`` or after. Raises ValueError for a naive time."""

@@ -1,7 +1,8 @@
-"""Tasks that ask more than once: a call with retries, a timer longer than the store's longest."""
+"""Tasks that ask more than once: a call with retries, a call that polls, a timer longer than the store's longest."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from perdure.core.failures import FailureDetails
 from perdure.core.replay.policy import RetryIds
@@ -99,6 +100,72 @@ class RetryTask(WatchingTask):
         self._follow(attempt)
         if self.id is None:
             self.id = attempt.id
+
+    def _follow(self, child: Task) -> None:
+        child.watch(self)
+        self._asker.schedule(child)
+
+
+Poll = Callable[[str, Any, datetime], tuple[str, datetime] | None]
+"""(input of the last call, its value, now) → input and time of the next call, or None: the value is the answer."""
+
+
+class PollingTask(WatchingTask):
+    """A call that is repeated, after a timer each, until its value is final.
+
+    Ids are taken as by ``RetryTask``. A failed call fails it; so does what ``poll`` raises.
+    """
+
+    __slots__ = ("_asker", "_input", "_new_call", "_new_timer", "_poll", "id")
+
+    def __init__(
+        self,
+        asker: Asker,
+        input: str,
+        new_call: Callable[[str], CallTask],
+        new_timer: Callable[[datetime], TimerTask],
+        poll: Poll,
+    ) -> None:
+        super().__init__()
+        self.id: int | None = None
+        self._asker = asker
+        self._input = input
+        self._new_call = new_call
+        self._new_timer = new_timer
+        self._poll = poll
+
+    def open(self, asker: Asker) -> Sequence[Task]:
+        self._call()
+        return ()
+
+    def note(self, child: Task) -> bool:
+        if not isinstance(child, CallTask):
+            self._call()
+            return False
+        if child.state is TaskState.FAILED:
+            return self._fail(child.error)
+        try:
+            again = self._poll(self._input, child.value, self._asker.now)
+        except BaseException as error:
+            return self._fail(error)
+        if again is None:
+            self.value = child.value
+            self.state = TaskState.SUCCEEDED
+            return True
+        self._input, due_at = again
+        self._follow(self._new_timer(due_at))
+        return False
+
+    def _fail(self, error: BaseException | None) -> bool:
+        self.error = error
+        self.state = TaskState.FAILED
+        return True
+
+    def _call(self) -> None:
+        call = self._new_call(self._input)
+        self._follow(call)
+        if self.id is None:
+            self.id = call.id
 
     def _follow(self, child: Task) -> None:
         child.watch(self)

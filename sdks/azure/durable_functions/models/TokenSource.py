@@ -1,0 +1,5 @@
+"""Old import path; the code is in durable_http."""
+
+from azure.durable_functions.durable_http import ManagedIdentityTokenSource, TokenSource
+
+__all__ = ["ManagedIdentityTokenSource", "TokenSource"]
