@@ -1,6 +1,5 @@
 """The command tree, and how its errors become exit codes."""
 
-import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -9,28 +8,8 @@ import click
 
 from perdure import __version__
 from perdure.cli.exit_codes import FAILURE, USAGE
+from perdure.cli.grammar import CONTEXT, ForgivingGroup
 from perdure.cli.output import CommandFailed, print_error
-
-CONTEXT = {"help_option_names": ["-h", "--help", "-?"], "max_content_width": 100}
-
-
-class ForgivingGroup(click.Group):
-    """Knows commands without case and names the nearest one for a word it does not know."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, whatever its case."""
-        return super().get_command(ctx, cmd_name) or super().get_command(ctx, cmd_name.lower())
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Raises UsageError with the nearest known command."""
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            known = self.list_commands(ctx)
-            near = difflib.get_close_matches(args[0].lower(), known, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else f" Commands: {', '.join(known)}."
-            raise click.UsageError(f"There is no command '{args[0]}'.{hint}", ctx)
-        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=ForgivingGroup, context_settings=CONTEXT)
@@ -51,11 +30,14 @@ def host() -> None:
 
 
 def _add_commands() -> None:
+    from perdure.cli.backup_command import backup
+    from perdure.cli.durable.group import durable
+    from perdure.cli.hub_command import hub
     from perdure.cli.start_command import start
     from perdure.cli.verify_command import verify
 
-    perdure.add_command(start)
-    perdure.add_command(verify)
+    for command in (start, durable, verify, backup, hub):
+        perdure.add_command(command)
     host.add_command(start)
 
 

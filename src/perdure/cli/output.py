@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import click
@@ -35,3 +37,23 @@ def wants_color(stream: object) -> bool:
     """Colour only for a person at a terminal who has not said no."""
     isatty = getattr(stream, "isatty", None)
     return "NO_COLOR" not in os.environ and callable(isatty) and bool(isatty())
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A function to tell how much of how much is done; drawn on stderr, for a person at a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda done, whole: None
+        return
+    shown = -1
+
+    def show(done: int, whole: int) -> None:
+        nonlocal shown
+        hundredths = 100 * done // whole if whole else 100
+        if hundredths != shown:
+            shown = hundredths
+            filled = hundredths * 30 // 100
+            click.echo(f"\r{label} [{'#' * filled}{'-' * (30 - filled)}] {hundredths:3} %", err=True, nl=False)
+
+    yield show
+    click.echo("", err=True)

@@ -1,53 +1,80 @@
 """`perdure verify`: read a whole store and name what is damaged or stuck (reliability.md D10, X8)."""
 
 import asyncio
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import click
 
+from perdure.cli.asking import asked, commands
+from perdure.cli.doors import HttpDoor
 from perdure.cli.exit_codes import FAILURE, STORE
+from perdure.cli.grammar import CONTEXT, ForgivingCommand
 from perdure.cli.output import fail, print_json
-from perdure.contracts.errors import StorageError
-from perdure.contracts.records import Finding
-from perdure.host.system_clock import SystemClock
-from perdure.storage.opening import open_storage
-from perdure.storage.options import Access, StorageOptions
+from perdure.cli.reaching import HubOptions, holder_door, hub_options, settings_of
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help", "-?"]})
+@click.command("verify", cls=ForgivingCommand, context_settings=CONTEXT)
 @click.argument("app_dir", required=False, type=click.Path(path_type=Path))
-@click.option("--store", help="Store URL.  [default: sqlite:.perdure/hub.db under APP_DIR]")
 @click.option("--liveness", is_flag=True, help="Name also what is running and waits for nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Findings as JSON.")
-def verify(app_dir: Path | None, store: str | None, liveness: bool, as_json: bool) -> None:
+@hub_options
+def verify(reach: HubOptions, app_dir: Path | None, liveness: bool, as_json: bool) -> None:
     """Read a whole store; ends with exit code 1 when anything is damaged or stuck.
 
-    The store must not be held by a running host.
+    While a host runs, it reads its store itself.
 
     Example: perdure verify samples/hello_cities --liveness
     """
-    url = store or f"sqlite:{(app_dir or Path.cwd()).resolve() / '.perdure' / 'hub.db'}"
-    findings: list[Finding] = []
-
-    async def read() -> None:
-        storage = open_storage(url, SystemClock(), StorageOptions(access=Access.READ_ONLY))
-        await storage.open()
-        try:
-            async for finding in storage.verify(liveness):
-                findings.append(finding)
-                if not as_json:
-                    where = f" {finding.instance_id}" if finding.instance_id is not None else ""
-                    click.echo(f"{finding.kind.value}{where}: {finding.what}")
-        finally:
-            await storage.close()
-
-    try:
-        asyncio.run(read())
-    except StorageError as error:
-        fail(str(error), STORE)
+    reach = dataclasses.replace(reach, script_root=app_dir or reach.script_root)
+    found = _findings(reach, liveness)
     if as_json:
-        print_json([{"kind": f.kind.value, "instanceId": f.instance_id, "what": f.what} for f in findings])
-    elif not findings:
-        click.echo("The store is sound.")
-    if findings:
+        print_json(found)
+    else:
+        for row in found:
+            where = f" {row['instanceId']}" if row["instanceId"] is not None else ""
+            click.echo(f"{row['kind']}{where}: {row['what']}")
+        if not found:
+            click.echo("The store is sound.")
+    if found:
         raise SystemExit(FAILURE)
+
+
+def _findings(reach: HubOptions, liveness: bool) -> list[dict[str, Any]]:
+    from perdure.contracts.errors import StorageError, StoreInUse
+
+    if reach.url is not None:
+        door = HttpDoor(reach.url, reach.code)
+    else:
+        url = settings_of(reach).hub.store_url
+        try:
+            return asyncio.run(_read(url, liveness))
+        except StoreInUse as error:
+            door = holder_door(error, url)
+        except StorageError as error:
+            fail(str(error), STORE)
+    try:
+        rows: list[dict[str, Any]] = asked(
+            door, "GET", commands("verify"), query={"liveness": "true" if liveness else None}
+        ).value()
+        return rows
+    finally:
+        door.close()
+
+
+async def _read(url: str, liveness: bool) -> list[dict[str, Any]]:
+    """Without a write, and without a migration."""
+    from perdure.host.system_clock import SystemClock
+    from perdure.storage.opening import open_storage
+    from perdure.storage.options import Access, StorageOptions
+
+    storage = open_storage(url, SystemClock(), StorageOptions(access=Access.READ_ONLY))
+    await storage.open()
+    try:
+        return [
+            {"kind": finding.kind.value, "instanceId": finding.instance_id, "what": finding.what}
+            async for finding in storage.verify(liveness)
+        ]
+    finally:
+        await storage.close()

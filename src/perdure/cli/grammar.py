@@ -1,0 +1,66 @@
+"""The grammar that all commands share (cli.md §1): words in any case, flags with a value, the nearest known word."""
+
+import difflib
+
+import click
+
+CONTEXT = {"help_option_names": ["-h", "--help", "-?"], "max_content_width": 100, "token_normalize_func": str.lower}
+_VALUES = {"true": True, "false": False}
+
+
+class ForgivingCommand(click.Command):
+    """A flag may stand alone or take ``true`` or ``false``: ``--verbose``, ``--verbose=false``, ``--verbose true``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Fold the values of flags into the flags themselves."""
+        return super().parse_args(ctx, _without_values(args, self._flags()))
+
+    def _flags(self) -> frozenset[str]:
+        flags = [p for p in self.params if isinstance(p, click.Option) and p.is_flag and not p.secondary_opts]
+        return frozenset(name.lower() for flag in flags for name in flag.opts)
+
+
+def _without_values(args: list[str], flags: frozenset[str]) -> list[str]:
+    folded: list[str] = []
+    position = 0
+    while position < len(args):
+        arg = args[position]
+        position += 1
+        if arg == "--":
+            return [*folded, arg, *args[position:]]
+        name, equals, text = arg.partition("=")
+        if name.lower() not in flags:
+            folded.append(arg)
+            continue
+        if not equals and position < len(args) and args[position].lower() in _VALUES:
+            text = args[position]
+            position += 1
+        elif equals and text.lower() not in _VALUES:
+            raise click.UsageError(f"{name} is true or false, not '{text}'.")
+        if _VALUES.get(text.lower(), True):
+            folded.append(name)
+    return folded
+
+
+class ForgivingGroup(click.Group):
+    """Knows commands without case and names the nearest one for a word it does not know."""
+
+    command_class = ForgivingCommand
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, whatever its case."""
+        return super().get_command(ctx, cmd_name) or super().get_command(ctx, cmd_name.lower())
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Raises UsageError with the nearest known command."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            known = self.list_commands(ctx)
+            near = difflib.get_close_matches(args[0].lower(), known, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else f" Commands: {', '.join(known)}."
+            raise click.UsageError(f"There is no command '{args[0]}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+ForgivingGroup.group_class = ForgivingGroup

@@ -1,0 +1,209 @@
+"""One rule for every command on a hub: how it is reached (cli.md §2).
+
+``--url`` names a host. Else the store: ``--store``, ``--connection-string-setting``, or what the app's files say.
+A SQLite store that a running host holds is reached through that host, whose URL stands in the lock file; one that
+nobody holds is opened for the length of the command.
+"""
+
+import os
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from perdure.cli.doors import HttpDoor, HubDoor, StoreDoor
+from perdure.cli.exit_codes import FAILURE, STORE, USAGE
+from perdure.cli.output import fail, print_error
+
+if TYPE_CHECKING:
+    from perdure.contracts.errors import StoreInUse
+    from perdure.host.settings import Settings
+
+HELD_SECONDS_MAX = 10.0
+"""How long to wait for a holder that names no URL: another command, or a host that is just starting."""
+_STORE_SCHEMES = ("sqlite:", "memory:", "postgresql:", "postgres:")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class HubOptions:
+    """What the options of ``hub_options`` said."""
+
+    url: str | None = None
+    code: str | None = None
+    store: str | None = None
+    hub: str | None = None
+    connection_setting: str | None = None
+    script_root: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The app's folder."""
+        return (self.script_root or Path.cwd()).resolve()
+
+
+def hub_options(command: F) -> F:
+    """Add the options that say which hub; the command gets them as ``reach``."""
+
+    def pack(**given: Any) -> object:
+        names = ("url", "code", "store", "hub", "connection_setting", "script_root")
+        return command(reach=HubOptions(**{name: given.pop(name) for name in names}), **given)
+
+    pack.__doc__, pack.__name__ = command.__doc__, command.__name__
+    # Decorators that came before have left their options on the command.
+    pack.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
+    for option in reversed(
+        (
+            click.option("--url", help="A running host, as http://localhost:7071, instead of the store."),
+            click.option("--code", help="The key for --url: the durable system key or the master key."),
+            click.option("--store", help="Store URL.  [default: as the app's host, .perdure/hub.db under its folder]"),
+            click.option("--task-hub-name", "hub", help="The hub's name; checked.  [default: as the app's host]"),
+            click.option(
+                "--connection-string-setting", "connection_setting", help="A setting that holds the store's URL."
+            ),
+            click.option("--script-root", type=click.Path(path_type=Path), help="The app's folder.  [default: here]"),
+        )
+    ):
+        pack = option(pack)
+    return pack  # type: ignore[return-value]
+
+
+@contextmanager
+def reached(options: HubOptions, *, creates: bool = False) -> Iterator[HubDoor]:
+    """The hub's door, closed afterwards. ``creates``: a store that is not there yet is made.
+
+    Ends the command with exit code 3 when the hub cannot be reached.
+    """
+    door = _open(options, creates)
+    try:
+        yield door
+    finally:
+        door.close()
+
+
+def settings_of(options: HubOptions) -> "Settings":
+    """The settings of the app in the options' folder, with the store that the options name."""
+    from perdure.functions.local_settings import LocalSettingsError
+    from perdure.functions.setting_tree import HostJsonError
+    from perdure.host.options import StartFailed, StartOptions
+    from perdure.host.settings import read_settings
+
+    environment = dict(os.environ)
+    try:
+        # The address matters to nobody here.
+        start = StartOptions(options.folder, address="127.0.0.1", store=options.store)
+        settings = read_settings(start, environment)
+        if options.store is not None or options.connection_setting is None:
+            return settings
+        url = settings.app.get(options.connection_setting)
+        if not url:
+            fail(f"There is no setting '{options.connection_setting}', in the environment or local.settings.json.", 1)
+        if not url.startswith(_STORE_SCHEMES):
+            print_error(f"Note: '{options.connection_setting}' names no store of perdure's; the app's own is used.")
+            return settings
+        return read_settings(StartOptions(options.folder, address="127.0.0.1", store=url), environment)
+    except StartFailed as error:
+        fail(str(error), error.code)
+    except (LocalSettingsError, HostJsonError, ValueError) as error:
+        fail(str(error), FAILURE)
+
+
+def _open(options: HubOptions, creates: bool) -> HubDoor:
+    if options.url is not None:
+        if not options.url.startswith(("http://", "https://")):
+            fail(f"--url is the address of a host, such as http://localhost:7071, not '{options.url}'.", USAGE)
+        return HttpDoor(options.url, options.code)
+    settings = settings_of(options)
+    if options.hub is not None and options.hub.lower() != settings.hub_name.lower():
+        fail(
+            f"There is no task hub '{options.hub}' here; the app's hub is '{settings.hub_name}'. "
+            "Name its store with --store, or its folder with --script-root.",
+            STORE,
+        )
+    return open_store(settings, creates)
+
+
+def open_store(settings: "Settings", creates: bool) -> HubDoor:
+    """The store itself, or the host that holds it."""
+    from perdure.contracts.errors import StorageError, StoreInUse
+
+    url = settings.hub.store_url
+    if url.startswith("memory:"):
+        fail("The store memory: lives in its host; name that with --url http://localhost:7071.", STORE)
+    deadline = time.monotonic() + HELD_SECONDS_MAX
+    while True:
+        try:
+            return _store_door(settings, creates)
+        except StoreInUse as error:
+            if error.url is not None or time.monotonic() >= deadline:
+                return holder_door(error, url)
+        except StorageError as error:
+            fail(str(error), STORE)
+
+
+def holder_door(error: "StoreInUse", store_url: str) -> HttpDoor:
+    """The host that holds a store. Ends the command with exit code 3 when it says no URL."""
+    if error.url is None:
+        fail(str(error), STORE)
+    return HttpDoor(error.url, key_beside(store_url), _trust_of(error.url))
+
+
+def _store_door(settings: "Settings", creates: bool) -> StoreDoor:
+    from starlette.routing import Router
+
+    from perdure.client import TaskHubClient
+    from perdure.client.options import ClientOptions
+    from perdure.contracts.errors import StoreUnusable
+    from perdure.host.cli_routes import CommandRoutes, HubParts
+    from perdure.host.system_clock import SystemClock
+    from perdure.http_api.access import OpenAccess
+    from perdure.http_api.app import management_routes
+    from perdure.http_api.options import ManagementOptions
+    from perdure.storage.opening import open_storage
+    from perdure.storage.options import Placement, StorageOptions
+    from perdure.storage.sqlite.storage import SqliteStorage
+
+    hub, clock = settings.hub, SystemClock()
+    options = StorageOptions(durability=hub.storage.durability, placement=Placement.INLINE, lock_seconds_max=0.2)
+    storage = open_storage(hub.store_url, clock, options)
+    file = storage.path if isinstance(storage, SqliteStorage) else None
+    if file is not None and not file.exists() and not creates:
+        raise StoreUnusable(f"There is no store {file}. Start the app once, or name the store with --store.")
+    client = TaskHubClient(
+        storage,
+        clock,
+        ClientOptions(
+            default_version=hub.decisions.default_version,
+            reuse=hub.reuse,
+            payload_bytes_max=hub.decisions.payload_bytes_max,
+        ),
+    )
+    management = ManagementOptions(task_hub=settings.hub_name, connection_name=settings.connection_name)
+    routes = [
+        *management_routes(client, management),
+        CommandRoutes(HubParts(client, storage.verify, file), OpenAccess()),
+    ]
+    door = StoreDoor(hub.store_url, storage, Router(routes, redirect_slashes=False))
+    door.open()
+    return door
+
+
+def key_beside(store_url: str) -> str | None:
+    """The master key that the holder of a store checks, when this user may read it."""
+    return None
+
+
+def _trust_of(url: str) -> ssl.SSLContext | None:
+    if not url.startswith("https://"):
+        return None
+    # The lock file, which only the holder writes, has named a host of this machine; its certificate is its own.
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
