@@ -19,7 +19,8 @@ def test_tests_are_no_packages():
 
 
 def test_every_package_is_typed():
-    for package in (REPOSITORY / "src" / "perdure", REPOSITORY / "sdks" / "azure" / "durable_functions"):
+    sdks = REPOSITORY / "sdks"
+    for package in (REPOSITORY / "src" / "perdure", sdks / "durabletask", sdks / "azure" / "durable_functions"):
         assert (package / "py.typed").is_file(), package
 
 

@@ -1,0 +1,26 @@
+"""What functions say of their parameters and results, as far as it can be read."""
+
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from durabletask.serialization import DataConverter
+
+
+def declared_return_type(function: Any) -> Any:
+    """What a function says that it returns; None when it says nothing that can be read."""
+    return hints_of(function).get("return")
+
+
+def annotated_type(function: Callable[..., Any], parameter: str, converter: DataConverter) -> Any:
+    """The type of a parameter when the converter can rebuild it, else None."""
+    declared = hints_of(function).get(parameter)
+    return declared if declared is not None and converter.can_reconstruct(declared) else None
+
+
+def hints_of(function: Any) -> dict[str, Any]:
+    """The resolved annotations of a function; none when a name in them cannot be found."""
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # what an annotation evaluates is the app's own code, and may raise anything
+        return {}
