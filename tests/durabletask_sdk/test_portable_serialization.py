@@ -116,8 +116,10 @@ def test_from_json_may_take_the_converter():
 
 @pytest.mark.parametrize(
     ("target", "can"),
-    [(Node, True), (Money, True), (list[Node], True), (Node | None, True), (Sequence[Node], True)]
-    + [(dict, False), (int, False), (str, False), (Any, False), (dict[str, Node], False), (list[int], False)],
+    [
+        *((target, True) for target in (Node, Money, list[Node], Node | None, Sequence[Node])),
+        *((target, False) for target in (dict, int, str, Any, dict[str, Node], list[int])),
+    ],
 )
 def test_what_an_annotation_alone_rebuilds(target, can):
     assert converter.can_reconstruct(target) is can

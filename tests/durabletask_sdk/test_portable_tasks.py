@@ -1,4 +1,4 @@
-"""Tasks, policies and errors by themselves (portable-sdk.md §3.1, §3.5–§3.8)."""
+"""Tasks, policies and errors by themselves (portable-sdk.md §3.1, §3.5 to §3.8)."""
 
 from datetime import timedelta
 
