@@ -13,6 +13,7 @@ from perdure.core.errors import NotRegistered
 from perdure.core.failures import FailureDetails
 from perdure.core.identifiers import EntityId
 from perdure.core.replay.definition import OrchestratorDefinition, Program, Returned
+from perdure.core.replay.outside_code import OutsideDefinition
 
 __all__ = [
     "ActivityCall",
@@ -26,6 +27,7 @@ __all__ = [
     "Operation",
     "OperationOutcome",
     "OrchestratorDefinition",
+    "OutsideDefinition",
     "Program",
     "Registry",
     "Returned",
@@ -127,11 +129,11 @@ class Registry:
     """What this process can run."""
 
     def __init__(self) -> None:
-        self.orchestrators: dict[str, OrchestratorDefinition] = {}
+        self.orchestrators: dict[str, OrchestratorDefinition | OutsideDefinition] = {}
         self.activities: dict[str, ActivityDefinition] = {}
         self.entities: dict[str, EntityDefinition] = {}
 
-    def add_orchestrator(self, definition: OrchestratorDefinition) -> None:
+    def add_orchestrator(self, definition: OrchestratorDefinition | OutsideDefinition) -> None:
         """Register. Raises ValueError for a name that is taken."""
         _add(self.orchestrators, definition.name, definition, "orchestrator")
 
@@ -143,7 +145,7 @@ class Registry:
         """Register. Raises ValueError for a name that is taken."""
         _add(self.entities, definition.name, definition, "entity")
 
-    def orchestrator(self, name: str) -> OrchestratorDefinition:
+    def orchestrator(self, name: str) -> OrchestratorDefinition | OutsideDefinition:
         """Look up. Raises NotRegistered, listing the known names, close ones first."""
         return _get(self.orchestrators, name, "orchestrator")
 

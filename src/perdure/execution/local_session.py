@@ -8,7 +8,8 @@ from perdure.core.errors import NotRegistered
 from perdure.core.events import HistoryEvent
 from perdure.core.failures import failure_of
 from perdure.core.instance import Origin
-from perdure.core.registry import Registry
+from perdure.core.registry import OutsideDefinition, Registry
+from perdure.core.replay.outside_code import OutsideReplayer
 from perdure.core.replay.replayer import Replayer
 
 
@@ -29,10 +30,10 @@ class LocalSession:
     ) -> None:
         self.origin = origin
         self._let_go = let_go
-        self._ended: Replayer | None = None
+        self._ended: Replayer | OutsideReplayer | None = None
         self._registry = registry
         self._history: Sequence[HistoryEvent] | None = history
-        self._replayer: Replayer | None = None
+        self._replayer: Replayer | OutsideReplayer | None = None
 
     def advance(self, events: Sequence[HistoryEvent]) -> TurnResult:
         """Run one turn; called on a turn thread, one call at a time. Never raises for what user code does."""
@@ -42,7 +43,12 @@ class LocalSession:
                 definition = self._registry.orchestrator(self.origin.name)
             except NotRegistered as error:
                 return TurnResult(ending=Fail(failure_of(error)))
-            replayer = self._replayer = Replayer(definition, self.origin.instance_id)
+            instance_id = self.origin.instance_id
+            if isinstance(definition, OutsideDefinition):
+                replayer = definition.open(instance_id)
+            else:
+                replayer = Replayer(definition, instance_id)
+            self._replayer = replayer
             history, self._history = self._history, None
             if history:
                 replayer.replay(history)

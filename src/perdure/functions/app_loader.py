@@ -27,6 +27,7 @@ from perdure.functions.indexing import Description, IndexingOptions, index_funct
 from perdure.functions.load_errors import AppLoadError, indexing_failure
 from perdure.functions.retry_policies import RetryPolicy
 from perdure.functions.schedules import read_zone
+from perdure.functions.sdk_side import OWN_SDK, SdkSide
 from perdure.functions.v1_loader import function_folders, load_folders
 
 IMPORT_SECONDS = 30.0
@@ -38,12 +39,13 @@ def load_app(
     *,
     allowed: Sequence[str] | None = None,
     retry: RetryPolicy | None = None,
+    sdk: SdkSide = OWN_SDK,
     import_seconds: float = IMPORT_SECONDS,
     give_up: Callable[[AppLoadError], None] = end_process,
 ) -> LoadedApp:
     """Import the app in ``folder`` and describe its functions; ``allowed`` keeps only those names.
 
-    ``retry`` is for functions without a retry policy of their own.
+    ``retry`` is for functions without a retry policy of their own; ``sdk`` is the one the app runs on.
     Changes the working directory to the folder and puts it on ``sys.path``. Raises AppLoadError when the app cannot
     run: for decorators, when anything in it is wrong; for folders with a function.json, when nothing in it is right.
     An import that does not end is left to ``give_up`` after ``import_seconds``.
@@ -56,7 +58,7 @@ def load_app(
     if not script.is_file() and not folders:
         raise AppLoadError(f"There is no {script.name} in {folder}. Give the app's folder: perdure start APP_DIR")
     warnings: list[str] = []
-    options = IndexingOptions(folder, settings, _time_zone(settings, warnings), retry)
+    options = IndexingOptions(folder, settings, _time_zone(settings, warnings), retry, sdk)
     if script.is_file():
         module = import_script(script, seconds=import_seconds, give_up=give_up)
         app = _register_of(vars(module), script)

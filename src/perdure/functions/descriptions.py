@@ -6,7 +6,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from perdure.core.registry import EntityDefinition, OrchestratorDefinition
+from perdure.core.registry import EntityDefinition, OrchestratorDefinition, OutsideDefinition
 from perdure.functions.retry_policies import RetryPolicy
 from perdure.functions.schedules import Schedule
 
@@ -94,7 +94,7 @@ class OrchestratorFunction:
     """An orchestrator: the definition its SDK made."""
 
     name: str
-    definition: OrchestratorDefinition
+    definition: OrchestratorDefinition | OutsideDefinition
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from perdure.core.registry import EntityDefinition, OrchestratorDefinition
 from perdure.functions.app_settings import AppSettings
 from perdure.functions.declared_functions import DeclaredFunction
 from perdure.functions.descriptions import (
@@ -28,6 +27,7 @@ from perdure.functions.descriptions import (
 from perdure.functions.retry_policies import RetryPolicy, read_retry_policy
 from perdure.functions.route_templates import parse_route
 from perdure.functions.schedules import read_schedule
+from perdure.functions.sdk_side import OWN_SDK, SdkSide
 from perdure.functions.signatures import read_signature
 
 Description = RunnableFunction | DisabledFunction
@@ -47,6 +47,7 @@ class IndexingOptions:
     zone: ZoneInfo
     retry: RetryPolicy | None = None
     """What applies to functions without a retry policy of their own."""
+    sdk: SdkSide = OWN_SDK
 
 
 def index_function(function: DeclaredFunction, options: IndexingOptions) -> Description:
@@ -133,30 +134,16 @@ def _index_orchestrator(
     function: DeclaredFunction, trigger: dict[str, Any], others: list[dict[str, Any]], options: IndexingOptions
 ) -> OrchestratorFunction:
     _refuse_bindings(others)
-    definition = _definition(function, trigger.get("orchestration") or function.name)
-    if not isinstance(definition, OrchestratorDefinition):
-        raise ValueError("has an orchestrationTrigger, yet its code was not made by df.Orchestrator.create")
-    return OrchestratorFunction(function.name, definition)
+    registered = trigger.get("orchestration") or function.name
+    return OrchestratorFunction(function.name, options.sdk.orchestrator(function.code, registered))
 
 
 def _index_entity(
     function: DeclaredFunction, trigger: dict[str, Any], others: list[dict[str, Any]], options: IndexingOptions
 ) -> EntityFunction:
     _refuse_bindings(others)
-    definition = _definition(function, trigger.get("entityName") or function.name)
-    if not isinstance(definition, EntityDefinition):
-        raise ValueError("has an entityTrigger, yet its code was not made by df.Entity.create")
-    return EntityFunction(function.name, definition)
-
-
-def _definition(function: DeclaredFunction, registered: str) -> Any:
-    define = getattr(function.code, "definition", None)
-    if define is None:
-        raise ValueError(
-            "was not made by the durable SDK of this host: write main = df.Orchestrator.create(orchestrator_function), "
-            "or df.Entity.create, with the azure.durable_functions that perdure serves"
-        )
-    return define(registered)
+    registered = trigger.get("entityName") or function.name
+    return EntityFunction(function.name, options.sdk.entity(function.code, registered))
 
 
 def _refuse_bindings(others: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""The numbers of the out-of-process protocol: kinds of events and actions, versions of the answer (replay-protocol.md)."""
+"""The numbers of the out-of-process protocol (replay-protocol.md): kinds of events and actions, answer versions."""
 
 from enum import IntEnum
 

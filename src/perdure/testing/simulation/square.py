@@ -17,7 +17,7 @@ from perdure.core.failures import failure_of
 from perdure.core.identifiers import read_entity_id
 from perdure.core.instance import Instance, InstanceKind, InstanceRecord
 from perdure.core.receiving import receive
-from perdure.core.registry import Registry
+from perdure.core.registry import OutsideDefinition, Registry
 from perdure.core.replay.replayer import Replayer
 
 
@@ -50,6 +50,7 @@ def _turn(
         definition = registry.orchestrator(before.origin.name)
     except NotRegistered as error:
         return TurnResult(ending=Fail(failure_of(error)))
+    assert not isinstance(definition, OutsideDefinition), "simulated programs are live ones"
     replayer = Replayer(definition, before.origin.instance_id)
     if history:
         replayer.replay(history)
