@@ -24,7 +24,8 @@ _LEVELS = ["Trace", "Debug", "Information", "Warning", "Error", "Critical", "Non
 @click.option("--reload", is_flag=True, help="Restart when the app's sources change.")
 @click.option("--sdk", type=click.Choice(["ours", "installed"]), default="ours", show_default=True, help="Which SDK.")
 @click.option("--user-log-level", type=click.Choice(_LEVELS, case_sensitive=False), help="Least level of user logs.")
-@click.option("--no-auth", is_flag=True, help="Listen beyond this machine without keys.")
+@click.option("--enableAuth", "--enable-auth", "enable_auth", is_flag=True, help="Check keys on loopback too.")
+@click.option("--no-auth", is_flag=True, help="No keys, also where other machines can reach the port.")
 @click.option("--allowed-hosts", help="Host headers to accept, separated by commas.")
 @click.option("--verbose", is_flag=True, help="More log lines.")
 @click.option("--debug", is_flag=True, help="Full stack traces of the tool's own errors.")
@@ -48,6 +49,8 @@ def start(**given: Any) -> None:
             app_folder = None
     elif given["rest"]:
         fail(f"There is one APP_DIR; '{given['rest'][0]}' is too much.", USAGE)
+    if given["enable_auth"] and given["no_auth"]:
+        fail("--enableAuth and --no-auth say the opposite; keep one.", USAGE)
     if given["sdk"] == "installed":
         fail("--sdk installed is not in this version; the app runs on perdure's own SDK.", USAGE)
     options = StartOptions(
@@ -59,6 +62,7 @@ def start(**given: Any) -> None:
         user_log_level=given["user_log_level"],
         verbose=given["verbose"],
         no_auth=given["no_auth"],
+        enable_auth=given["enable_auth"],
         allowed_hosts=tuple(h.strip() for h in (given["allowed_hosts"] or "").split(",") if h.strip()),
         durability=given["durability"],
     )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import azure.functions as func
@@ -23,7 +24,14 @@ class ClientTexts:
 
     def __init__(self, terms: LinkTerms, token: str) -> None:
         self._task_hub = terms.task_hub
+        self._terms = terms
+        self._token = token
         self._text = json.dumps(client_binding(terms, token))
+
+    def use_code(self, code: str | None) -> None:
+        """From now on links carry this key."""
+        self._terms = replace(self._terms, code=code)
+        self._text = json.dumps(client_binding(self._terms, self._token))
 
     def text(self, task_hub: str | None) -> str:
         """The text for a binding. Raises MissingBinding when it names another hub."""

@@ -1,13 +1,14 @@
 """The ASGI application in front of the app's HTTP functions: reads bodies within limits, writes replies."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
+from perdure.functions.descriptions import HttpFunction
 from perdure.functions.host_settings import HttpSettings
-from perdure.functions.http_replies import NOT_FOUND, TOO_LARGE, Headers, HttpReply
+from perdure.functions.http_replies import NOT_FOUND, TOO_LARGE, UNAUTHORIZED, Headers, HttpReply
 from perdure.functions.http_triggers import HttpTriggers, IncomingRequest
 
 BODY_BYTES_MAX = 104_857_600
@@ -34,8 +35,11 @@ class FunctionsApp:
         *,
         body_bytes_max: int = BODY_BYTES_MAX,
         has_home_page: bool = True,
+        admits: Callable[[Scope, HttpFunction], bool] = lambda _, __: True,
     ) -> None:
+        """``admits`` tells whether the caller of that scope may call that function."""
         self._triggers = triggers
+        self._admits = admits
         self._body_bytes_max = body_bytes_max
         self._home = HttpReply(200, ((b"content-type", b"text/html; charset=utf-8"),), _HOME_PAGE)
         if not has_home_page:
@@ -62,6 +66,8 @@ class FunctionsApp:
         match = self._triggers.match(scope["method"], raw_path)
         if match is None:
             return self._home if raw_path in ("", "/") else NOT_FOUND
+        if not self._admits(scope, match.function):
+            return UNAUTHORIZED
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         try:
             body = await self._body(headers, receive)

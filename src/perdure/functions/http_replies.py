@@ -24,6 +24,7 @@ class UnusableResult(TypeError):
     """The function returned what is no HTTP response."""
 
 
+UNAUTHORIZED = HttpReply(401)
 NOT_FOUND = HttpReply(404)
 TOO_LARGE = HttpReply(413)
 TOO_MANY = HttpReply(429)

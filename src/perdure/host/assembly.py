@@ -15,26 +15,31 @@ from perdure.core.registry import Registry
 from perdure.execution.threads import ThreadPool
 from perdure.execution.time_limits import within
 from perdure.execution.user_loop import UserLoop
+from perdure.execution.worker_processes import WorkerProcesses
 from perdure.formats.http_json import LinkTerms
 from perdure.functions.activities import PayloadCodec, fill_registry
 from perdure.functions.app_loader import load_app
 from perdure.functions.bindings import ClientTexts
 from perdure.functions.descriptions import LoadedApp
+from perdure.functions.http_activity import HttpCallOptions, http_activity_definition
 from perdure.functions.http_door import BODY_BYTES_MAX, FunctionsApp
 from perdure.functions.http_triggers import HttpTriggers
 from perdure.functions.listing import list_functions
+from perdure.functions.load_errors import AppLoadError
 from perdure.functions.manual_runs import ManualRuns
+from perdure.functions.outgoing_addresses import read_rules
 from perdure.functions.routes import RouteTable
 from perdure.functions.timer_status import FileTimerStatuses
 from perdure.functions.timer_triggers import TimerTriggers
 from perdure.host.cli_routes import CommandRoutes, HubParts
 from perdure.host.front_door import front_door
+from perdure.host.gate import Gate
 from perdure.host.hub import Hub
 from perdure.host.observers import LoggingObserver
 from perdure.host.settings import BODY_LIMIT_SETTING, Settings
 from perdure.host.system_clock import SystemClock
-from perdure.http_api.access import OpenAccess
-from perdure.http_api.app import management_routes
+from perdure.host.worker_main import sent_to_workers, worker_processes
+from perdure.http_api.app import ManagementRoute
 from perdure.http_api.health import HubFacts, health_routes
 from perdure.http_api.links import PREFIX
 from perdure.http_api.options import ManagementOptions
@@ -65,6 +70,7 @@ class FunctionsHost:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.gate = Gate(settings)
         self.registry = Registry()
         self.hub = Hub(self.registry, settings.hub, [LoggingObserver()])
         self.threads = ThreadPool(settings.threads_max)
@@ -73,6 +79,7 @@ class FunctionsHost:
         self.app: LoadedApp | None = None
         self.door: ASGIApp | None = None
         self._timers: TimerTriggers | None = None
+        self._workers: WorkerProcesses | None = None
         self.manual_runs: ManualRuns | None = None
         self._token: str | None = None
 
@@ -81,32 +88,40 @@ class FunctionsHost:
         await self.hub.open()
 
     def load(self) -> LoadedApp:
-        """Import the app and build the door. Raises AppLoadError."""
+        """Import the app and build the door. Raises AppLoadError, KeyFilesError."""
         settings = self.settings
         sdks.prefer_ours()
         app = self.app = load_app(
             settings.app_folder, settings.app, allowed=settings.functions, retry=settings.host.retry
         )
         self._token = attached.attach(self.hub.client, asyncio.get_running_loop())
-        terms = LinkTerms(f"{self.url}{PREFIX}", settings.hub_name, settings.connection_name, None)
+        code = self.gate.prepare(app)
+        terms = LinkTerms(f"{self.url}{PREFIX}", settings.hub_name, settings.connection_name, code)
         clients = ClientTexts(terms, self._token)
         codec = cast(PayloadCodec, importlib.import_module("azure.durable_functions.serialization"))
         fill_registry(app, self.registry, codec, clients)
+        if settings.processes > 1:
+            self._workers = worker_processes(settings)
+            sent_to_workers(app, self.registry, self._workers.call)
+        self.registry.add_activity(http_activity_definition(_http_calls(settings)))
         statuses = FileTimerStatuses(settings.app_folder / ".perdure", settings.hub_name)
         self._timers = TimerTriggers(app.timers, self.user_code, clients, statuses, SystemClock())
         self.manual_runs = ManualRuns(app, self.user_code, clients)
         routes = RouteTable(app.http, settings.host.http.route_prefix)
+        management = ManagementRoute(self.hub.client, self._management_options(code), self.gate.access)
+        self.gate.tell_links(clients.use_code, management.use_code)
         self.door = front_door(
             [
-                *management_routes(self.hub.client, self._management_options()),
+                management,
                 *health_routes(self._facts),
-                CommandRoutes(self._hub_parts(), OpenAccess()),
+                CommandRoutes(self._hub_parts(), self.gate.access),
             ],
             FunctionsApp(
                 HttpTriggers(routes, self.user_code, clients, settings.host.http),
                 settings.host.http,
                 body_bytes_max=_body_limit(settings),
                 has_home_page=(settings.app.get("AzureWebJobsDisableHomepage") or "").lower() != "true",
+                admits=self.gate.admits,
             ),
             settings.allowed_hosts,
         )
@@ -114,6 +129,8 @@ class FunctionsHost:
 
     async def start(self) -> None:
         """Run what the store holds."""
+        if self._workers is not None:
+            self._workers.start()
         await self.hub.start()
         self.hub.name_url(self._own_url())
         assert self._timers is not None, "not loaded"
@@ -132,6 +149,8 @@ class FunctionsHost:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.manual_runs.stop(), max(deadline - asyncio.get_running_loop().time(), 0.1))
         drained = await self.hub.stop(max(deadline - asyncio.get_running_loop().time(), 0))
+        if self._workers is not None:
+            await asyncio.to_thread(self._workers.stop)
         if self._token is not None:
             attached.detach(self._token)
         self.threads.stop()
@@ -155,10 +174,11 @@ class FunctionsHost:
         prefix = self.settings.host.http.route_prefix
         return list_functions(self.app, origin=self.url, prefix=prefix, now=SystemClock().now())
 
-    def _management_options(self) -> ManagementOptions:
+    def _management_options(self, code: str | None) -> ManagementOptions:
         return ManagementOptions(
             task_hub=self.settings.hub_name,
             connection_name=self.settings.connection_name,
+            code=code,
             use_forwarded_host=self.settings.host.durable.uses_forwarded_host,
         )
 
@@ -176,6 +196,14 @@ class FunctionsHost:
             version=__version__,
             not_ready=self.not_ready,
         )
+
+
+def _http_calls(settings: Settings) -> HttpCallOptions:
+    try:
+        addresses = read_rules(settings.app)
+    except ValueError as error:
+        raise AppLoadError(str(error)) from error
+    return HttpCallOptions(poll_interval=settings.host.durable.http_poll_interval, addresses=addresses)
 
 
 def _body_limit(settings: Settings) -> int:

@@ -147,12 +147,12 @@ def _remove(folder: str, copy: str) -> None:
 
 
 Handler = Callable[[Request, HubParts], Awaitable["Answer | StreamingResponse"]]
-_ROUTER: Router[Handler] = Router(
-    (
-        Route("GET", "instances", _list_states),
-        Route("GET", "instances/{id}", _state),
-        Route("GET", "instances/{id}/history", _history),
-        Route("GET", "verify", _verify),
-        Route("GET", "backup", _backup),
-    )
+ROUTES: tuple[Route[Handler], ...] = (
+    Route("GET", "instances", _list_states),
+    Route("GET", "instances/{id}", _state),
+    Route("GET", "instances/{id}/history", _history),
+    Route("GET", "verify", _verify),
+    Route("GET", "backup", _backup),
 )
+"""Every route, below the prefix."""
+_ROUTER: Router[Handler] = Router(ROUTES)

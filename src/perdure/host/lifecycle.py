@@ -15,6 +15,7 @@ from perdure.contracts.errors import StorageError
 from perdure.functions.load_errors import AppLoadError
 from perdure.host.assembly import FunctionsHost
 from perdure.host.http_server import HttpServer, bind
+from perdure.host.key_files import KeyFilesError
 from perdure.host.options import StartFailed
 from perdure.host.reload import LISTEN_FD
 from perdure.host.settings import Settings
@@ -66,7 +67,7 @@ async def run_host(settings: Settings, bound: socket.socket, say: Announcements)
         say.opened(host)
         try:
             host.load()
-        except AppLoadError as error:
+        except (AppLoadError, KeyFilesError) as error:
             raise StartFailed(str(error), 1) from error
         assert host.door is not None
         spare_collections()

@@ -19,6 +19,7 @@ class StartOptions:
     user_log_level: str | None = None
     verbose: bool = False
     no_auth: bool = False
+    enable_auth: bool = False
     allowed_hosts: tuple[str, ...] = ()
     durability: str | None = None
 

@@ -10,15 +10,18 @@ from perdure.core.decisions import DecisionLimits
 from perdure.core.versioning import FailureStrategy, MatchStrategy, Versioning
 from perdure.execution.local import ExecutionLimits
 from perdure.functions.app_settings import AppSettings
-from perdure.functions.host_json import read_host_file
+from perdure.functions.host_json import LEVELS, read_host_file
 from perdure.functions.host_settings import HostSettings, task_hub_name
 from perdure.functions.local_settings import apply_local_settings, read_local_settings
+from perdure.functions.logging_setup import LogLevels, log_levels
 from perdure.host.hub import HubOptions, activities_by_default, threads_by_default
 from perdure.host.options import DEFAULT_ADDRESS, DEFAULT_PORT, StartFailed, StartOptions
 from perdure.http_api.allowed_hosts import LOOPBACK_NAMES
 from perdure.storage.options import Durability, StorageOptions
 
 THREAD_COUNT_SETTING = "PYTHON_THREADPOOL_THREAD_COUNT"
+PROCESS_COUNT_SETTING = "FUNCTIONS_WORKER_PROCESS_COUNT"
+PROCESSES_MAX = 10
 STORE_SETTING = "PERDURE_STORE"
 DURABILITY_SETTING = "PERDURE_DURABILITY"
 BODY_LIMIT_SETTING = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
@@ -35,6 +38,8 @@ class Settings:
     app_folder: Path
     port: int
     address: str
+    checks_keys: bool
+    """Callers need keys: wherever other machines can reach the port, and on loopback when asked for."""
     hub_name: str
     connection_name: str
     hub: HubOptions
@@ -44,8 +49,10 @@ class Settings:
     """Run only these; None for all."""
     allowed_hosts: frozenset[str]
     threads_max: int
+    processes: int
+    """Worker processes for plain activities; 1 is this process alone."""
     grace_seconds: float
-    user_log_level: str | None
+    log_levels: LogLevels
     notices: tuple[str, ...]
 
 
@@ -64,37 +71,38 @@ def read_settings(options: StartOptions, environment: MutableMapping[str, str]) 
     app = AppSettings(environment)
     host = read_host_file(folder, environment)
     threads_max = _thread_count(app, notices)
+    processes = _process_count(app, notices)
     return Settings(
         app_folder=folder,
         port=port,
-        address=checked_address(address, no_auth=options.no_auth),
+        address=(checked := checked_address(address)),
+        checks_keys=not options.no_auth and (options.enable_auth or not ipaddress.ip_address(checked).is_loopback),
         hub_name=task_hub_name(host.durable.hub_name, app),
         connection_name=_connection_name(host),
-        hub=_hub_options(options, folder, host, app, threads_max),
+        hub=_hub_options(options, folder, host, app, threads_max * processes),
         host=host,
         app=app,
         functions=options.functions or host.functions,
         allowed_hosts=_allowed_hosts(options, address, app),
         threads_max=threads_max,
+        processes=processes,
         grace_seconds=_grace_seconds(app, notices),
-        user_log_level=options.user_log_level or app.get(LEVEL_SETTING),
+        log_levels=log_levels(
+            host.logging.levels,
+            is_verbose=options.verbose,
+            user_level=options.user_log_level or _user_level(app, notices),
+            shows_replays=host.durable.tracing.trace_replay,
+        ),
         notices=(*notices, *host.warnings),
     )
 
 
-def checked_address(address: str, *, no_auth: bool) -> str:
-    """The IP address to listen on. Raises StartFailed for a name, or for one beyond this machine without consent."""
+def checked_address(address: str) -> str:
+    """The IP address to listen on. Raises StartFailed for a name."""
     try:
         parsed = ipaddress.ip_address("127.0.0.1" if address == "localhost" else address)
     except ValueError:
         raise StartFailed(f"--host takes an IP address such as 127.0.0.1 or 0.0.0.0, not '{address}'.", 2) from None
-    if not parsed.is_loopback and not no_auth:
-        raise StartFailed(
-            f"{parsed} can be reached from other machines, and this version has no keys yet: "
-            "whoever reaches the port could start, read and end everything.\n"
-            "Say --no-auth if that is wanted, for example behind a proxy that checks access.",
-            2,
-        )
     return str(parsed)
 
 
@@ -163,6 +171,24 @@ def _thread_count(app: AppSettings, notices: list[str]) -> int:
         return int(text)
     notices.append(f"{THREAD_COUNT_SETTING} is '{text}', which is no number of threads; the default is used.")
     return threads_by_default()
+
+
+def _user_level(app: AppSettings, notices: list[str]) -> str | None:
+    text = app.get(LEVEL_SETTING)
+    if text is None or text.strip().lower() in {level.lower() for level in LEVELS}:
+        return text
+    notices.append(f"{LEVEL_SETTING} is '{text}', which is none of {', '.join(LEVELS)}; it is ignored.")
+    return None
+
+
+def _process_count(app: AppSettings, notices: list[str]) -> int:
+    text = app.get(PROCESS_COUNT_SETTING)
+    if text is None:
+        return 1
+    if text.strip().isdigit() and 1 <= int(text) <= PROCESSES_MAX:
+        return int(text)
+    notices.append(f"{PROCESS_COUNT_SETTING} is '{text}'; it is a number from 1 to {PROCESSES_MAX}, and 1 is used.")
+    return 1
 
 
 def _grace_seconds(app: AppSettings, notices: list[str]) -> float:

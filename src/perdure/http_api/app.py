@@ -1,5 +1,7 @@
 """The management API as one Starlette route that takes everything below its prefix, matched on the raw path."""
 
+from dataclasses import replace
+
 from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
@@ -31,6 +33,10 @@ class ManagementRoute(BaseRoute):
         self._options = options
         self._access = access
         self._router = Router(ROUTES)
+
+    def use_code(self, code: str | None) -> None:
+        """From now on links carry this key."""
+        self._options = replace(self._options, code=code)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Every method below the prefix, which is compared without case."""
