@@ -15,7 +15,7 @@ from perdure.cli.exit_codes import FAILURE, OK
 from perdure.cli.output import fail, print_error, wants_color
 from perdure.functions.load_errors import AppLoadError
 from perdure.functions.local_settings import LocalSettingsError
-from perdure.functions.logging_setup import configure_logging, log_levels
+from perdure.functions.logging_setup import configure_logging
 from perdure.functions.setting_tree import HostJsonError
 from perdure.host.assembly import FunctionsHost
 from perdure.host.lifecycle import Announcements, exit_on_signals, listening_socket, run_host
@@ -30,9 +30,7 @@ logger = logging.getLogger("perdure.host")
 def run_app(options: StartOptions, *, debug: bool) -> int:
     """Run until a signal; returns the exit code."""
     settings = _settings(options)
-    configure_logging(
-        log_levels(settings.host.logging.levels, is_verbose=options.verbose, user_level=settings.user_log_level)
-    )
+    configure_logging(settings.log_levels)
     exit_on_signals()
     try:
         bound = listening_socket(settings)

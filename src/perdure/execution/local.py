@@ -34,6 +34,14 @@ class ExecutionLimits:
     """How long one activity may run; it fails then."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunningTurn:
+    """The orchestrator or entity whose code a thread is in."""
+
+    name: str
+    is_replaying: bool
+
+
 ActivityLane = LocalActivities | InlineActivities
 
 
@@ -99,6 +107,17 @@ class LocalExecutor:
     async def activity_results(self) -> list[ActivityResult]:
         """Ended activities."""
         return await self._activities.results()
+
+    def turn_here(self) -> RunningTurn | None:
+        """Whose turn the calling thread is in; None on any other thread."""
+        turn = self._turns.turn_here()
+        if turn is None:
+            return None
+        if isinstance(turn, EntityTurn):
+            return RunningTurn(turn.entity.name, is_replaying=False)
+        session: OrchestrationSession = turn.session
+        assert isinstance(session, LocalSession)
+        return RunningTurn(session.origin.name, session.is_replaying)
 
     def _run_turn(self, turn: Turn) -> None:
         if isinstance(turn, EntityTurn):

@@ -54,6 +54,12 @@ class LocalSession:
                 replayer.replay(history)
         return replayer.advance(events)
 
+    @property
+    def is_replaying(self) -> bool:
+        """Whether its program runs over what it did before."""
+        replayer = self._replayer
+        return isinstance(replayer, Replayer) and replayer.is_replaying
+
     def charge(self) -> int:
         """Bytes it holds beside the fixed charge: what waits to be replayed."""
         return 0 if self._history is None else 200 * len(self._history)

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from perdure.contracts.executor import EntityTurn, OrchestrationTurn, Turn
 from perdure.contracts.observer import Observer, TurnBlocked
+from perdure.execution import debugger
 from perdure.execution.doorbell import Doorbell
 
 logger = logging.getLogger("perdure.execution")
@@ -43,6 +44,10 @@ class TurnLane(Protocol):
 
     def let_go(self, turn: Turn) -> None:
         """Run a turn whose result nobody waits for, when there is nothing better to do."""
+        ...
+
+    def turn_here(self) -> Turn | None:
+        """The turn that the calling thread is in."""
         ...
 
 
@@ -223,6 +228,12 @@ class TurnThreads:
         late, self._late = self._late, []
         return late
 
+    def turn_here(self) -> Turn | None:
+        """See ``TurnLane``; asked by whoever writes a log line, on its own thread."""
+        me = threading.current_thread()
+        current = next((t.current for t in list(self._threads) if t.thread is me), None)
+        return None if current is None else current[0]
+
     def turn_done(self, batch: _Batch, turn: Turn) -> None:
         """A turn has its result; called on its thread."""
         with self._lock:
@@ -298,7 +309,7 @@ class TurnThreads:
             turn, since = current
             if now - since >= patience and thread is self._thread:
                 self._replace(thread)
-            if now - since >= self._patience.announce and thread.announced is not turn:
+            if now - since >= self._patience.announce and thread.announced is not turn and not debugger.is_attached():
                 thread.announced = turn
                 self._announce(thread, turn, now - since)
 
@@ -344,6 +355,10 @@ class InlineTurns:
     def let_go(self, turn: Turn) -> None:
         """Run it at once."""
         self._run_turn(turn)
+
+    def turn_here(self) -> Turn | None:
+        """None: no thread is a turn's own."""
+        return None
 
     async def late_turns(self) -> list[Turn]:
         """Wait for ever: there are none."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from perdure.execution import debugger
 from perdure.execution.stacks import users_code
 
 T = TypeVar("T")
@@ -138,6 +139,8 @@ class UserLoop:
                     if thread.waiting.pop(job, thread) is None:
                         job.has_moved = True
                         job.running.cancel()
+                if debugger.is_attached():
+                    continue
                 name, stack = users_code(thread.thread)
                 logger.warning(
                     "'%s' has kept the loop of async code for %.0f s; new work goes to another loop. It is at:\n%s",

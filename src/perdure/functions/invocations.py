@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from pathlib import Path
 from types import TracebackType
@@ -12,11 +13,13 @@ from typing import Any
 import azure.functions as func
 
 from perdure.core.failures import message_of
+from perdure.execution.local import RunningTurn
 
 _log = logging.getLogger("perdure.functions.invocations")
 running_function: ContextVar[str | None] = ContextVar("perdure_running_function", default=None)
 """The name of the user function that the running code belongs to."""
 _local = threading.local()
+_turn_sources: list[Callable[[], RunningTurn | None]] = []
 _OURS = str(Path(__file__).resolve().parents[1])
 
 
@@ -71,6 +74,16 @@ class Invocation:
 
     def _category(self) -> dict[str, str]:
         return {"category": f"Function.{self.function_name}"}
+
+
+def know_turns(source: Callable[[], RunningTurn | None]) -> None:
+    """Ask ``source`` from now on whose turn a thread is in."""
+    _turn_sources[:] = [source]
+
+
+def turn_here() -> RunningTurn | None:
+    """The orchestrator or entity whose code the calling thread runs."""
+    return next((turn for source in _turn_sources if (turn := source()) is not None), None)
 
 
 def log_timeout(function_name: str, error: Exception) -> None:

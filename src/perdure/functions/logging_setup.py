@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TextIO
 
-from perdure.functions.invocations import running_function
+from perdure.functions.invocations import running_function, turn_here
 
 _OFF = logging.CRITICAL + 1
 _NUMBERS = {
@@ -37,6 +37,8 @@ class LogLevels:
     by_category: Mapping[str, str] = field(default_factory=dict[str, str])
     system: str = "Warning"
     user: str = "Information"
+    shows_replays: bool = False
+    """Whether lines are shown that an orchestrator writes again while its past is replayed."""
 
     def number_of(self, category: str) -> int:
         """The level from which records of a category are shown: the longest prefix that is configured wins."""
@@ -54,12 +56,18 @@ class LogLevels:
         return min(_NUMBERS[name.lower()] for name in names)
 
 
-def log_levels(by_category: Mapping[str, str], *, is_verbose: bool = False, user_level: str | None = None) -> LogLevels:
+def log_levels(
+    by_category: Mapping[str, str],
+    *,
+    is_verbose: bool = False,
+    user_level: str | None = None,
+    shows_replays: bool = False,
+) -> LogLevels:
     """Combine host.json with the command line; ``logging.logLevel.default`` sets both unless an option is given."""
     default = next((level for category, level in by_category.items() if category.lower() == "default"), None)
     rest = {category: level for category, level in by_category.items() if category.lower() != "default"}
     system = "Information" if is_verbose else default or "Warning"
-    return LogLevels(rest, system, user_level or default or "Information")
+    return LogLevels(rest, system, user_level or default or "Information", shows_replays)
 
 
 def configure_logging(levels: LogLevels, stream: TextIO | None = None) -> logging.Handler:
@@ -86,11 +94,13 @@ def category_of(record: logging.LogRecord) -> str:
     if f"{record.name}.".startswith(_SYSTEM_LOGGERS):
         return f"Host.{record.name.removeprefix('perdure.')}"
     function_name = running_function.get()
+    if function_name is None and (turn := turn_here()) is not None:
+        function_name = turn.name
     return "Function.User" if function_name is None else f"Function.{function_name}.User"
 
 
 class CategoryFilter(logging.Filter):
-    """Lets through what its category's level allows."""
+    """Lets through what its category's level allows, and each line of an orchestrator once."""
 
     def __init__(self, levels: LogLevels) -> None:
         super().__init__()
@@ -103,7 +113,15 @@ class CategoryFilter(logging.Filter):
         level = self._known.get(category)
         if level is None:
             level = self._known[category] = self._levels.number_of(category)
-        return record.levelno >= level
+        return record.levelno >= level and (self._levels.shows_replays or not _is_repeated(record))
+
+
+def _is_repeated(record: logging.LogRecord) -> bool:
+    """Whether an orchestrator wrote this line before: its code runs again over what it has done."""
+    if f"{record.name}.".startswith(_SYSTEM_LOGGERS):
+        return False
+    turn = turn_here()
+    return turn is not None and turn.is_replaying
 
 
 class HostFormatter(logging.Formatter):

@@ -24,6 +24,7 @@ from perdure.functions.descriptions import LoadedApp
 from perdure.functions.http_activity import HttpCallOptions, http_activity_definition
 from perdure.functions.http_door import BODY_BYTES_MAX, FunctionsApp
 from perdure.functions.http_triggers import HttpTriggers
+from perdure.functions.invocations import know_turns
 from perdure.functions.listing import list_functions
 from perdure.functions.load_errors import AppLoadError
 from perdure.functions.manual_runs import ManualRuns
@@ -94,6 +95,7 @@ class FunctionsHost:
         app = self.app = load_app(
             settings.app_folder, settings.app, allowed=settings.functions, retry=settings.host.retry
         )
+        know_turns(self.hub.turn_here)
         self._token = attached.attach(self.hub.client, asyncio.get_running_loop())
         code = self.gate.prepare(app)
         terms = LinkTerms(f"{self.url}{PREFIX}", settings.hub_name, settings.connection_name, code)

@@ -18,7 +18,7 @@ from perdure.core.versioning import Versioning
 from perdure.engine.options import EngineOptions
 from perdure.engine.worker import TaskHubWorker
 from perdure.execution.black_box import BlackBox, said
-from perdure.execution.local import ExecutionLimits, LocalExecutor, turn_threads
+from perdure.execution.local import ExecutionLimits, LocalExecutor, RunningTurn, turn_threads
 from perdure.execution.turns import TurnPatience
 from perdure.execution.user_loop import UserLoop
 from perdure.host.system_clock import SystemClock
@@ -64,7 +64,7 @@ class Hub:
         self.storage = open_storage(options.store_url, clock, options.storage)
         self.user_loop = UserLoop()
         self._box = BlackBox(self.storage.path) if isinstance(self.storage, SqliteStorage) else None
-        executor = LocalExecutor(
+        executor = self._executor = LocalExecutor(
             registry, self.user_loop, options.execution, turn_threads(TurnPatience(), observers), box=self._box
         )
         self.worker = TaskHubWorker(
@@ -97,6 +97,10 @@ class Hub:
                 raise StoreUnusable(f"The file {error.filename} cannot be opened: {error.strerror}.") from error
             for key in named:
                 logger.warning("The process died in user code of %s; it is tried again.", said(key))
+
+    def turn_here(self) -> RunningTurn | None:
+        """Whose turn the calling thread is in, for those who write log lines."""
+        return self._executor.turn_here()
 
     def name_url(self, url: str) -> None:
         """Tell whoever finds the store held where this process can be reached."""

@@ -92,6 +92,11 @@ class Replayer:
         )
 
     @property
+    def is_replaying(self) -> bool:
+        """Whether the code runs over what it did before."""
+        return self._recorder.is_replaying
+
+    @property
     def is_over(self) -> bool:
         """The code has ended or was let go."""
         return self._is_over
