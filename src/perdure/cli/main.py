@@ -2,11 +2,14 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
 from perdure import __version__
+from perdure.cli.completion import install_completion
 from perdure.cli.exit_codes import FAILURE, USAGE
 from perdure.cli.grammar import CONTEXT, ForgivingGroup
 from perdure.cli.output import CommandFailed, print_error
@@ -14,6 +17,10 @@ from perdure.cli.output import CommandFailed, print_error
 
 @click.group(cls=ForgivingGroup, context_settings=CONTEXT)
 @click.version_option(__version__, "-v", "--version", message="%(version)s")
+@click.option(
+    "--install-completion", is_flag=True, expose_value=False, is_eager=True, callback=install_completion,
+    help="Teach your shell to complete perdure's words.",
+)  # fmt: skip
 def perdure() -> None:
     """Runs Durable Functions apps on this machine.
 
@@ -46,18 +53,12 @@ _add_commands()
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["help"]:
-        given = [*given[1:], "--help"]
-    if not given:
-        given = ["--help"]
+    given, wants_trace = _without_global_options(list(sys.argv[1:] if arguments is None else arguments))
     try:
         code = perdure.main(given, prog_name="perdure", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.UsageError as error:
-        usage = f"\n{error.ctx.get_usage()}" if error.ctx is not None else ""
-        print_error(f"{error.format_message()}{usage}")
-        sys.exit(USAGE)
+        _end_misused(error)
     except click.ClickException as error:
         print_error(error.format_message())
         sys.exit(FAILURE)
@@ -70,3 +71,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Whoever read our output has gone; Python would complain once more while closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILURE)
+    except Exception as error:
+        if wants_trace:
+            traceback.print_exc()
+        print_error(f"perdure failed: {type(error).__name__}: {error} (more with --debug)")
+        sys.exit(FAILURE)
+
+
+def _without_global_options(given: list[str]) -> tuple[list[str], bool]:
+    """The line without what every command takes, and whether full stack traces are wanted."""
+    words, separator, rest = given, [], []
+    if "--" in given:
+        at = given.index("--")
+        words, separator, rest = given[:at], ["--"], given[at + 1 :]
+    said = {word.lower() for word in words}
+    if "--no-color" in said:
+        os.environ["NO_COLOR"] = "1"
+    own = {"--no-color", "--offline"}
+    if not said & {"start", "run", "serve"}:
+        # Those have their own word on them.
+        own |= {"--debug", "--verbose"}
+    words = [word for word in words if word.lower() not in own]
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
+    elif words[-1:] == ["help"] and len(words) == 2:
+        words = [words[0], "--help"]
+    return [*(words or ["--help"]), *separator, *rest], "--debug" in said
+
+
+def _end_misused(error: click.UsageError) -> NoReturn:
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+        # A group alone lists what it holds.
+        click.echo(error.format_message())
+        sys.exit(0)
+    usage = f"\n{error.ctx.get_usage()}" if error.ctx is not None else ""
+    print_error(f"{error.format_message()}{usage}")
+    sys.exit(USAGE)
