@@ -1,25 +1,11 @@
-"""Durable HTTP: the request and the answer as values, token sources, and when a 202 is asked about again.
+"""Durable HTTP: the request and the answer as values, and token sources. The host's built-in activity sends it."""
 
-The request runs in the host's built-in activity. What is decided here follows from recorded answers alone,
-so every replay decides the same.
-"""
-
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 from azure.durable_functions.serialization import from_text, to_text
-
-POLL_INTERVAL_DEFAULT = timedelta(seconds=30)
-POLL_INTERVAL_FIELD = "pollAfterMilliseconds"
-"""With a 202 the activity says how long the host waits when the server does not; so it is part of the history."""
-
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-functions-key"})
-_ACCEPTED = 202
+from perdure.formats.durable_http import check_address
 
 
 class TokenSource(ABC):
@@ -102,6 +88,25 @@ class DurableHttpRequest:
         return written
 
 
+class HttpHeaders(dict[str, Any]):
+    """The headers as they came; reading one does not ask for the case of its name."""
+
+    def __getitem__(self, name: str) -> Any:
+        return super().__getitem__(self._as_came(name))
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(self._as_came(name))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The header's value, or the default."""
+        return super().get(self._as_came(name), default)
+
+    def _as_came(self, name: str) -> str:
+        if super().__contains__(name):
+            return name
+        return next((key for key in self if key.lower() == name.lower()), name)
+
+
 class DurableHttpResponse(dict[str, Any]):
     """The answer: a dictionary of ``statusCode``, ``headers`` and ``content`` that has them as attributes too."""
 
@@ -111,22 +116,14 @@ class DurableHttpResponse(dict[str, Any]):
         return self["statusCode"]
 
     @property
-    def headers(self) -> dict[str, Any]:
-        """The headers as they came."""
+    def headers(self) -> HttpHeaders:
+        """The headers."""
         return self["headers"]
 
     @property
     def content(self) -> str | None:
         """The body as text."""
         return self.get("content")
-
-    def header(self, name: str) -> str | None:
-        """A header's first value, whatever the case of its name."""
-        headers: dict[str, Any] = self.get("headers") or {}
-        for key, value in headers.items():
-            if key.lower() == name.lower():
-                return str(value[0]) if isinstance(value, list) and value else str(value)
-        return None
 
 
 def write_request(
@@ -152,56 +149,6 @@ def write_request(
 
 def read_response(text: str | None) -> DurableHttpResponse:
     """What the activity wrote."""
-    return DurableHttpResponse(from_text(text) or {})
-
-
-def next_poll(request: str, response: DurableHttpResponse, now: datetime) -> tuple[str, datetime] | None:
-    """The request that asks again about an accepted one, and when; None for an answer that is final.
-
-    Raises ValueError when the server names a place that is not HTTP.
-    """
-    after = response.pop(POLL_INTERVAL_FIELD, None)
-    location = response.header("location")
-    if response.get("statusCode") != _ACCEPTED or not location:
-        return None
-    asked: dict[str, Any] = json.loads(request)
-    uri = urljoin(asked["uri"], location)
-    check_address(uri)
-    default = POLL_INTERVAL_DEFAULT if after is None else timedelta(milliseconds=after)
-    return to_text(_polling(asked, uri)), _due_at(response.header("retry-after"), now, default)
-
-
-def check_address(uri: str) -> None:
-    """Raise ValueError for anything but an absolute http or https address."""
-    parts = urlsplit(uri)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"call_http needs an http or https address with a host, not '{uri}'.")
-
-
-def _polling(asked: Mapping[str, Any], uri: str) -> dict[str, Any]:
-    has_moved = _origin(uri) != _origin(asked["uri"])
-    dropped = _SECRET_HEADERS if has_moved else {"x-functions-key"}
-    headers = {name: value for name, value in (asked.get("headers") or {}).items() if name.lower() not in dropped}
-    polling: dict[str, Any] = {"method": "GET", "uri": uri, "content": None, "headers": headers}
-    if asked.get("tokenSource") is not None and not has_moved:
-        polling["tokenSource"] = asked["tokenSource"]
-    return polling
-
-
-def _origin(uri: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(uri)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def _due_at(retry_after: str | None, now: datetime, default: timedelta) -> datetime:
-    text = (retry_after or "").strip()
-    try:
-        if text.isascii() and text.isdigit():
-            return now + timedelta(seconds=int(text))
-        if text:
-            moment = parsedate_to_datetime(text)
-            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-            return max(moment, now)
-    except (ValueError, OverflowError):
-        pass  # what cannot be read says nothing
-    return now + default
+    response = DurableHttpResponse(from_text(text) or {})
+    response["headers"] = HttpHeaders(response.get("headers") or {})
+    return response

@@ -7,13 +7,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from azure.durable_functions.constants import ACTIVITY_TRIGGER, DATETIME_STRING_FORMAT, ORCHESTRATION_TRIGGER
-from azure.durable_functions.durable_http import TokenSource, next_poll, read_response, write_request
+from azure.durable_functions.durable_http import TokenSource, read_response, write_request
 from azure.durable_functions.entity_id import EntityId, scheduler_id_of
 from azure.durable_functions.names import DeclaredResults, activity_results, name_of, orchestrator_results, plain
 from azure.durable_functions.retry_options import RetryOptions, policy_of
 from azure.durable_functions.serialization import Decode, decode_as, from_text, to_optional_text
 from perdure.core.replay.recorder import Recorder
 from perdure.core.replay.tasks import Task, TimerTask
+from perdure.formats.durable_http import next_poll
 
 CUSTOM_STATUS_KILOBYTES_MAX = 16
 """In whole kilobytes of UTF-16, as the .NET host counts."""
