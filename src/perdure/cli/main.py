@@ -40,10 +40,11 @@ def _add_commands() -> None:
     from perdure.cli.backup_command import backup
     from perdure.cli.durable.group import durable
     from perdure.cli.hub_command import hub
+    from perdure.cli.keys_command import keys
     from perdure.cli.start_command import start
     from perdure.cli.verify_command import verify
 
-    for command in (start, durable, verify, backup, hub):
+    for command in (start, durable, verify, backup, hub, keys):
         perdure.add_command(command)
     host.add_command(start)
 

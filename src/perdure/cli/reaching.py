@@ -195,8 +195,15 @@ def _store_door(settings: "Settings", creates: bool) -> StoreDoor:
 
 
 def key_beside(store_url: str) -> str | None:
-    """The master key that the holder of a store checks, when this user may read it."""
-    return None
+    """The master key that the holder of a store checks, when there is one and this user may read it."""
+    from perdure.functions.app_settings import AppSettings
+    from perdure.host.key_files import KeyFiles, KeyFilesError, key_folder
+
+    try:
+        return KeyFiles(key_folder(store_url, Path.cwd(), AppSettings(os.environ))).ring().master
+    except (KeyFilesError, OSError):
+        # The host then says whether it wanted one.
+        return None
 
 
 def _trust_of(url: str) -> ssl.SSLContext | None:

@@ -1,6 +1,7 @@
 """The keys of a host as a value, and what a presented key is worth (functions-host.md §8). Pure."""
 
 import hmac
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,34 @@ MASTER_NAMES = frozenset({MASTER, "_master"})
 
 Keys = Mapping[str, str]
 """Name → value."""
+
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,126}")
+_VALUE = re.compile(r"[!-~]{1,1000}")
+
+
+class InvalidKey(ValueError):
+    """The name or the value cannot be a key's."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostKeys:
+    """The keys that open every function; the master key is named beside them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemKeys:
+    """The keys of extensions."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionKeys:
+    """The keys of one function."""
+
+    name: str
+
+
+KeyPlace = HostKeys | SystemKeys | FunctionKeys
 
 
 class Standing(Enum):
@@ -74,9 +103,41 @@ class KeyRing:
         """The keys of one function."""
         return self.functions.get(function_name.lower(), {})
 
+    def keys_at(self, place: KeyPlace) -> Keys:
+        """The keys of that place, the master key not among them."""
+        match place:
+            case SystemKeys():
+                return self.system
+            case HostKeys():
+                return self.host
+            case FunctionKeys(name):
+                return self.keys_of(name)
+
+    def with_key(self, place: KeyPlace, name: str, value: str) -> "KeyRing":
+        """The same ring with a key of that name and value. Raises InvalidKey."""
+        _check(name, value)
+        if name in MASTER_NAMES and isinstance(place, HostKeys):
+            return replace(self, master=value)
+        return self._with_keys(place, {**self.keys_at(place), name: value})
+
+    def without_key(self, place: KeyPlace, name: str) -> "KeyRing":
+        """The same ring without that key, which is there. Raises InvalidKey for the master key."""
+        if name in MASTER_NAMES and isinstance(place, HostKeys):
+            raise InvalidKey("The master key can be changed and not deleted.")
+        return self._with_keys(place, {key: value for key, value in self.keys_at(place).items() if key != name})
+
     def with_function_keys(self, function_name: str, keys: Keys) -> "KeyRing":
         """The same ring with other keys for one function."""
         return replace(self, functions={**self.functions, function_name.lower(): keys})
+
+    def _with_keys(self, place: KeyPlace, keys: Keys) -> "KeyRing":
+        match place:
+            case SystemKeys():
+                return replace(self, system=keys)
+            case HostKeys():
+                return replace(self, host=keys)
+            case FunctionKeys(name):
+                return self.with_function_keys(name, keys)
 
     def completed(self, function_names: "frozenset[str] | tuple[str, ...]" = ()) -> "KeyRing":
         """The same ring with a new key wherever a first one is missing."""
@@ -91,6 +152,13 @@ class KeyRing:
             if not ring.keys_of(name):
                 ring = ring.with_function_keys(name, {FIRST_KEY: new_key()})
         return ring
+
+
+def _check(name: str, value: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InvalidKey(f"'{name}' is no name of a key: letters, digits, '_', '.' and '-', at most 127.")
+    if not _VALUE.fullmatch(value):
+        raise InvalidKey("A key's value is 1 to 1,000 printable ASCII characters without spaces.")
 
 
 def new_key() -> str:
