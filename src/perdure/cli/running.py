@@ -10,13 +10,14 @@ import traceback
 
 import click
 
-from perdure import __version__, sdks
+from perdure import __version__
 from perdure.cli.exit_codes import FAILURE, OK
 from perdure.cli.output import fail, print_error, wants_color
 from perdure.functions.load_errors import AppLoadError
 from perdure.functions.local_settings import LocalSettingsError
 from perdure.functions.logging_setup import configure_logging
 from perdure.functions.setting_tree import HostJsonError
+from perdure.host import sdk_choice
 from perdure.host.assembly import FunctionsHost
 from perdure.host.lifecycle import Announcements, exit_on_signals, listening_socket, run_host
 from perdure.host.options import StartFailed, StartOptions
@@ -67,9 +68,12 @@ def check_app(options: StartOptions, *, debug: bool) -> int:
     from perdure.functions.app_loader import load_app
 
     settings = _settings(options)
-    sdks.prefer_ours()
     try:
-        load_app(settings.app_folder, settings.app, allowed=settings.functions, retry=settings.host.retry)
+        sdk = sdk_choice.prepare(settings.sdk)
+    except StartFailed as error:
+        fail(str(error), error.code)
+    try:
+        load_app(settings.app_folder, settings.app, allowed=settings.functions, retry=settings.host.retry, sdk=sdk)
     except AppLoadError as error:
         fail(str(error), FAILURE)
     return OK
@@ -111,7 +115,7 @@ def _say_opened(host: FunctionsHost) -> None:
     settings = host.settings
     python = ".".join(str(n) for n in sys.version_info[:3])
     click.echo(f"perdure {__version__}   (Python {python}; {host.hub.storage.describe()}; hub {settings.hub_name})")
-    click.echo(sdks.describe())
+    click.echo(sdk_choice.describe(settings.sdk))
     for notice in settings.notices:
         print_error(f"Note: {notice}")
     if settings.app.get("AzureWebJobsStorage"):

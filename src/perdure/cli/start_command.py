@@ -22,7 +22,7 @@ _LEVELS = ["Trace", "Debug", "Information", "Warning", "Error", "Critical", "Non
 @click.option("--durability", type=click.Choice(["full", "relaxed"]), help="What a power cut may cost.")
 @click.option("--functions", multiple=True, help="Run only these functions (repeat, or separate by spaces).")
 @click.option("--reload", is_flag=True, help="Restart when the app's sources change.")
-@click.option("--sdk", type=click.Choice(["ours", "installed"]), default="ours", show_default=True, help="Which SDK.")
+@click.option("--sdk", type=click.Choice(["ours", "installed"]), help="Which SDK runs the app.  [default: ours]")
 @click.option("--user-log-level", type=click.Choice(_LEVELS, case_sensitive=False), help="Least level of user logs.")
 @click.option("--enableAuth", "--enable-auth", "enable_auth", is_flag=True, help="Check keys on loopback too.")
 @click.option("--no-auth", is_flag=True, help="No keys, also where other machines can reach the port.")
@@ -37,7 +37,7 @@ def start(**given: Any) -> None:
 
     Example: perdure start samples/hello_cities --port 7071
     """
-    from perdure.host.options import StartOptions
+    from perdure.host.options import Sdk, StartOptions
 
     functions = [name for part in given["functions"] for name in part.split()]
     app_folder: Path | None = given["script_root"] or given["app_dir"]
@@ -51,8 +51,6 @@ def start(**given: Any) -> None:
         fail(f"There is one APP_DIR; '{given['rest'][0]}' is too much.", USAGE)
     if given["enable_auth"] and given["no_auth"]:
         fail("--enableAuth and --no-auth say the opposite; keep one.", USAGE)
-    if given["sdk"] == "installed":
-        fail("--sdk installed is not in this version; the app runs on perdure's own SDK.", USAGE)
     options = StartOptions(
         app_folder=app_folder or Path.cwd(),
         port=given["port"],
@@ -65,6 +63,7 @@ def start(**given: Any) -> None:
         enable_auth=given["enable_auth"],
         allowed_hosts=tuple(h.strip() for h in (given["allowed_hosts"] or "").split(",") if h.strip()),
         durability=given["durability"],
+        sdk=None if given["sdk"] is None else Sdk(given["sdk"]),
     )
     _use_the_apps_interpreter(options.app_folder)
     from perdure.cli.running import check_app, run_app, run_reloading

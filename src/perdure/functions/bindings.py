@@ -22,16 +22,17 @@ class MissingBinding(Exception):
 class ClientTexts:
     """The texts of durable client bindings: links of this host, and the token of the client in this process."""
 
-    def __init__(self, terms: LinkTerms, token: str) -> None:
+    def __init__(self, terms: LinkTerms, token: str, rpc_base_url: str | None = None) -> None:
         self._task_hub = terms.task_hub
         self._terms = terms
         self._token = token
-        self._text = json.dumps(client_binding(terms, token))
+        self._rpc_base_url = rpc_base_url
+        self._text = json.dumps(client_binding(terms, token, rpc_base_url))
 
     def use_code(self, code: str | None) -> None:
         """From now on links carry this key."""
         self._terms = replace(self._terms, code=code)
-        self._text = json.dumps(client_binding(self._terms, self._token))
+        self._text = json.dumps(client_binding(self._terms, self._token, self._rpc_base_url))
 
     def text(self, task_hub: str | None) -> str:
         """The text for a binding. Raises MissingBinding when it names another hub."""

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import importlib
 import ipaddress
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from starlette.types import ASGIApp
 
-from perdure import __version__, sdks
+from perdure import __version__
 from perdure.client import attached
 from perdure.core.registry import Registry
 from perdure.execution.threads import ThreadPool
@@ -17,7 +16,7 @@ from perdure.execution.time_limits import within
 from perdure.execution.user_loop import UserLoop
 from perdure.execution.worker_processes import WorkerProcesses
 from perdure.formats.http_json import LinkTerms
-from perdure.functions.activities import PayloadCodec, fill_registry
+from perdure.functions.activities import fill_registry
 from perdure.functions.app_loader import load_app
 from perdure.functions.bindings import ClientTexts
 from perdure.functions.descriptions import LoadedApp
@@ -32,11 +31,14 @@ from perdure.functions.outgoing_addresses import read_rules
 from perdure.functions.routes import RouteTable
 from perdure.functions.timer_status import FileTimerStatuses
 from perdure.functions.timer_triggers import TimerTriggers
+from perdure.host import sdk_choice
 from perdure.host.cli_routes import CommandRoutes, HubParts
 from perdure.host.front_door import front_door
 from perdure.host.gate import Gate
 from perdure.host.hub import Hub
 from perdure.host.observers import LoggingObserver
+from perdure.host.options import Sdk
+from perdure.host.rpc_endpoint import RpcEndpoint
 from perdure.host.settings import BODY_LIMIT_SETTING, Settings
 from perdure.host.system_clock import SystemClock
 from perdure.host.worker_main import sent_to_workers, worker_processes
@@ -83,25 +85,27 @@ class FunctionsHost:
         self._workers: WorkerProcesses | None = None
         self.manual_runs: ManualRuns | None = None
         self._token: str | None = None
+        self._rpc: RpcEndpoint | None = None
 
     async def open(self) -> None:
         """Open the store. Raises StoreInUse, StoreUnusable."""
         await self.hub.open()
 
     def load(self) -> LoadedApp:
-        """Import the app and build the door. Raises AppLoadError, KeyFilesError."""
+        """Import the app and build the door. Raises AppLoadError, KeyFilesError, StartFailed."""
         settings = self.settings
-        sdks.prefer_ours()
+        sdk = sdk_choice.prepare(settings.sdk)
         app = self.app = load_app(
-            settings.app_folder, settings.app, allowed=settings.functions, retry=settings.host.retry
+            settings.app_folder, settings.app, allowed=settings.functions, retry=settings.host.retry, sdk=sdk
         )
         know_turns(self.hub.turn_here)
         self._token = attached.attach(self.hub.client, asyncio.get_running_loop())
         code = self.gate.prepare(app)
         terms = LinkTerms(f"{self.url}{PREFIX}", settings.hub_name, settings.connection_name, code)
-        clients = ClientTexts(terms, self._token)
-        codec = cast(PayloadCodec, importlib.import_module("azure.durable_functions.serialization"))
-        fill_registry(app, self.registry, codec, clients)
+        if settings.sdk is Sdk.INSTALLED or settings.host.durable.has_local_rpc:
+            self._rpc = RpcEndpoint(self.hub.client, self._management_options(code))
+        clients = ClientTexts(terms, self._token, None if self._rpc is None else self._rpc.url)
+        fill_registry(app, self.registry, sdk.codec(), clients)
         if settings.processes > 1:
             self._workers = worker_processes(settings)
             sent_to_workers(app, self.registry, self._workers.call)
@@ -134,6 +138,8 @@ class FunctionsHost:
         if self._workers is not None:
             self._workers.start()
         await self.hub.start()
+        if self._rpc is not None:
+            await self._rpc.start()
         self.hub.name_url(self._own_url())
         assert self._timers is not None, "not loaded"
         self._timers.start()
@@ -150,6 +156,8 @@ class FunctionsHost:
         if self.manual_runs is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.manual_runs.stop(), max(deadline - asyncio.get_running_loop().time(), 0.1))
+        if self._rpc is not None:
+            await self._rpc.stop()
         drained = await self.hub.stop(max(deadline - asyncio.get_running_loop().time(), 0))
         if self._workers is not None:
             await asyncio.to_thread(self._workers.stop)
@@ -164,9 +172,9 @@ class FunctionsHost:
         return f"http://localhost:{self.settings.port}"
 
     def _own_url(self) -> str:
-        """Where this machine reaches it: an address that is neither loopback nor all of them goes by no other name."""
+        """Where this machine reaches it: an address that ``localhost`` does not mean goes by no other name."""
         address = ipaddress.ip_address(self.settings.address)
-        if address.is_loopback or address.is_unspecified:
+        if address.is_unspecified or str(address) in ("127.0.0.1", "::1"):
             return self.url
         return f"http://{f'[{address}]' if address.version == 6 else address}:{self.settings.port}"
 

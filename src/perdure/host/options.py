@@ -1,10 +1,18 @@
 """What the command line tells the Functions host."""
 
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 DEFAULT_PORT = 7071
 DEFAULT_ADDRESS = "127.0.0.1"
+
+
+class Sdk(Enum):
+    """Which SDK serves the import names of user code."""
+
+    OURS = "ours"
+    INSTALLED = "installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,7 @@ class StartOptions:
     enable_auth: bool = False
     allowed_hosts: tuple[str, ...] = ()
     durability: str | None = None
+    sdk: Sdk | None = None
 
 
 class StartFailed(Exception):

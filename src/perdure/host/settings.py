@@ -15,7 +15,8 @@ from perdure.functions.host_settings import HostSettings, task_hub_name
 from perdure.functions.local_settings import apply_local_settings, read_local_settings
 from perdure.functions.logging_setup import LogLevels, log_levels
 from perdure.host.hub import HubOptions, activities_by_default, threads_by_default
-from perdure.host.options import DEFAULT_ADDRESS, DEFAULT_PORT, StartFailed, StartOptions
+from perdure.host.options import DEFAULT_ADDRESS, DEFAULT_PORT, Sdk, StartFailed, StartOptions
+from perdure.host.sdk_choice import chosen_sdk
 from perdure.http_api.allowed_hosts import LOOPBACK_NAMES
 from perdure.storage.options import Durability, StorageOptions
 
@@ -53,6 +54,7 @@ class Settings:
     """Worker processes for plain activities; 1 is this process alone."""
     grace_seconds: float
     log_levels: LogLevels
+    sdk: Sdk
     notices: tuple[str, ...]
 
 
@@ -71,7 +73,8 @@ def read_settings(options: StartOptions, environment: MutableMapping[str, str]) 
     app = AppSettings(environment)
     host = read_host_file(folder, environment)
     threads_max = _thread_count(app, notices)
-    processes = _process_count(app, notices)
+    sdk = chosen_sdk(options.sdk, app)
+    processes = _process_count(app, notices) if sdk is Sdk.OURS else 1
     return Settings(
         app_folder=folder,
         port=port,
@@ -93,6 +96,7 @@ def read_settings(options: StartOptions, environment: MutableMapping[str, str]) 
             user_level=options.user_log_level or _user_level(app, notices),
             shows_replays=host.durable.tracing.trace_replay,
         ),
+        sdk=sdk,
         notices=(*notices, *host.warnings),
     )
 

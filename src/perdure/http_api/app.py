@@ -1,6 +1,7 @@
 """The management API as one Starlette route that takes everything below its prefix, matched on the raw path."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound
@@ -15,8 +16,6 @@ from perdure.http_api.requests import Request, raw_path
 from perdure.http_api.routes import ROUTES
 from perdure.http_api.routing import Route, Router
 
-_PREFIX = PREFIX.encode()
-
 
 def management_routes(
     client: TaskHubClient, options: ManagementOptions, access: Access | None = None
@@ -27,6 +26,9 @@ def management_routes(
 
 class ManagementRoute(BaseRoute):
     """Answers everything below ``/runtime/webhooks/durabletask``; what it does not know is 404, never 405."""
+
+    prefix: ClassVar[bytes] = PREFIX.encode()
+    request_type: ClassVar[type[Request]] = Request
 
     def __init__(self, client: TaskHubClient, options: ManagementOptions, access: Access) -> None:
         self._client = client
@@ -43,7 +45,8 @@ class ManagementRoute(BaseRoute):
         if scope["type"] != "http":
             return Match.NONE, {}
         path = raw_path(scope)
-        inside = path[: len(_PREFIX)].lower() == _PREFIX and path[len(_PREFIX) : len(_PREFIX) + 1] in {b"", b"/"}
+        length = len(self.prefix)
+        inside = path[:length].lower() == self.prefix and path[length : length + 1] in {b"", b"/"}
         return (Match.FULL if inside else Match.NONE), {}
 
     def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
@@ -54,7 +57,7 @@ class ManagementRoute(BaseRoute):
         """Answer one request."""
         shape = ErrorShape.LONG
         try:
-            found = self._router.find(scope["method"], raw_path(scope)[len(_PREFIX) :])
+            found = self._router.find(scope["method"], raw_path(scope)[len(self.prefix) :])
             if found is None:
                 answer = NOT_FOUND
             else:
@@ -72,7 +75,7 @@ class ManagementRoute(BaseRoute):
         verdict = Verdict.FORBIDDEN if level is None else self._access.judge(scope, level)
         if verdict is not Verdict.ALLOWED:
             return Answer(verdict.value)
-        request = Request(scope, receive, parameters, self._options.body_bytes_max)
+        request = self.request_type(scope, receive, parameters, self._options.body_bytes_max)
         self._check_hub(request)
         return await route.handler(request, self._client, self._options)
 

@@ -11,7 +11,7 @@ from perdure.formats.http_json.bodies import (
 )
 from perdure.formats.http_json.history import history_rows
 from perdure.formats.http_json.links import LinkTerms, client_binding, creation_links, management_links
-from perdure.formats.http_json.payloads import InvalidJson, json_text, plain_value, raw_value
+from perdure.formats.http_json.payloads import InvalidJson, inner_text, json_text, plain_value, raw_value
 from perdure.formats.http_json.queries import InvalidQuery, QueryParameters
 from perdure.formats.http_json.tokens import read_token, write_token
 
@@ -26,6 +26,7 @@ __all__ = [
     "entity_row",
     "error_body",
     "history_rows",
+    "inner_text",
     "json_text",
     "long_error_body",
     "management_links",

@@ -56,9 +56,12 @@ def creation_links(terms: LinkTerms) -> dict[str, str]:
     }
 
 
-def client_binding(terms: LinkTerms, token: str) -> dict[str, Any]:
-    """What a durable client binding hands to user code, 1.x dialect; ``token`` finds the client in this process."""
-    return {
+def client_binding(terms: LinkTerms, token: str, rpc_base_url: str | None = None) -> dict[str, Any]:
+    """What a durable client binding hands to user code, 1.x dialect; ``token`` finds the client in this process.
+
+    ``rpc_base_url`` is where clients of the official package reach this host; None when nothing listens there.
+    """
+    binding = {
         "taskHubName": terms.task_hub,
         "connectionName": None,
         "creationUrls": creation_links(terms),
@@ -67,6 +70,7 @@ def client_binding(terms: LinkTerms, token: str) -> dict[str, Any]:
         "requiredQueryStringParameters": terms.key_query(),
         "perdureClient": token,
     }
+    return binding if rpc_base_url is None else {**binding, "rpcBaseUrl": rpc_base_url}
 
 
 def _encoded(text: str) -> str:

@@ -78,6 +78,16 @@ def json_text(body: bytes) -> str:
     return text
 
 
+def inner_text(text: str) -> str:
+    """The JSON text inside a JSON string; the text itself when it is no such string."""
+    if not text.lstrip().startswith('"'):
+        return text
+    try:
+        return json_text(json.loads(text).encode())
+    except ValueError:
+        return text
+
+
 def _validate(encoded: bytes) -> None:
     try:
         _raw_decoder.decode(encoded)
