@@ -1,15 +1,17 @@
 """What functions say of their parameters and results, as far as it can be read."""
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 from durabletask.serialization import DataConverter
 
 
 def declared_return_type(function: Any) -> Any:
-    """What a function says that it returns; None when it says nothing that can be read."""
-    return hints_of(function).get("return")
+    """What a function says that it returns, or its generator does; None when it says nothing that can be read."""
+    declared = hints_of(function).get("return")
+    arguments = typing.get_args(declared)
+    return arguments[2] if typing.get_origin(declared) is Generator and len(arguments) == 3 else declared
 
 
 def annotated_type(function: Callable[..., Any], parameter: str, converter: DataConverter) -> Any:

@@ -63,8 +63,10 @@ class Conventions:
     converter: DataConverter = DEFAULT_DATA_CONVERTER
     activity_name: Callable[[Any], str] = get_name
     orchestrator_name: Callable[[Any], str] = get_name
-    return_type: Callable[[Any], Any] = declared_return_type
-    """What the function given to a call returns."""
+    activity_result: Callable[[Any], Any] = declared_return_type
+    """What the activity given to a call, by itself or by name, says that it returns."""
+    orchestrator_result: Callable[[Any], Any] = declared_return_type
+    """The same for a sub-orchestration."""
 
 
 DEFAULT_CONVENTIONS = Conventions()
@@ -162,7 +164,7 @@ class RuntimeOrchestrationContext(OrchestrationContext):
     ) -> CompletableTask[Any]:
         name = activity if isinstance(activity, str) else self._conventions.activity_name(activity)
         text = self._converter.serialize(input)
-        decode = self._result_of(activity, return_type)
+        decode = self._result_reader(return_type, self._conventions.activity_result(activity))
         if retry_policy is None:
             return _portable(self._recorder.call_activity(name, text, decode))
         policy = core_policy_of(retry_policy)
@@ -180,7 +182,7 @@ class RuntimeOrchestrationContext(OrchestrationContext):
     ) -> CompletableTask[Any]:
         name = orchestrator if isinstance(orchestrator, str) else self._conventions.orchestrator_name(orchestrator)
         text = self._converter.serialize(input)
-        decode = self._result_of(orchestrator, return_type)
+        decode = self._result_reader(return_type, self._conventions.orchestrator_result(orchestrator))
         child_id = instance_id or None
         if retry_policy is None:
             return _portable(self._recorder.call_child(name, text, child_id, version, decode))
@@ -248,12 +250,10 @@ class RuntimeOrchestrationContext(OrchestrationContext):
     def create_replay_safe_logger(self, logger: logging.Logger) -> ReplaySafeLogger:
         return ReplaySafeLogger(logger, lambda: self._recorder.is_replaying)
 
-    def _result_of(self, function: Any, return_type: Any) -> Callable[[str | None], Any]:
-        if return_type is None:
-            declared = self._conventions.return_type(function)
-            if declared is not None and self._converter.can_reconstruct(declared):
-                return_type = declared
-        return self._reader(return_type)
+    def _result_reader(self, wanted: Any, declared: Any) -> Callable[[str | None], Any]:
+        if wanted is None and declared is not None and self._converter.can_reconstruct(declared):
+            wanted = declared
+        return self._reader(wanted)
 
     def _reader(self, wanted: Any) -> Callable[[str | None], Any]:
         converter = self._converter

@@ -72,7 +72,8 @@ class RetryPolicy:
         """Asked after each failure; False ends the attempts."""
         return self._handle
 
-    def _to_core(self) -> retry.RetryPolicy:
+    def core_policy(self) -> retry.RetryPolicy:
+        """The policy as the core knows it."""
         handle = self.handle
 
         def may_retry(failure: failures.FailureDetails) -> bool:
@@ -93,7 +94,7 @@ def core_policy_of(policy: RetryPolicy) -> retry.RetryPolicy:
     """The policy as the core knows it. Raises TypeError for anything but a RetryPolicy."""
     if not isinstance(policy, RetryPolicy):
         raise TypeError(f"retry_policy must be a RetryPolicy, not {type(policy).__name__}.")
-    return policy._to_core()
+    return policy.core_policy()
 
 
 RetryPolicy.__module__ = "durabletask.task"

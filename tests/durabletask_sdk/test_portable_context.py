@@ -1,6 +1,7 @@
 """What an orchestrator of two arguments may ask for, and what it gets (portable-sdk.md §3.3, §3.4)."""
 
 import asyncio
+import json
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -292,9 +293,10 @@ def test_failure_texts_name_the_call():
     world.fail(1, "x")
     world.fail(2, "y")
 
-    assert world.output == (
-        "[\"Sub-orchestration task #1 failed: x\", \"Operation 'add' on entity '@counter@k' failed with error: y\"]"
-    )
+    assert json.loads(world.output or "") == [
+        ["Sub-orchestration task #1 failed: x", True],
+        ["Operation 'add' on entity '@counter@k' failed with error: y", True],
+    ]
 
 
 def test_a_failure_that_is_let_pass_keeps_its_cause():

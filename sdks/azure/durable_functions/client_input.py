@@ -7,6 +7,7 @@ from typing import Any
 
 from azure.durable_functions.blocking_client import BlockingDurableOrchestrationClient
 from azure.durable_functions.client import DurableOrchestrationClient
+from azure.durable_functions.native_activity import without_context
 
 
 def with_client(function: Callable[..., Any], client_name: str) -> Callable[..., Any]:
@@ -14,6 +15,7 @@ def with_client(function: Callable[..., Any], client_name: str) -> Callable[...,
 
     The function itself stays at hand as the attribute ``client_function``.
     """
+    function = without_context(function, client_name)
     middleware = _awaiting(function, client_name) if _is_async(function) else _blocking(function, client_name)
     _retype_parameter(middleware, function, client_name)
     setattr(middleware, "client_function", function)  # noqa: B010 - functions have no such attribute for type checkers

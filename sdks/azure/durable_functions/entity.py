@@ -5,8 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from azure.durable_functions.entity_context import DurableEntityContext
+from azure.durable_functions.generations import is_native_entity
 from azure.durable_functions.handles import Handle
+from azure.durable_functions.native_payloads import NATIVE_CONVERTER
 from azure.durable_functions.serialization import to_optional_text
+from durabletask.entities.definition import entity_definition
 from perdure.core import identifiers
 from perdure.core.failures import failure_of
 from perdure.core.registry import EntityDefinition, Operation, OperationOutcome
@@ -22,6 +25,8 @@ class EntityHandle(Handle):
     def definition(self, name: str) -> EntityDefinition:
         """The entity as the core runs it, under the name it is registered with."""
         function = self.entity_function
+        if is_native_entity(function):
+            return entity_definition(function, name, NATIVE_CONVERTER)
 
         def open_batch(entity_id: identifiers.EntityId, state: str | None) -> FunctionEntity:
             return FunctionEntity(function, entity_id, state)

@@ -2,16 +2,15 @@
 
 import functools
 
+from durabletask.entities import EntityInstanceId
 from perdure.core import identifiers
 
 
-class EntityId:
+class EntityId(EntityInstanceId):
     """Name and key of an entity. Names are compared without case, keys with it; both keep the case they were given in.
 
-    Raises ValueError for an empty name or key and for a name that holds '@'.
+    ``entity`` is the name in lower case. Raises ValueError for an empty name or key and for a name that holds '@'.
     """
-
-    __slots__ = ("key", "name")
 
     name: str
     key: str
@@ -24,20 +23,21 @@ class EntityId:
         if "@" in name:
             raise ValueError(f"The entity name '{name}' contains '@', which separates name and key.")
         self.name = name
+        self.entity = name.lower()
         self.key = key
 
     @classmethod
     def of_address(cls, address: identifiers.EntityId) -> "EntityId":
         """The id of an entity that exists already, whatever its key."""
         entity_id = cls.__new__(cls)
-        entity_id.name = address.name
+        entity_id.name = entity_id.entity = address.name
         entity_id.key = address.key
         return entity_id
 
     @staticmethod
     def get_scheduler_id(entity_id: "EntityId") -> str:
         """The id under which the entity runs: ``@name@key`` with the name in lower case."""
-        return f"@{entity_id.name.lower()}@{entity_id.key}"
+        return f"@{entity_id.entity}@{entity_id.key}"
 
     @staticmethod
     def get_entity_id(scheduler_id: str) -> "EntityId":
@@ -58,23 +58,15 @@ class EntityId:
     def __repr__(self) -> str:
         return f"EntityId({self.name!r}, {self.key!r})"
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, EntityId):
-            return NotImplemented
-        return self.key == other.key and self.name.lower() == other.name.lower()
 
-    def __hash__(self) -> int:
-        return hash((self.name.lower(), self.key))
-
-
-def address_of(entity_id: EntityId | None) -> identifiers.EntityId:
+def address_of(entity_id: EntityInstanceId | None) -> identifiers.EntityId:
     """The checked address. Raises ValueError for no id, or one with characters that ids may not hold."""
     if not entity_id:
         raise ValueError("An entity id is required; build one with EntityId(name, key).")
-    return _checked(entity_id.name, str(entity_id.key))  # numbers are in use as keys
+    return _checked(entity_id.entity, str(entity_id.key))  # numbers are in use as keys
 
 
-def scheduler_id_of(entity_id: EntityId | None) -> str:
+def scheduler_id_of(entity_id: EntityInstanceId | None) -> str:
     """The checked address as text. Raises as ``address_of``."""
     return str(address_of(entity_id))
 

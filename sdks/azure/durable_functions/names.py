@@ -9,7 +9,11 @@ from azure.functions.decorators.function_app import FunctionBuilder
 
 from azure.durable_functions.constants import ACTIVITY_TRIGGER, ENTITY_TRIGGER, ORCHESTRATION_TRIGGER
 from azure.durable_functions.declared_types import hints_of
+from azure.durable_functions.native_payloads import NATIVE_CONVERTER
 from azure.durable_functions.serialization import Decode, decode_annotated, from_text
+from durabletask.annotations import declared_return_type
+from durabletask.context import Conventions
+from durabletask.markers import ENTITY_NAME, NAME
 
 NAME_FIELDS = {ORCHESTRATION_TRIGGER: "orchestration", ACTIVITY_TRIGGER: "activity", ENTITY_TRIGGER: "entity_name"}
 """Where each trigger keeps the name its function is registered under, when that is not the function's own."""
@@ -66,6 +70,11 @@ def _trigger_of(builder: FunctionBuilder) -> Trigger:
     return trigger
 
 
+def marked_name(function: Callable[..., Any]) -> str | None:
+    """The name that a decorator of ``durabletask.task`` gave the function, if any."""
+    return getattr(function, NAME, None) or getattr(function, ENTITY_NAME, None)
+
+
 class DeclaredResults:
     """Return types of decorated functions of one kind, by name whatever its case; the function declared last counts."""
 
@@ -73,11 +82,13 @@ class DeclaredResults:
         # Names are settled only when all decorators of a function have run, so they are looked up late.
         self._functions: weakref.WeakKeyDictionary[FunctionBuilder, Callable[..., Any]] = weakref.WeakKeyDictionary()
         self._decoders: dict[str, Decode] | None = None
+        self._annotations: dict[str, Any] | None = None
 
     def declare(self, builder: FunctionBuilder, function: Callable[..., Any]) -> None:
         """Take a function into account from now on."""
         self._functions[builder] = function
         self._decoders = None
+        self._annotations = None
 
     def decoder(self, name: str) -> Decode:
         """How to read the result of the function of that name."""
@@ -85,6 +96,16 @@ class DeclaredResults:
         if decoders is None:
             decoders = self._decoders = self._read_annotations()
         return decoders.get(name) or decoders.get(name.lower(), from_text)
+
+    def annotation(self, name: str) -> Any:
+        """What the function of that name says that it returns; None when it says nothing."""
+        annotations = self._annotations
+        if annotations is None:
+            annotations = self._annotations = {
+                registered_name(builder).lower(): declared_return_type(function)
+                for builder, function in self._functions.items()
+            }
+        return annotations.get(name.lower())
 
     def _read_annotations(self) -> dict[str, Decode]:
         decoders: dict[str, Decode] = {}
@@ -96,3 +117,21 @@ class DeclaredResults:
 
 activity_results = DeclaredResults()
 orchestrator_results = DeclaredResults()
+
+
+def _activity_result(function: Any) -> Any:
+    return activity_results.annotation(name_of(function, ACTIVITY_TRIGGER))
+
+
+def _orchestrator_result(function: Any) -> Any:
+    return orchestrator_results.annotation(name_of(function, ORCHESTRATION_TRIGGER))
+
+
+NATIVE_CONVENTIONS = Conventions(
+    converter=NATIVE_CONVERTER,
+    activity_name=lambda function: name_of(function, ACTIVITY_TRIGGER),
+    orchestrator_name=lambda function: name_of(function, ORCHESTRATION_TRIGGER),
+    activity_result=_activity_result,
+    orchestrator_result=_orchestrator_result,
+)
+"""How two-argument orchestrators of an app name functions and write values."""

@@ -5,9 +5,12 @@ from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from azure.durable_functions.errors import failed_call
+from azure.durable_functions.generations import is_native_orchestrator
 from azure.durable_functions.handles import Handle
+from azure.durable_functions.names import NATIVE_CONVENTIONS
 from azure.durable_functions.orchestration_context import DurableOrchestrationContext
 from azure.durable_functions.serialization import to_optional_text
+from durabletask.context import orchestrator_definition
 from perdure.core.errors import OrchestratorMisuse
 from perdure.core.registry import OrchestratorDefinition, Program, Returned
 from perdure.core.replay.policy import AllMode, ReplayPolicy, RetryIds, ScheduleAt
@@ -29,6 +32,7 @@ class OrchestratorHandle(Handle):
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         self.orchestrator_function = function
+        self._is_native = is_native_orchestrator(function)
         self._df_input_type: type | None = None
 
     def declare_input(self, input_type: type | None) -> None:
@@ -38,6 +42,8 @@ class OrchestratorHandle(Handle):
     def definition(self, name: str) -> OrchestratorDefinition:
         """The orchestrator as the core runs it, under the name it is registered with."""
         function, input_type = self.orchestrator_function, self._df_input_type
+        if self._is_native:
+            return orchestrator_definition(function, name, NATIVE_CONVENTIONS)
 
         def begin(recorder: Recorder, input: str | None) -> Program | Returned:
             return _begun(function(DurableOrchestrationContext(recorder, input, input_type)))

@@ -3,19 +3,18 @@
 from datetime import timedelta
 from typing import Any
 
-from perdure.core.retry import RetryPolicy
+from durabletask.task import RetryPolicy
+from perdure.core import retry
 
 MAX_INTERVAL_DEFAULT = timedelta(days=6)
 """The longest wait between attempts where none is set, as in the .NET host."""
 
 
-class RetryOptions:
+class RetryOptions(RetryPolicy):
     """All five are readable and settable; a value that can never work raises ValueError at once.
 
     ``max_number_of_attempts`` counts the first attempt too. A change is seen by later calls only.
     """
-
-    __slots__ = ("_attempts", "_coefficient", "_first", "_longest", "_timeout")
 
     def __init__(
         self,
@@ -77,6 +76,25 @@ class RetryOptions:
     def retry_timeout_in_milliseconds(self, value: int | None) -> None:
         self._timeout = None if value is None else _positive(value, "retry_timeout_in_milliseconds")
 
+    @property
+    def first_retry_interval(self) -> timedelta:
+        """The wait before the second attempt."""
+        return timedelta(milliseconds=self._first)
+
+    @property
+    def max_retry_interval(self) -> timedelta:
+        """The longest wait; six days where none is set."""
+        return MAX_INTERVAL_DEFAULT if self._longest is None else timedelta(milliseconds=self._longest)
+
+    @property
+    def retry_timeout(self) -> timedelta | None:
+        """How long after the first attempt a further one may still begin; None: no limit."""
+        return None if self._timeout is None else timedelta(milliseconds=self._timeout)
+
+    @property
+    def handle(self) -> None:
+        """None: every failure may be tried again."""
+
     def to_json(self) -> dict[str, Any]:
         """The options by the host's names; what was not set is left out."""
         written: dict[str, Any] = {
@@ -95,18 +113,11 @@ class RetryOptions:
         return f"RetryOptions({self.to_json()})"
 
 
-def policy_of(options: RetryOptions) -> RetryPolicy:
-    """The options as the core knows them. Raises TypeError for anything but RetryOptions."""
-    if not isinstance(options, RetryOptions):
+def policy_of(options: RetryPolicy) -> retry.RetryPolicy:
+    """The options as the core knows them. Raises TypeError for anything but RetryOptions and RetryPolicy."""
+    if not isinstance(options, RetryPolicy):
         raise TypeError(f"retry_options must be RetryOptions, not {type(options).__name__}.")
-    longest, timeout = options.max_retry_interval_in_milliseconds, options.retry_timeout_in_milliseconds
-    return RetryPolicy(
-        first_interval=timedelta(milliseconds=options.first_retry_interval_in_milliseconds),
-        max_attempts=options.max_number_of_attempts,
-        backoff_coefficient=options.backoff_coefficient,
-        max_interval=MAX_INTERVAL_DEFAULT if longest is None else timedelta(milliseconds=longest),
-        retry_timeout=None if timeout is None else timedelta(milliseconds=timeout),
-    )
+    return options.core_policy()
 
 
 def _positive(value: Any, name: str) -> Any:

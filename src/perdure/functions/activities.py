@@ -3,7 +3,8 @@
 import functools
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,9 +43,28 @@ def fill_registry(app: LoadedApp, registry: Registry, codec: PayloadCodec, clien
 def activity_definition(activity: ActivityFunction, codec: PayloadCodec, clients: ClientTexts) -> ActivityDefinition:
     """Decide once how the function is called; what is left for each call is decode, call, encode."""
     call = activity.call
-    shell = _Shell(call, _reader(codec, call.expected_type), codec.to_text, clients)
     mode = ActivityMode.LOOP if call.is_async else ActivityMode.THREAD
+    if (run := getattr(call.function, "run_activity", None)) is not None:
+        return ActivityDefinition(activity.registered_name, _own_run(call, run), mode)
+    shell = _Shell(call, _reader(codec, call.expected_type), codec.to_text, clients)
     return ActivityDefinition(activity.registered_name, _choose(shell, _is_simple(call)), mode)
+
+
+def _own_run(call: UserFunction, run: Callable[[ActivityCall], Any]) -> Callable[[ActivityCall], Any]:
+    """The run of an activity that takes the call itself and gives text: its SDK decodes and encodes."""
+    if not call.is_async:
+
+        def run_plain(given: ActivityCall) -> Any:
+            with Invocation(call.name, "Activity", logging.DEBUG):
+                return run(given)
+
+        return run_plain
+
+    async def run_async(given: ActivityCall) -> Any:
+        with _no_exit(call.name), Invocation(call.name, "Activity", logging.DEBUG):
+            return await run(given)
+
+    return run_async
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +96,19 @@ class _Shell:
             return self.write(returned)
 
     async def run_async(self, given: ActivityCall) -> str:
-        try:
-            with Invocation(self.call.name, "Activity", logging.DEBUG) as invocation:
-                arguments = build_arguments(self.call, self.read(given.input), self.clients, invocation)
-                returned = await self.call.function(**arguments)
-                log_outputs(self.call, arguments, returned)
-                return self.write(returned)
-        except (SystemExit, KeyboardInterrupt) as error:
-            raise ActivityExited(f"Activity '{self.call.name}' raised {error!r}.") from error
+        with _no_exit(self.call.name), Invocation(self.call.name, "Activity", logging.DEBUG) as invocation:
+            arguments = build_arguments(self.call, self.read(given.input), self.clients, invocation)
+            returned = await self.call.function(**arguments)
+            log_outputs(self.call, arguments, returned)
+            return self.write(returned)
+
+
+@contextmanager
+def _no_exit(activity: str) -> Iterator[None]:
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise ActivityExited(f"Activity '{activity}' raised {error!r}.") from error
 
 
 def _choose(shell: _Shell, is_simple: bool) -> Callable[[ActivityCall], Any]:

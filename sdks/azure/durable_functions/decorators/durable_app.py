@@ -20,7 +20,9 @@ from azure.durable_functions.decorators.metadata import (
     OrchestrationTrigger,
 )
 from azure.durable_functions.entity import Entity
-from azure.durable_functions.names import activity_results, orchestrator_results
+from azure.durable_functions.generations import is_native_activity
+from azure.durable_functions.names import activity_results, marked_name, orchestrator_results
+from azure.durable_functions.native_activity import native_activity
 from azure.durable_functions.orchestrator import Orchestrator
 
 Decorator = Callable[[Any], FunctionBuilder]
@@ -64,7 +66,8 @@ class Blueprint(TriggerApi, BindingApi, SettingsApi):
             handle = Orchestrator.create(function)
             handle.declare_input(input_type)
             _replace_user_function(builder, handle)
-            builder.add_trigger(OrchestrationTrigger(name=context_name, orchestration=orchestration))
+            name = orchestration or marked_name(function)
+            builder.add_trigger(OrchestrationTrigger(name=context_name, orchestration=name))
             orchestrator_results.declare(builder, function)
             return builder
 
@@ -75,8 +78,11 @@ class Blueprint(TriggerApi, BindingApi, SettingsApi):
 
         @self._configure_function_builder
         def wrap(builder: FunctionBuilder) -> FunctionBuilder:
-            builder.add_trigger(ActivityTrigger(name=input_name, activity=activity))
-            activity_results.declare(builder, _user_function(builder))
+            function = _user_function(builder)
+            if is_native_activity(function, input_name):
+                _replace_user_function(builder, native_activity(function, input_name))
+            builder.add_trigger(ActivityTrigger(name=input_name, activity=activity or marked_name(function)))
+            activity_results.declare(builder, function)
             return builder
 
         return wrap
@@ -86,8 +92,10 @@ class Blueprint(TriggerApi, BindingApi, SettingsApi):
 
         @self._configure_function_builder
         def wrap(builder: FunctionBuilder) -> FunctionBuilder:
-            _replace_user_function(builder, Entity.create(_user_function(builder)))
-            builder.add_trigger(EntityTrigger(name=context_name, entity_name=entity_name))
+            entity = _user_function(builder)
+            _replace_user_function(builder, Entity.create(entity))
+            name = entity_name or marked_name(entity)
+            builder.add_trigger(EntityTrigger(name=context_name, entity_name=name))
             return builder
 
         return wrap
