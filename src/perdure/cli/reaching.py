@@ -61,7 +61,7 @@ def hub_options(command: F) -> F:
     for option in reversed(
         (
             click.option("--url", help="A running host, as http://localhost:7071, instead of the store."),
-            click.option("--code", help="The key for --url: the durable system key or the master key."),
+            click.option("--code", help="The host's key.  [default: with --url none, else from the key files]"),
             click.option("--store", help="Store URL.  [default: as the app's host, .perdure/hub.db under its folder]"),
             click.option("--task-hub-name", "hub", help="The hub's name; checked.  [default: as the app's host]"),
             click.option(
@@ -126,11 +126,10 @@ def _open(options: HubOptions, creates: bool) -> HubDoor:
             "Name its store with --store, or its folder with --script-root.",
             STORE,
         )
-    return open_store(settings, creates)
+    return _store_or_holder(settings, options.code, creates)
 
 
-def open_store(settings: "Settings", creates: bool) -> HubDoor:
-    """The store itself, or the host that holds it."""
+def _store_or_holder(settings: "Settings", code: str | None, creates: bool) -> HubDoor:
     from perdure.contracts.errors import StorageError, StoreInUse
 
     url = settings.hub.store_url
@@ -142,16 +141,16 @@ def open_store(settings: "Settings", creates: bool) -> HubDoor:
             return _store_door(settings, creates)
         except StoreInUse as error:
             if error.url is not None or time.monotonic() >= deadline:
-                return holder_door(error, url)
+                return holder_door(error, settings, code)
         except StorageError as error:
             fail(str(error), STORE)
 
 
-def holder_door(error: "StoreInUse", store_url: str) -> HttpDoor:
+def holder_door(error: "StoreInUse", settings: "Settings", code: str | None) -> HttpDoor:
     """The host that holds a store. Ends the command with exit code 3 when it says no URL."""
     if error.url is None:
         fail(str(error), STORE)
-    return HttpDoor(error.url, key_beside(store_url), _trust_of(error.url))
+    return HttpDoor(error.url, code or _key_beside(settings), _trust_of(error.url))
 
 
 def _store_door(settings: "Settings", creates: bool) -> StoreDoor:
@@ -194,16 +193,17 @@ def _store_door(settings: "Settings", creates: bool) -> StoreDoor:
     return door
 
 
-def key_beside(store_url: str) -> str | None:
-    """The master key that the holder of a store checks, when there is one and this user may read it."""
-    from perdure.functions.app_settings import AppSettings
+def _key_beside(settings: "Settings") -> str | None:
+    """The key that the holder of the store checks, if there is one and this user may read it."""
     from perdure.host.key_files import KeyFiles, KeyFilesError, key_folder
+    from perdure.http_api.keys import DURABLE_SYSTEM_KEY
 
     try:
-        return KeyFiles(key_folder(store_url, Path.cwd(), AppSettings(os.environ))).ring().master
-    except (KeyFilesError, OSError):
-        # The host then says whether it wanted one.
+        ring = KeyFiles(key_folder(settings.hub.store_url, settings.app_folder, settings.app)).ring()
+    except (KeyFilesError, PermissionError):
+        # Whether a key is needed at all only the host knows; it says so.
         return None
+    return ring.master or ring.system.get(DURABLE_SYSTEM_KEY)
 
 
 def _trust_of(url: str) -> ssl.SSLContext | None:

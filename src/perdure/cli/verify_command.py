@@ -47,11 +47,11 @@ def _findings(reach: HubOptions, liveness: bool) -> list[dict[str, Any]]:
     if reach.url is not None:
         door = HttpDoor(reach.url, reach.code)
     else:
-        url = settings_of(reach).hub.store_url
+        settings = settings_of(reach)
         try:
-            return asyncio.run(_read(url, liveness))
+            return asyncio.run(_read(settings.hub.store_url, liveness))
         except StoreInUse as error:
-            door = holder_door(error, url)
+            door = holder_door(error, settings, reach.code)
         except StorageError as error:
             fail(str(error), STORE)
     try:
