@@ -7,7 +7,7 @@ def orchestrator_function(context: df.DurableOrchestrationContext):
     tasks = [context.call_activity("IdentifyLanguage", text) for text in texts]
     languages = yield context.task_all(tasks)
 
-    return {text: language for text, language in zip(texts, languages)}
+    return {text: language for text, language in zip(texts, languages, strict=True)}
 
 
 main = df.Orchestrator.create(orchestrator_function)
