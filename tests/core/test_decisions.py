@@ -165,6 +165,21 @@ def test_history_limit_fails_with_advice_and_begins_nothing() -> None:
     assert "continue_as_new" in (over.progress.output or "")
 
 
+def test_a_history_of_too_many_bytes_fails_with_advice() -> None:
+    limits = DecisionLimits(history_bytes_max=1000)
+    for size, fails in ((1000, False), (1001, True)):
+        instance = running()
+        instance.history_bytes = size
+        asked = ac.TurnResult((ac.ScheduleActivity(0, "pack"),))
+        checkpoint = episode(instance, [envelope(ms.RaiseEvent("go"))], asked, limits=limits)
+        assert (checkpoint.progress.status is RuntimeStatus.Failed) is fails
+        assert bool(checkpoint.activities) is not fails
+        if fails:
+            assert checkpoint.progress.failure is not None
+            assert "1,001 bytes; at most 1,000" in checkpoint.progress.failure.message
+            assert "continue_as_new" in checkpoint.progress.failure.message
+
+
 def test_action_limit() -> None:
     limits = DecisionLimits(actions_max=1)
     two = ac.TurnResult((ac.ScheduleActivity(0, "a"), ac.ScheduleActivity(1, "b")))

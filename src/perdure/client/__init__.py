@@ -2,7 +2,7 @@
 
 from perdure.client.attached import AttachedClient, ClientDetached
 from perdure.client.entities import CleanedEntities
-from perdure.client.options import ClientOptions, FunctionKind, KnownNames, known_in
+from perdure.client.options import ClientOptions, FunctionKind, KnownNames, LostEvents, known_in
 from perdure.client.task_hub_client import TaskHubClient
 from perdure.contracts.errors import (
     HistoryCorrupted,
@@ -42,6 +42,7 @@ __all__ = [
     "InvalidIdentifier",
     "InvalidInput",
     "KnownNames",
+    "LostEvents",
     "NotRegistered",
     "Origin",
     "Overloaded",

@@ -35,6 +35,13 @@ def known_in(registry: Registry) -> KnownNames:
     return known
 
 
+class LostEvents(Enum):
+    """What becomes of an event for an instance that does not exist or has ended."""
+
+    REFUSED = "refused"
+    DROPPED = "dropped"
+
+
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
     """``known`` None accepts every name: workers that this process does not know may run it.
@@ -45,6 +52,7 @@ class ClientOptions:
     known: KnownNames | None = None
     default_version: str | None = None
     reuse: ReusePolicy = ReusePolicy.NON_RUNNING
+    lost_events: LostEvents = LostEvents.REFUSED
     payload_bytes_max: int = PAYLOAD_BYTES_MAX
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
     new_execution_id: Callable[[], str] = lambda: str(uuid.uuid4())

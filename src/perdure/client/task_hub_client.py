@@ -3,10 +3,10 @@
 from datetime import datetime
 
 from perdure.client import entities, management, queries, waiting
-from perdure.client.options import ClientOptions
+from perdure.client.options import ClientOptions, LostEvents
 from perdure.client.payloads import check_payload
 from perdure.contracts.clock import Clock
-from perdure.contracts.errors import InvalidInput
+from perdure.contracts.errors import InstanceFinished, InstanceNotFound, InvalidInput
 from perdure.contracts.records import InstanceFilter, Page, PageKey
 from perdure.contracts.storage import Storage
 from perdure.core.events import HistoryEvent
@@ -78,11 +78,18 @@ class TaskHubClient:
         return await management.require_unfinished(self._storage, instance_id)
 
     async def raise_event(self, instance_id: str, name: str, input: str | None = None) -> None:
-        """Give an orchestration a named event. Raises InstanceNotFound, InstanceFinished, InvalidInput."""
+        """Give an orchestration a named event. Raises InvalidInput, PayloadTooLarge.
+
+        Raises InstanceNotFound and InstanceFinished unless the options say that such events are dropped.
+        """
         if not name:
             raise InvalidInput("An event name must not be empty.")
         check_payload(name, "event name", self.options.payload_bytes_max)
-        await self._control(instance_id, RaiseEvent(name, input), input)
+        try:
+            await self._control(instance_id, RaiseEvent(name, input), input)
+        except (InstanceNotFound, InstanceFinished):
+            if self.options.lost_events is LostEvents.REFUSED:
+                raise
 
     async def terminate(self, instance_id: str, reason: str | None = None, recursive: bool = False) -> None:
         """End an orchestration, and with ``recursive`` its children. Raises InstanceNotFound, InstanceFinished."""

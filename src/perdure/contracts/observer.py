@@ -60,12 +60,22 @@ class PartitionFailed(msgspec.Struct, frozen=True):
     error: BaseException
 
 
+class InstanceFailed(msgspec.Struct, frozen=True):
+    """An orchestration ended as failed."""
+
+    instance_id: str
+    name: str
+    failure: FailureDetails
+
+
 class HistoryGrown(msgspec.Struct, frozen=True):
     """An execution's history has become long enough to be told about; its hard limit is further on."""
 
     instance_id: str
     name: str
     events: int
+    size: int
+    """In bytes, as stored."""
 
 
 Fact = (
@@ -77,6 +87,7 @@ Fact = (
     | MessageDropped
     | InstanceDamaged
     | PartitionFailed
+    | InstanceFailed
 )
 
 

@@ -71,6 +71,8 @@ class StoredInstance(msgspec.Struct, eq=False):
 
     record: InstanceRecord
     history: list[HistoryEvent]
+    history_bytes: int = 0
+    """The size of the history as stored."""
 
 
 class DamagedInstance(msgspec.Struct, eq=False):

@@ -44,6 +44,7 @@ class Checkpoint(msgspec.Struct, eq=False):
     """What one episode of one instance makes true, all or nothing.
 
     ``expected_last_seq`` is asserted in the transaction. ``events`` get the seqs after it (from 0 after REPLACE).
+    ``history_bytes`` is the size of the events as stored; only a storage writes it.
     """
 
     origin: Origin
@@ -55,3 +56,4 @@ class Checkpoint(msgspec.Struct, eq=False):
     outbox: list[Envelope] = []
     children: list[Creation] = []
     activities: list[NewActivity] = []
+    history_bytes: int = 0

@@ -31,6 +31,7 @@ class DecisionLimits(msgspec.Struct, frozen=True):
     """What an orchestration may use up, and what new children are stamped with."""
 
     history_events_max: int = 1_000_000
+    history_bytes_max: int = 1_000_000_000
     actions_max: int = 1_000_000
     payload_bytes_max: int = 16 * 1024 * 1024
     default_version: str | None = None
@@ -356,6 +357,12 @@ def _excess(draft: _Draft, result: ac.TurnResult) -> FailureDetails | None:
             "HistoryTooLong",
             f"The history would hold {draft.next_seq} events; at most {limits.history_events_max} are allowed. "
             "Call continue_as_new from time to time to begin a new history.",
+        )
+    if draft.instance.history_bytes > limits.history_bytes_max:
+        return FailureDetails(
+            "HistoryTooLong",
+            f"The history has {draft.instance.history_bytes:,} bytes; at most {limits.history_bytes_max:,} are "
+            "allowed. Call continue_as_new from time to time to begin a new history.",
         )
     if len(result.actions) > limits.actions_max:
         return FailureDetails(

@@ -199,16 +199,17 @@ class Instance:
     """A loaded orchestration as the core sees it: its record and its open work. Not its history.
 
     ``started`` tells whether the history of this execution holds its ExecutionStarted; ``sections`` are its
-    critical sections.
+    critical sections, ``history_bytes`` the size of the history as stored.
     """
 
-    __slots__ = ("open_work", "origin", "progress", "sections", "started")
+    __slots__ = ("history_bytes", "open_work", "origin", "progress", "sections", "started")
 
     def __init__(self, record: InstanceRecord) -> None:
         self.origin = record.origin
         self.progress = record.progress
         self.open_work: dict[int, OpenWork] = {}
         self.sections: Sections = {}
+        self.history_bytes = 0
         self.started = False
 
     @classmethod

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
@@ -144,6 +144,12 @@ class Registry:
     def add_entity(self, definition: EntityDefinition) -> None:
         """Register. Raises ValueError for a name that is taken."""
         _add(self.entities, definition.name, definition, "entity")
+
+    def keep_failed_operations(self) -> None:
+        """Let entity operations that fail keep their state and signals, instead of leaving no trace."""
+        self.entities = {
+            name: replace(definition, failed=FailedOperations.KEPT) for name, definition in self.entities.items()
+        }
 
     def orchestrator(self, name: str) -> OrchestratorDefinition | OutsideDefinition:
         """Look up. Raises NotRegistered, listing the known names, close ones first."""

@@ -19,6 +19,7 @@ CHARGE_PER_ENTITY = 2048
 class LiveEntity:
     """See ``LiveInstance``."""
 
+    history_bytes = 0
     __slots__ = (
         "_batch", "_default_version", "_entity", "_is_removed", "_now", "_operations_max", "_record", "_waiting_count",
         "execution_id", "instance_id", "queue", "turn", "used_at",
@@ -62,6 +63,10 @@ class LiveEntity:
         else:
             begun.checkpoint = decide_batch(self._record.origin, progress, batch, [], now)
         return begun
+
+    def leave_behind(self, envelope: Envelope) -> bool:
+        """An entity is never replaced."""
+        return False
 
     def in_hand(self) -> list[Envelope]:
         """What the batch in user code consumes."""

@@ -34,8 +34,17 @@ class LiveInstance(Protocol):
     used_at: float
     """Loop time of its newest episode."""
 
+    @property
+    def history_bytes(self) -> int:
+        """The size of its history as stored; 0 for an entity, which has none."""
+        ...
+
     def begin(self, now: datetime, executor: Executor) -> Begun:
         """Take the queue in. Only when no turn is out."""
+        ...
+
+    def leave_behind(self, envelope: Envelope) -> bool:
+        """Whether this row was for what had the id before; then it goes with the next episode."""
         ...
 
     def in_hand(self) -> list[Envelope]:

@@ -28,6 +28,9 @@ class LiveInstances:
     def __len__(self) -> int:
         return len(self._instances)
 
+    def __iter__(self) -> Iterator[LiveInstance]:
+        return iter(self._instances.values())
+
     def get(self, instance_id: str) -> LiveInstance | None:
         """The instance, if it is in memory."""
         return self._instances.get(instance_id)

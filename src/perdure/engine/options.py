@@ -21,3 +21,5 @@ class EngineOptions(msgspec.Struct, frozen=True):
     """Messages due within it are kept in memory; those beyond stay in the store until it moves."""
     history_events_noticed: int = 50_000
     """A history of this many events is announced, once."""
+    history_bytes_noticed: int = 50_000_000
+    """A history of this size, too."""

@@ -25,16 +25,24 @@ class LiveOrchestration:
 
     __slots__ = (
         "_accepted", "_history", "_intake", "_limits", "_session", "_versioning",
-        "execution_id", "instance", "instance_id", "queue", "turn", "used_at",
+        "execution_id", "instance", "instance_id", "left_behind", "queue", "turn", "used_at",
     )  # fmt: skip
 
     def __init__(
-        self, record: InstanceRecord, history: Sequence[HistoryEvent], limits: DecisionLimits, versioning: Versioning
+        self,
+        record: InstanceRecord,
+        history: Sequence[HistoryEvent],
+        limits: DecisionLimits,
+        versioning: Versioning,
+        history_bytes: int = 0,
     ) -> None:
         self.instance = Instance.loaded(record, history)
+        self.instance.history_bytes = history_bytes
         self.instance_id = record.origin.instance_id
         self.execution_id = record.origin.execution_id
         self.queue: list[Envelope] = []
+        self.left_behind: list[Envelope] = []
+        """What was there for the instance that had the id before; it goes with the first episode."""
         self.turn: Turn | None = None
         self.used_at = 0.0
         self._limits = limits
@@ -62,6 +70,9 @@ class LiveOrchestration:
         intake = receive(self.instance, envelopes, now)
         begun.kept = intake.held
         begun.dropped = intake.dropped
+        if self.left_behind:
+            begun.dropped += self.left_behind
+            self.left_behind = []
         if not intake.events:
             return begun
         self._intake = intake
@@ -77,6 +88,14 @@ class LiveOrchestration:
             self._history = ()
         self.turn = begun.turn = OrchestrationTurn(session, [OrchestratorStarted(intake.at), *intake.events])
         return begun
+
+    def leave_behind(self, envelope: Envelope) -> bool:
+        """Rows and instances are numbered as they are stored, so what has a lower number was there before it."""
+        number = self.instance.origin.number
+        if number is None or envelope.position is None or envelope.position > number:
+            return False
+        self.left_behind.append(envelope)
+        return True
 
     def in_hand(self) -> list[Envelope]:
         """What the turn in user code consumes."""
@@ -116,12 +135,18 @@ class LiveOrchestration:
             return intake.reread_inbox
         instance.fold(checkpoint.events, instance.progress.last_seq + 1)
         instance.progress = checkpoint.progress
+        instance.history_bytes += checkpoint.history_bytes
         if self._session is None:
             self._history = [*self._history, *checkpoint.events]
         if checkpoint.progress.status.is_terminal:
             self.close()
             return False
         return intake.reread_inbox
+
+    @property
+    def history_bytes(self) -> int:
+        """The size of its history as stored."""
+        return self.instance.history_bytes
 
     def is_finished(self) -> bool:
         """It takes no more messages."""
@@ -141,8 +166,11 @@ class LiveOrchestration:
         session = self._session
         return (
             CHARGE_PER_INSTANCE
+            + len(self.instance.origin.input or "")
             + CHARGE_PER_OPEN_WORK * (len(self.instance.open_work) + len(self._history))
-            + (session.charge() if session is not None else 0)
+            + (self.instance.history_bytes if self._history else 0)
+            # While a turn is in user code the session is not ours to look at.
+            + (session.charge() if session is not None and self.turn is None else 0)
         )
 
     def close(self) -> None:

@@ -11,7 +11,15 @@ from datetime import datetime
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import CheckpointRefused
 from perdure.contracts.executor import ActivityResult, Executor, Turn
-from perdure.contracts.observer import ActivityEnded, EpisodeCommitted, EpisodeFailed, Fact, HistoryGrown, Observer
+from perdure.contracts.observer import (
+    ActivityEnded,
+    EpisodeCommitted,
+    EpisodeFailed,
+    Fact,
+    HistoryGrown,
+    InstanceFailed,
+    Observer,
+)
 from perdure.contracts.records import Committed, PartitionLease, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint
@@ -48,6 +56,7 @@ class Partition:
         self._clock = clock
         self._observers = observers
         self._noticed_seq = options.history_events_noticed - 1
+        self._noticed_bytes = options.history_bytes_noticed
         self._wanted = frozenset[type]().union(*(observer.wants for observer in observers))
         self._wake = asyncio.Event()
         # A round takes these lists away and leaves new ones: look them up after an await, never before.
@@ -147,7 +156,7 @@ class Partition:
     def _held_positions(self) -> set[int | None]:
         self._incoming.extend(self._storage.receive_now(self.lease))
         held = {envelope.position for envelope in self._incoming}
-        held.update(envelope.position for live in self._ready.values() for envelope in live.queue)
+        held.update(envelope.position for live in self._live for envelope in live.queue)
         held.update(envelope.position for live in self._out.values() for envelope in (*live.queue, *live.in_hand()))
         return held
 
@@ -210,6 +219,7 @@ class Partition:
         round_.kept.extend(e for envelopes in held.values() for e in envelopes if e.position is None)
         if round_.checkpoints or round_.kept or round_.discarded:
             await self._follow_up(episodes, await self._commit(round_, episodes))
+        self._incoming.extend(self._router.take_postponed())
 
     def _take_incoming(self) -> list[Envelope]:
         room = MESSAGES_PER_ROUND - len(self._ready)
@@ -254,8 +264,7 @@ class Partition:
             if self._live.get(live.instance_id) is live:
                 episodes.append((live, self._finish(live)))
             else:
-                # Its instance was replaced while the code ran; what it took goes with it.
-                round_.discarded.extend(live.in_hand())
+                self._router.replaced(live, round_)
                 live.turn = None
                 live.close()
         return episodes
@@ -283,15 +292,22 @@ class Partition:
             self._executor.start_activities(committed.activities)
         at = asyncio.get_running_loop().time()
         for live, checkpoint in episodes:
+            bytes_before = live.history_bytes
             reread = live.apply(checkpoint)
             if live.is_finished():
+                if (failure := checkpoint.progress.failure) is not None:
+                    self._announce(InstanceFailed(live.instance_id, checkpoint.origin.name, failure))
                 self._ready.pop(live.instance_id, None)
                 self._incoming.extend(live.queue)
                 self._router.finished(live)
                 continue
             self._live.use(live, at)
-            if checkpoint.expected_last_seq < self._noticed_seq <= checkpoint.progress.last_seq:
-                self._announce(HistoryGrown(live.instance_id, checkpoint.origin.name, checkpoint.progress.last_seq + 1))
+            last_seq, size = checkpoint.progress.last_seq, live.history_bytes
+            if (
+                checkpoint.expected_last_seq < self._noticed_seq <= last_seq
+                or bytes_before < self._noticed_bytes <= size
+            ):
+                self._announce(HistoryGrown(live.instance_id, checkpoint.origin.name, last_seq + 1, size))
             if reread:
                 await self._reread(live)
             if live.queue and live.turn is None:
@@ -316,6 +332,8 @@ class Partition:
         held: list[Envelope] = []
         until = max(now, self._due.horizon)
         for envelope in await until_available(lambda: self._storage.read_inbox(self.lease, live.instance_id, until)):
+            if live.leave_behind(envelope):
+                continue
             if envelope.due_at is None or envelope.due_at <= now:
                 held.append(envelope)
             else:

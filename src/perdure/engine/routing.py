@@ -45,6 +45,7 @@ class Router:
         self._finished: OrderedDict[str, str] = OrderedDict()
         """Ids that ended a while ago → their execution, so that a late message costs no load."""
         self._damaged: set[str] = set()
+        self._postponed: list[Envelope] = []
 
     async def route(self, envelopes: Sequence[Envelope], now: datetime, round_: Round) -> list[LiveInstance]:
         """Put each message into its instance's queue; returns the instances that can have an episode now.
@@ -54,6 +55,8 @@ class Router:
         ready: dict[str, LiveInstance] = {}
         absent: dict[str, list[Envelope]] = {}
         renewed: set[str] = set()
+        renewed_later: set[str] = set()
+        """Ids that a start of this round gives to what begins later."""
         for envelope in envelopes:
             target = envelope.target
             start = envelope.message if type(envelope.message) is StartExecution else None
@@ -61,14 +64,25 @@ class Router:
                 # What had the id is gone, even when what has it now begins later.
                 self._finished.pop(target, None)
                 renewed.add(target)
+            if target in renewed_later:
+                # What has the id from this round on is not in the store yet: these come again after the commit.
+                if envelope.position is None:
+                    round_.kept.append(envelope)
+                self._postponed.append(envelope)
+                continue
             if envelope.due_at is not None and envelope.due_at > now:
                 if envelope.position is None:
                     round_.kept.append(envelope)
                 self._due.add(envelope)
+                if start is not None and self._replaces(envelope, start):
+                    renewed_later.add(target)
+                    self._let_go(target, round_)
+                    for former in absent.pop(target, ()):
+                        self._drop(former, "the instance was replaced", round_)
+                    ready.pop(target, None)
                 continue
-            if start is not None and self._created(envelope, start, round_):
-                for former in absent.pop(target, ()):
-                    self._drop(former, "the instance has ended", round_)
+            if start is not None:
+                self._create(envelope, start, absent, round_)
             live = self._live.get(target)
             if live is not None:
                 self._queue(live, envelope, ready, round_)
@@ -83,6 +97,11 @@ class Router:
                 self._finished.pop(target, None)
         return list(ready.values())
 
+    def take_postponed(self) -> list[Envelope]:
+        """What could not be routed in the newest round and can be after its commit, once."""
+        postponed, self._postponed = self._postponed, []
+        return postponed
+
     def finished(self, live: LiveInstance) -> None:
         """The instance has ended and its end is durable."""
         self._live.remove(live)
@@ -94,20 +113,41 @@ class Router:
         if len(self._finished) > FINISHED_REMEMBERED:
             self._finished.popitem(last=False)
 
-    def _created(self, envelope: Envelope, start: StartExecution, round_: Round) -> bool:
-        """Whether the message makes a new instance; it takes the place of whatever had the id."""
+    def _create(
+        self, envelope: Envelope, start: StartExecution, absent: dict[str, list[Envelope]], round_: Round
+    ) -> None:
+        """Make the new instance if the message does; it takes the place of whatever had the id."""
+        record = self._storage.creation_of(envelope) if self._replaces(envelope, start) else None
+        if record is None:
+            return
+        former = self._live.get(envelope.target)
+        live = self._orchestration(record, ())
+        # Dropped with the new one's first commit: until then the former is what is stored, and may come back.
+        live.left_behind = absent.pop(envelope.target, [])
+        if former is not None:
+            self._live.remove(former)
+            _keep_no_more(former.queue, round_)
+            live.left_behind += former.queue
+            former.queue = []
+        self._live.add(live)
+
+    def _replaces(self, envelope: Envelope, start: StartExecution) -> bool:
+        """Whether the message belongs to a creation of this process, and not to what is in memory."""
         live = self._live.get(envelope.target)
         if live is not None and live.execution_id == start.execution_id:
             return False
-        record = self._storage.creation_of(envelope)
-        if record is None:
-            return False
+        return self._storage.creation_of(envelope) is not None
+
+    def _let_go(self, target: str, round_: Round) -> None:
+        """What had the id is replaced, with all that it has not taken."""
+        live = self._live.get(target)
         if live is not None:
             self._live.remove(live)
-            for former in live.queue:
+            # Its turn may have been about to come.
+            queue, live.queue = live.queue, []
+            _keep_no_more(queue, round_)
+            for former in queue:
                 self._drop(former, "the instance was replaced", round_)
-        self._live.add(self._orchestration(record, ()))
-        return True
 
     def _queue(self, live: LiveInstance, envelope: Envelope, ready: dict[str, LiveInstance], round_: Round) -> None:
         live.queue.append(envelope)
@@ -129,7 +169,7 @@ class Router:
                 round_.kept.extend(e for e in envelopes if e.position is None)
                 continue
             if found is not None:
-                live = self._live_of(found.record, found.history)
+                live = self._live_of(found.record, found.history, found.history_bytes)
             elif is_entity(target) and any(type(e.message) in _MAKE_ENTITIES for e in envelopes):
                 live = self._live_of(_new_entity(target, now), ())
             else:
@@ -143,19 +183,38 @@ class Router:
                 continue
             self._live.add(live)
             for envelope in envelopes:
-                self._queue(live, envelope, ready, round_)
+                if not live.leave_behind(envelope):
+                    self._queue(live, envelope, ready, round_)
 
-    def _live_of(self, record: InstanceRecord, history: Sequence[HistoryEvent]) -> LiveInstance:
+    def _live_of(self, record: InstanceRecord, history: Sequence[HistoryEvent], history_bytes: int = 0) -> LiveInstance:
         if record.origin.kind is InstanceKind.ENTITY:
             return LiveEntity(record, self._options.entity_batch_max, self._options.decisions.default_version)
-        return self._orchestration(record, history)
+        return self._orchestration(record, history, history_bytes)
 
-    def _orchestration(self, record: InstanceRecord, history: Sequence[HistoryEvent]) -> LiveInstance:
-        return LiveOrchestration(record, history, self._options.decisions, self._options.versioning)
+    def replaced(self, live: LiveInstance, round_: Round) -> None:
+        """A turn ended of what was replaced meanwhile: what it has in hand goes with it."""
+        successor = self._live.get(live.instance_id)
+        if isinstance(successor, LiveOrchestration) and not successor.instance.started:
+            successor.left_behind += live.in_hand()
+        else:
+            round_.discarded.extend(live.in_hand())
+
+    def _orchestration(
+        self, record: InstanceRecord, history: Sequence[HistoryEvent], history_bytes: int = 0
+    ) -> LiveOrchestration:
+        options = self._options
+        return LiveOrchestration(record, history, options.decisions, options.versioning, history_bytes)
 
     def _drop(self, envelope: Envelope, reason: str, round_: Round) -> None:
         round_.discarded.append(envelope)
         self._announce(MessageDropped(envelope.target, type(envelope.message).__name__, reason))
+
+
+def _keep_no_more(envelopes: Sequence[Envelope], round_: Round) -> None:
+    """What was to get a row in this round is going to be dropped."""
+    without_row = {id(envelope) for envelope in envelopes if envelope.position is None}
+    if without_row:
+        round_.kept[:] = [envelope for envelope in round_.kept if id(envelope) not in without_row]
 
 
 def _new_entity(target: str, now: datetime) -> InstanceRecord:

@@ -61,8 +61,10 @@ class LocalSession:
         return isinstance(replayer, Replayer) and replayer.is_replaying
 
     def charge(self) -> int:
-        """Bytes it holds beside the fixed charge: what waits to be replayed."""
-        return 0 if self._history is None else 200 * len(self._history)
+        """Bytes it holds beside the fixed charge: what waits to be replayed, or text that its program has not taken."""
+        if self._history is not None:
+            return 200 * len(self._history)
+        return self._replayer.charge() if isinstance(self._replayer, Replayer) else 0
 
     def close(self) -> None:
         """Let the program be closed; its ``finally`` blocks run where turns do. Twice-safe."""

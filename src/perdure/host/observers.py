@@ -46,8 +46,8 @@ class LoggingObserver:
             logger.critical("The engine stops: %s: %s", type(fact.error).__name__, fact.error, exc_info=shown)
         elif isinstance(fact, HistoryGrown):
             logger.warning(
-                "The history of '%s' ('%s') holds %d events; continue_as_new begins a new one.",
-                fact.instance_id, fact.name, fact.events,
+                "The history of '%s' ('%s') holds %d events in %d bytes; continue_as_new begins a new one.",
+                fact.instance_id, fact.name, fact.events, fact.size,
             )  # fmt: skip
         elif isinstance(fact, MessageDropped):
             logger.debug("%s for '%s' was dropped: %s", fact.message, fact.instance_id, fact.reason)

@@ -213,6 +213,11 @@ def read_history(rows: Sequence[Row], last_seq: int) -> list[HistoryEvent]:
     return history
 
 
+def text_bytes(text: str) -> int:
+    """How many bytes the text has as UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def write_envelope(envelope: Envelope, position: int) -> tuple[Value, ...]:
     """The values of INBOX_COLUMNS. Raises UnicodeEncodeError for a lone surrogate."""
     due_at = envelope.due_at

@@ -5,6 +5,8 @@ from collections import deque
 from perdure.core.actions import CarriedEvent
 from perdure.core.replay.tasks import EventTask, GroupTask, Task
 
+CHARGE_PER_EVENT = 200
+
 
 class ExternalEvents:
     """The events of one execution: a queue of waiters and a queue of buffered events per name."""
@@ -70,6 +72,12 @@ class ExternalEvents:
         if self._awaited_names is None:
             self._awaited_names = tuple(waiters[0].name for waiters in self._waiting.values())
         return self._awaited_names
+
+    def size(self) -> int:
+        """About how much memory the buffered events hold, in bytes."""
+        return sum(
+            CHARGE_PER_EVENT + len(event.input or "") for buffered in self._buffered.values() for _, event in buffered
+        )
 
     def carried(self) -> tuple[CarriedEvent, ...]:
         """What nobody took, in order of arrival."""

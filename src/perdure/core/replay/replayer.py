@@ -57,6 +57,11 @@ class Replayer:
         """How many calls and timers wait for their completion; what a live session is charged by."""
         return len(self._recorder.open_calls) + len(self._recorder.open_timers)
 
+    def charge(self) -> int:
+        """An estimate of the text it holds, in bytes; only between turns."""
+        recorder = self._recorder
+        return recorder.events.size() + len(recorder.custom_status or "")
+
     def replay(self, history: Sequence[ev.HistoryEvent]) -> None:
         """Run the code over committed history, comparing what it asks for with what is recorded.
 

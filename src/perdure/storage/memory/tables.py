@@ -26,6 +26,7 @@ from perdure.core.events import HistoryEvent
 from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
+from perdure.formats.stored import write_events
 from perdure.storage.changes import Changes, NumberedCreation, Outcome
 from perdure.storage.filters import predicate, purge_filter
 from perdure.storage.soundness import disagreements, stuck
@@ -108,7 +109,9 @@ class MemoryTables:
                 self._drop_activities(numbered.number)
             self._keep(numbered.number, checkpoint.origin, checkpoint.progress)
         for numbered in changes.history:
-            self.histories.setdefault(numbered.number, []).extend(numbered.checkpoint.events)
+            checkpoint = numbered.checkpoint
+            self.histories.setdefault(numbered.number, []).extend(checkpoint.events)
+            checkpoint.history_bytes = len(write_events(checkpoint.events))
         for numbered in changes.finished:
             self._drop_messages(numbered.checkpoint.origin.instance_id)
             self._drop_activities(numbered.number)
@@ -199,9 +202,10 @@ class MemoryTables:
 
     async def load(self, instance_ids: Collection[str]) -> dict[str, StoredInstance | DamagedInstance]:
         return {
-            instance_id: StoredInstance(_copy(record), await self.history(instance_id))
+            instance_id: StoredInstance(_copy(record), history, len(write_events(history)) if history else 0)
             for instance_id in instance_ids
             if (record := self.records.get(instance_id)) is not None
+            for history in [await self.history(instance_id)]
         }
 
     async def history(self, instance_id: str) -> list[HistoryEvent]:

@@ -13,6 +13,7 @@ from perdure.storage.rows import (
     ORIGIN_COLUMNS,
     PROGRESS_COLUMNS,
     Value,
+    text_bytes,
     write_activity,
     write_envelope,
     write_episode,
@@ -146,7 +147,11 @@ def _insert(cursor: sqlite3.Cursor, inserted: list[NumberedCheckpoint], created:
 def _episode(numbered: NumberedCheckpoint) -> tuple[Value, ...]:
     checkpoint = numbered.checkpoint
     first_seq = checkpoint.progress.last_seq + 1 - len(checkpoint.events)
-    return write_episode(checkpoint.events, numbered.number, first_seq)
+    row = write_episode(checkpoint.events, numbered.number, first_seq)
+    text = row[4]
+    assert isinstance(text, str)
+    checkpoint.history_bytes = text_bytes(text)
+    return row
 
 
 def _create_children(

@@ -30,6 +30,7 @@ from perdure.storage.rows import (
     read_history,
     read_instance,
     salvage_instance,
+    text_bytes,
 )
 from perdure.storage.sqlite.statements import SQL, ManyValues, numbers_text
 
@@ -95,7 +96,9 @@ def read_histories(
             continue
         instance_id = record.origin.instance_id
         try:
-            loaded[instance_id] = StoredInstance(record, _history(record, rows.get(record.origin.number or 0, [])))
+            found_rows = rows.get(record.origin.number or 0, [])
+            history = _history(record, found_rows)
+            loaded[instance_id] = StoredInstance(record, history, sum(text_bytes(row[4]) for row in found_rows))
         except DamagedRow as error:
             loaded[instance_id] = DamagedInstance(record, str(error))
     return loaded

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from perdure.contracts.executor import ActivityResult
-from perdure.contracts.records import Backlog, Committed, PendingActivity, Round
+from perdure.contracts.records import Backlog, Committed, PendingActivity, ReusePolicy, Round
 from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.checkpoint import Checkpoint, Creation, HistoryChange
@@ -27,6 +27,8 @@ EXPECTED_FAILURES = frozenset({"ProgramFailed", "NotRegistered"})
 """What a simulated orchestration may fail with."""
 
 _ORDERED = (ms.OperationRequest, ms.RaiseEvent)
+_WITHOUT_EXECUTION = (ms.RaiseEvent, ms.Suspend, ms.Resume, ms.Terminate)
+"""Messages that do not tell for which execution they are."""
 _OPENING = (ev.TaskScheduled, ev.TimerCreated, ev.SubOrchestrationCreated, ev.EntityCalled, ev.EntityLockRequested)
 _CLOSED_BY: dict[type, type] = {
     ev.TaskCompleted: ev.TaskScheduled,
@@ -51,6 +53,8 @@ class Audit:
         self.shadow = Shadow()
         self.failed: asyncio.Future[Violation] = loop.create_future()
         """Done at the first violation."""
+        self.reuse = ReusePolicy.NON_RUNNING
+        """What a client's start may replace."""
         self._registry = registry
         self._limits = limits
         self._clock = clock
@@ -150,8 +154,11 @@ class Audit:
             self.shadow.insert_row(envelope.position, sent)
             return
         former = self.shadow.instances.get(envelope.target)
-        self.require(former is None or former.is_terminal, f"X4: a start replaced a living instance: {envelope}")
+        self.require(self._may_replace(former), f"X4: a start replaced a living instance: {envelope}")
         self.shadow.create(creation, sent)
+
+    def _may_replace(self, former: ShadowInstance | None) -> bool:
+        return former is None or former.is_terminal or self.reuse is ReusePolicy.ANY
 
     # Deliveries
 
@@ -208,14 +215,18 @@ class Audit:
         shadow.commit_count += 1
         before = {c.origin.instance_id: shadow.instances.get(c.origin.instance_id) for c in round_.checkpoints}
         self.require(len(before) == len(round_.checkpoints), "one instance had two episodes in one round")
+        orders = {c.origin.instance_id: self._order_of_start(c) for c in round_.checkpoints}
         made = [self._creation_in(checkpoint) for checkpoint in round_.checkpoints]
         for checkpoint in round_.checkpoints:
             for envelope in checkpoint.consumed:
-                self._take(envelope, checkpoint.origin.instance_id)
+                sent = self._take(envelope, checkpoint.origin.instance_id)
+                began = orders[checkpoint.origin.instance_id]
+                meant = sent.order > began or not isinstance(sent.message, _WITHOUT_EXECUTION)
+                self.require(meant, f"meant for what had the id before: {envelope}")
         discarded = [(envelope, shadow.instances.get(envelope.target)) for envelope in round_.discarded]
         self._taken = {(c.origin.instance_id, type(e.message)) for c in round_.checkpoints for e in c.consumed}
         for checkpoint, creation in zip(round_.checkpoints, made, strict=True):
-            self._checkpoint(checkpoint, creation)
+            self._checkpoint(checkpoint, creation, orders[checkpoint.origin.instance_id])
         for checkpoint in round_.checkpoints:
             if checkpoint.progress.status.is_terminal:
                 shadow.drop_messages(checkpoint.origin.instance_id)
@@ -235,13 +246,19 @@ class Audit:
         self._find_stuck()
         self._check_held()
 
+    def _order_of_start(self, checkpoint: Checkpoint) -> int:
+        starts = (e for e in checkpoint.consumed if e.position is None and type(e.message) is ms.StartExecution)
+        made = (self.shadow.in_flight.get(id(envelope)) for envelope in starts)
+        former = self.shadow.instances.get(checkpoint.origin.instance_id)
+        return next((found[1].order for found in made if found is not None), 0 if former is None else former.order)
+
     def _creation_in(self, checkpoint: Checkpoint) -> Creation | None:
         for envelope in checkpoint.consumed:
             if envelope.position is None and type(envelope.message) is ms.StartExecution:
                 return self.shadow.creations.pop(id(envelope), None)
         return None
 
-    def _take(self, envelope: Envelope, instance_id: str) -> None:
+    def _take(self, envelope: Envelope, instance_id: str) -> Sent:
         self.require(envelope.target == instance_id, f"'{instance_id}' consumed what is not its own: {envelope}")
         sent = self._release(envelope)
         self.require(sent is not None, f"I1: consumed twice, or never sent: {envelope}")
@@ -252,6 +269,7 @@ class Audit:
             newest = self._newest.get((sent.target, sent.sender), 0)
             self.require(sent.order > newest, f"X3: taken after a later message of the same sender: {sent}")
             self._newest[sent.target, sent.sender] = sent.order
+        return sent
 
     def _release(self, envelope: Envelope) -> Sent | None:
         """The message leaves where it was: a row, a pending activity, or a client's hands."""
@@ -289,13 +307,23 @@ class Audit:
             known = envelope.position is not None or envelope.ends_activity is not None
             self.require(known, f"dropped, but never sent: {envelope}")
             return
-        if former is not None and sent.order < former.order:
+        if any(instance is not None and sent.order < instance.order for instance in (former, now)):
             # Sent before what has the id now was created.
+            return
+        number = None if now is None else now.origin.number
+        if number is not None and envelope.position is not None and envelope.position < number:
+            # Stored before that: it was sent to both and to neither.
             return
         if former is None or former.is_terminal or now is None or now.is_terminal:
             is_work = isinstance(envelope.message, ms.OperationRequest | ms.LockRequest)
             self.require(not (is_work and envelope.target.startswith("@")), f"an operation was dropped: {envelope}")
             return
+        if former.order != now.order and envelope.position is None:
+            # It was on its way together with the start that gave the id away.
+            return
+        if former.order != now.order:
+            # It was for what has the id from this commit on.
+            former = msgspec.structs.replace(now, is_suspended=False)
         self.require(self._is_void(envelope.message, former, now), f"X8: a message was dropped: {envelope}")
 
     def _is_void(self, message: ms.AnyMessage, former: ShadowInstance, now: ShadowInstance) -> bool:
@@ -318,16 +346,16 @@ class Audit:
             return now.origin.kind is InstanceKind.ORCHESTRATION or isinstance(message, ms.RemoveWhenEmpty)
         return message.execution_id != now.origin.execution_id or message.scheduled_seq not in _open(now.history)
 
-    def _checkpoint(self, checkpoint: Checkpoint, creation: Creation | None) -> None:
+    def _checkpoint(self, checkpoint: Checkpoint, creation: Creation | None, order: int) -> None:
         origin, progress = checkpoint.origin, checkpoint.progress
         instance_id = origin.instance_id
         former = self.shadow.instances.get(instance_id)
         if creation is not None:
-            self.require(former is None or former.is_terminal, f"X4: a start replaced the living '{instance_id}'")
+            self.require(self._may_replace(former), f"X4: a start replaced the living '{instance_id}'")
             if former is not None:
                 self.shadow.drop_activities(instance_id)
             origin_before = msgspec.structs.replace(creation.record.origin)
-            former = ShadowInstance(origin_before, creation.record.progress, [], self.shadow.newest_order())
+            former = ShadowInstance(origin_before, creation.record.progress, [], order)
         elif former is None:
             self.require(origin.kind is InstanceKind.ENTITY, f"'{instance_id}' had an episode and no start")
             former = ShadowInstance(origin, Progress(RuntimeStatus.Running, origin.created_at), [], 0)

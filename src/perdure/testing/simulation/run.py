@@ -12,6 +12,7 @@ import msgspec
 from perdure.client import ClientOptions
 from perdure.contracts.errors import InstanceFinished, Unavailable
 from perdure.contracts.observer import EpisodeFailed, Fact, PartitionFailed
+from perdure.contracts.records import ReusePolicy
 from perdure.storage.memory.storage import MemoryStorage
 from perdure.storage.options import Durability, Placement, StorageOptions
 from perdure.storage.sqlite.storage import SqliteStorage
@@ -98,6 +99,10 @@ class Simulation:
         self._starting = asyncio.Lock()
         self._is_calm = False
         ids = random.Random(f"{seed} ids")
+        reuse = random.Random(f"{seed} reuse").choice(
+            [ReusePolicy.NON_RUNNING, ReusePolicy.NON_RUNNING, ReusePolicy.ANY]
+        )
+        self.audit.reuse = reuse
         self._hub = InProcessHub(
             registry,
             self._clock,
@@ -109,11 +114,12 @@ class Simulation:
             observers=[self],
             wrap_executor=lambda executor: AuditedExecutor(executor, self.audit),
             client_options=ClientOptions(
+                reuse=reuse,
                 new_id=lambda: f"{ids.getrandbits(128):032x}",
                 new_execution_id=lambda: str(uuid.UUID(int=ids.getrandbits(128))),
             ),
         )
-        workload = Workload(random.Random(f"{seed} workload"))
+        workload = Workload(random.Random(f"{seed} workload"), reuse)
         self._clients = [
             ScriptedClient(self._hub.client, self._clock, self.audit, script) for script in workload.scripts()
         ]

@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+from perdure.contracts.records import ReusePolicy
 from perdure.testing.simulation.programs import PROGRAM_NAMES, Statement
 
 EVENTS = ("go", "Go", "stop")
@@ -23,9 +24,11 @@ class Script:
 class Workload:
     """Draws programs and scripts."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, reuse: ReusePolicy) -> None:
         self._chance = chance
         self._ids = [f"order-{number}" for number in range(chance.randint(2, 6))]
+        # A child that gives way to a start never answers its parent, so where that may happen children have other ids.
+        self._child_ids: list[str] = self._ids if reuse is ReusePolicy.NON_RUNNING else []
 
     def scripts(self) -> list[Script]:
         """The clients of one run."""
@@ -111,7 +114,7 @@ class Workload:
             case "race":
                 return [kind, chance.choice(EVENTS), chance.choice([0.2, 5.0, 100.0])]
             case "child":
-                child_id = chance.choice([None, None, None, *self._ids])
+                child_id = chance.choice([None, None, None, *self._child_ids])
                 return [kind, self._name(), child_id, self._program(depth - 1)]
             case "children":
                 return [kind, self._name(), [self._program(depth - 1) for _ in range(chance.randint(1, 3))]]
