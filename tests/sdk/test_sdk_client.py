@@ -397,7 +397,8 @@ def test_the_binding_is_at_hand_as_officially():
 
 @pytest.mark.parametrize("token", [None, "gone"])
 def test_a_client_without_its_host_says_where_it_works(token):
-    client = df.DurableOrchestrationClient(json.dumps({**BINDING, "perdureClient": token}))
+    binding = {**BINDING, "perdureClient": token, "rpcBaseUrl": None}
+    client = df.DurableOrchestrationClient(json.dumps(binding))
 
     with pytest.raises(RuntimeError, match="perdure start"):
         asyncio.run(client.start_new("flow"))

@@ -8,7 +8,7 @@ from azure.durable_functions.client import DurableOrchestrationClient
 
 
 class BlockingDurableOrchestrationClient:
-    """A DurableOrchestrationClient whose coroutine methods run on the host's loop while this thread waits."""
+    """A DurableOrchestrationClient whose coroutine methods run elsewhere while this thread waits."""
 
     def __init__(self, client: DurableOrchestrationClient) -> None:
         self._client = client
@@ -20,6 +20,6 @@ class BlockingDurableOrchestrationClient:
 
         @functools.wraps(member)
         def blocking(*args: Any, **kwargs: Any) -> Any:
-            return self._client.attached.blocking(lambda: member(*args, **kwargs))
+            return self._client.transport.blocking(lambda: member(*args, **kwargs))
 
         return blocking

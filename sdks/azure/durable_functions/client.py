@@ -1,14 +1,16 @@
 """DurableOrchestrationClient: starts, steers and asks about orchestrations and entities of the host it runs in."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from azure.functions import HttpRequest, HttpResponse
 
+from azure.durable_functions.attached_transport import AttachedTransport
 from azure.durable_functions.bindings import DurableOrchestrationBindings
 from azure.durable_functions.entity_id import EntityId, address_of
+from azure.durable_functions.http_transport import HttpTransport, base_of
 from azure.durable_functions.names import plain
 from azure.durable_functions.serialization import to_optional_text, to_text
 from azure.durable_functions.status import (
@@ -17,19 +19,14 @@ from azure.durable_functions.status import (
     OrchestrationRuntimeStatus,
     PurgeHistoryResult,
 )
-from perdure.client import (
-    AttachedClient,
-    InstanceFilter,
-    InstanceFinished,
-    InstanceNotFound,
-    InstanceRecord,
-    PageKey,
-    RuntimeStatus,
-    attached,
-)
-from perdure.formats.http_json import history_rows, plain_value
+from azure.durable_functions.transport import Place, Shown, StatusFilter, Transport
+from azure.durable_functions.web_requests import delete_request, get_request, post_request
+from perdure.client import AttachedClient, attached
 
-_PAGE = 1000
+NO_HOST = (
+    "This durable client works inside functions that `perdure start` runs, and with a binding that says where its "
+    "host listens: this binding has neither a client of this process nor an rpcBaseUrl or baseUrl."
+)
 _JSON = "application/json"
 
 
@@ -43,6 +40,10 @@ class DurableOrchestrationClient:
     def __init__(self, context: str, function_invocation_id: str | None = None) -> None:
         self._orchestration_bindings = DurableOrchestrationBindings.from_json(context)
         self._function_invocation_id = function_invocation_id
+        # Over HTTP every request goes through one of these, which tests replace.
+        self._post_async_request: Callable[..., Awaitable[Any]] = post_request
+        self._get_async_request: Callable[..., Awaitable[Any]] = get_request
+        self._delete_async_request: Callable[..., Awaitable[Any]] = delete_request
 
     @property
     def task_hub(self) -> str | None:
@@ -52,18 +53,28 @@ class DurableOrchestrationClient:
     @property
     def attached(self) -> AttachedClient:
         """The client of this process. Raises RuntimeError outside functions run by the host."""
-        token = self._orchestration_bindings.client_token
-        found = attached.find(token) if token else None
+        found = self._find_attached()
         if found is None:
-            raise RuntimeError(
-                "This durable client works inside functions that `perdure start` runs: "
-                + (
-                    "its binding names no client of this process."
-                    if not token
-                    else "the host it came from has stopped."
-                )
-            )
+            raise RuntimeError(NO_HOST)
         return found
+
+    @property
+    def transport(self) -> Transport:
+        """The way to the hub: in this process where its host runs here, else over HTTP.
+
+        Raises RuntimeError when the binding names neither.
+        """
+        found = self._find_attached()
+        if found is not None:
+            return AttachedTransport(found)
+        base = base_of(self._orchestration_bindings)
+        if base is None:
+            raise RuntimeError(NO_HOST)
+        return HttpTransport(self, base, self._function_invocation_id)
+
+    def _find_attached(self) -> AttachedClient | None:
+        token = self._orchestration_bindings.client_token
+        return attached.find(token) if token else None
 
     async def start_new(
         self,
@@ -77,7 +88,7 @@ class DurableOrchestrationClient:
         Raises NotRegistered, listing what there is; ValueError for an id or input that cannot be;
         InstanceExists when an instance of that id has not ended.
         """
-        return await self.attached.start(
+        return await self.transport.start(
             plain(orchestration_function_name),
             instance_id=str(instance_id) if instance_id else None,
             input=to_optional_text(client_input),
@@ -88,18 +99,12 @@ class DurableOrchestrationClient:
         self, instance_id: str, show_history: bool = False, show_history_output: bool = False, show_input: bool = False
     ) -> DurableOrchestrationStatus:
         """The status of one instance, false when there is none. The input is always there, whatever ``show_input``."""
-        client = self.attached
-        record = await client.get(instance_id)
-        if record is None:
-            return DurableOrchestrationStatus()
-        if not show_history:
-            return _status_of(record)
-        events = await client.history(instance_id)
-        return _status_of(record, history_rows(events, show_input=True, show_output=show_history_output))
+        shown = Shown(history=show_history, history_outputs=show_history_output, input=show_input)
+        return await self.transport.status(str(instance_id), shown)
 
     async def get_status_all(self) -> list[DurableOrchestrationStatus]:
         """The status of every orchestration."""
-        return await self._query(InstanceFilter())
+        return await self.transport.statuses(StatusFilter())
 
     async def get_status_by(
         self,
@@ -109,12 +114,9 @@ class DurableOrchestrationClient:
         instance_id_prefix: str | None = None,
     ) -> list[DurableOrchestrationStatus]:
         """The status of every orchestration that fits all that is given. Times without a zone are UTC."""
-        return await self._query(
-            InstanceFilter(
-                created_from=_utc(created_time_from),
-                created_to=_utc(created_time_to),
-                statuses=_statuses(runtime_status),
-                id_prefix=instance_id_prefix or None,
+        return await self.transport.statuses(
+            StatusFilter(
+                _utc(created_time_from), _utc(created_time_to), tuple(runtime_status or ()), instance_id_prefix or None
             )
         )
 
@@ -129,35 +131,28 @@ class DurableOrchestrationClient:
         """Give an orchestration a named event. Raises InstanceNotFound, InstanceFinished, ValueError for no name."""
         if not event_name:
             raise ValueError("event_name must be a valid string.")
-        await self.attached.raise_event(instance_id, plain(event_name), to_optional_text(event_data))
+        await self.transport.raise_event(
+            str(instance_id),
+            plain(event_name),
+            input=to_optional_text(event_data),
+            place=Place(task_hub_name, connection_name),
+        )
 
     async def terminate(self, instance_id: str, reason: str, *, recursive: bool = False) -> None:
         """End an orchestration, with ``recursive`` its sub-orchestrations too. Raises InstanceNotFound."""
-        try:
-            await self.attached.terminate(instance_id, reason, recursive)
-        except InstanceFinished:
-            return  # it has ended: what was asked for is so
+        await self.transport.terminate(str(instance_id), reason, recursive)
 
     async def suspend(self, instance_id: str, reason: str) -> None:
         """Hold an orchestration back until it is resumed. Raises InstanceNotFound."""
-        try:
-            await self.attached.suspend(instance_id, reason)
-        except InstanceFinished:
-            return  # as the official client: nothing is left to hold back
+        await self.transport.suspend(str(instance_id), reason)
 
     async def resume(self, instance_id: str, reason: str) -> None:
         """Let a suspended orchestration go on. Raises InstanceNotFound."""
-        try:
-            await self.attached.resume(instance_id, reason)
-        except InstanceFinished:
-            return  # as the official client: nothing is left to go on
+        await self.transport.resume(str(instance_id), reason)
 
     async def purge_instance_history(self, instance_id: str) -> PurgeHistoryResult:
         """Remove a finished instance. Raises InstanceRunning for one that has not ended."""
-        try:
-            return PurgeHistoryResult(await self.attached.purge(instance_id))
-        except InstanceNotFound:
-            return PurgeHistoryResult(0)
+        return PurgeHistoryResult(await self.transport.purge(str(instance_id)))
 
     async def purge_instance_history_by(
         self,
@@ -168,19 +163,17 @@ class DurableOrchestrationClient:
         """Remove the finished instances created in a span of time, up to now unless said. The beginning is required."""
         if created_time_from is None:
             raise ValueError("created_time_from is required: a purge without it would reach every instance.")
-        filter_ = InstanceFilter(
-            created_from=_utc(created_time_from),
-            created_to=_utc(created_time_to) or datetime.now(UTC),
-            statuses=_statuses(runtime_status),
+        end = _utc(created_time_to) or datetime.now(UTC)
+        return PurgeHistoryResult(
+            await self.transport.purge_matching(StatusFilter(_utc(created_time_from), end, tuple(runtime_status or ())))
         )
-        return PurgeHistoryResult(await self.attached.purge_matching(filter_))
 
     async def read_entity_state(
         self, entityId: EntityId, task_hub_name: str | None = None, connection_name: str | None = None
     ) -> EntityStateResponse:
         """An entity's last committed state."""
-        text = await self.attached.read_entity(address_of(entityId))
-        return EntityStateResponse(text is not None, plain_value(text))
+        address_of(entityId)
+        return await self.transport.read_entity(entityId, Place(task_hub_name, connection_name))
 
     async def signal_entity(
         self,
@@ -191,8 +184,12 @@ class DurableOrchestrationClient:
         connection_name: str | None = None,
     ) -> None:
         """Ask for an entity's operation, without an answer; returns once the request is stored."""
-        await self.attached.signal_entity(
-            address_of(entityId), plain(operation_name), to_optional_text(operation_input)
+        address_of(entityId)
+        await self.transport.signal_entity(
+            entityId,
+            plain(operation_name),
+            input=to_optional_text(operation_input),
+            place=Place(task_hub_name, connection_name),
         )
 
     def create_check_status_response(
@@ -244,36 +241,10 @@ class DurableOrchestrationClient:
                 f"Total timeout {limit.total_seconds():g} s should be bigger than "
                 f"retry interval {interval.total_seconds():g} s."
             )
-        record = await self.attached.wait_for_completion(instance_id, limit.total_seconds())
-        if record is None:
+        status = await self.transport.ended(str(instance_id), limit=limit, interval=interval)
+        if status is None:
             return self.create_check_status_response(request, instance_id)
-        return _ended_response(_status_of(record), return_internal_server_error_on_failure)
-
-    async def _query(self, filter_: InstanceFilter) -> list[DurableOrchestrationStatus]:
-        client = self.attached
-        found: list[DurableOrchestrationStatus] = []
-        after: PageKey | None = None
-        while True:
-            page = await client.query(filter_, _PAGE, after)
-            found += [_status_of(record) for record in page.records]
-            after = page.next_key
-            if after is None:
-                return found
-
-
-def _status_of(record: InstanceRecord, history: list[dict[str, Any]] | None = None) -> DurableOrchestrationStatus:
-    origin, progress = record.origin, record.progress
-    return DurableOrchestrationStatus(
-        name=origin.name,
-        instanceId=origin.instance_id,
-        createdTime=origin.created_at,
-        lastUpdatedTime=progress.updated_at,
-        input=plain_value(origin.input),
-        output=plain_value(progress.output),
-        runtimeStatus=progress.status.name,
-        customStatus=plain_value(progress.custom_status),
-        history=history,
-    )
+        return _ended_response(status, return_internal_server_error_on_failure)
 
 
 def _ended_response(status: DurableOrchestrationStatus, failure_is_500: bool) -> HttpResponse:
@@ -290,7 +261,3 @@ def _utc(moment: datetime | None) -> datetime | None:
     if moment is None:
         return None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _statuses(given: Sequence[OrchestrationRuntimeStatus] | None) -> frozenset[RuntimeStatus] | None:
-    return frozenset(RuntimeStatus[status.name] for status in given) if given else None
