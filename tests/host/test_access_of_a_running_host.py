@@ -82,7 +82,7 @@ EXPECTED = {
 def test_a_route_opens_to_the_keys_of_its_level(host: HostProcess, method: str, template: str):
     expected = EXPECTED[LEVELS[method, template]]
     path = template if template.startswith("/") else f"{PREFIX}/{template}"
-    for name in ("{name}", "{id}", "{key}", "{event}"):
+    for name in ("{name}", "{id}", "{key}", "{event}", "{kind}"):
         path = path.replace(name, "nothing-of-this-name")
     for kind, key in {"none": None, "wrong": NOBODYS, **keys_of(host)}.items():
         if expected[kind] == ALLOWED and template in CHANGES_THE_HOST:

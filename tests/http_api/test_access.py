@@ -9,6 +9,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Scope
 
+from perdure.host.admin_routes import PREFIX as ADMIN
+from perdure.host.admin_routes import ROUTES as ADMIN_ROUTES
 from perdure.host.cli_routes import PREFIX as COMMANDS
 from perdure.host.cli_routes import ROUTES as COMMAND_ROUTES
 from perdure.http_api.access import LEVELS, Level, Verdict
@@ -28,6 +30,7 @@ def facts() -> HubFacts:
 def test_every_route_has_a_level_and_every_level_a_route():
     routes = {(route.method, route.template) for route in ROUTES}
     routes |= {(route.method, f"{COMMANDS}/{route.template}") for route in COMMAND_ROUTES}
+    routes |= {(route.method, f"{ADMIN}/{route.template}") for route in ADMIN_ROUTES}
     for route in health_routes(facts):
         assert isinstance(route, Route)
         routes |= {(method, route.path) for method in route.methods or () if method != "HEAD"}

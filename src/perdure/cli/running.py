@@ -7,10 +7,14 @@ import socket
 import sys
 import threading
 import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from perdure import __version__
+from perdure.cli.debugging import debugger_door, open_door, worker_arguments
 from perdure.cli.exit_codes import FAILURE, OK
 from perdure.cli.output import fail, print_error, wants_color
 from perdure.functions.load_errors import AppLoadError
@@ -19,23 +23,46 @@ from perdure.functions.logging_setup import configure_logging
 from perdure.functions.setting_tree import HostJsonError
 from perdure.host import sdk_choice
 from perdure.host.assembly import FunctionsHost
-from perdure.host.lifecycle import Announcements, exit_on_signals, listening_socket, run_host
+from perdure.host.lifecycle import Announcements, RestartAsked, exit_on_signals, listening_socket, run_host
 from perdure.host.options import StartFailed, StartOptions
-from perdure.host.reload import Reloader, python_command
+from perdure.host.reload import LISTEN_FD, Reloader, python_command
 from perdure.host.settings import Settings, read_settings
 from perdure.sdks import SdkAlreadyImported
 
 logger = logging.getLogger("perdure.host")
 
 
-def run_app(options: StartOptions, *, debug: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How this process runs a host, besides what the host is told. ``start_seconds_max`` None: as long as it takes."""
+
+    debug: bool = False
+    debug_port: int | None = None
+    waits_for_debugger: bool = False
+    worker_arguments: str | None = None
+    has_json_output: bool = False
+    json_file: Path | None = None
+    start_seconds_max: float | None = None
+
+
+def run_app(options: StartOptions, run: RunOptions) -> int:
     """Run until a signal; returns the exit code."""
+    began = os.getcwd(), dict(os.environ)
     settings = _settings(options)
-    configure_logging(settings.log_levels)
+    _configure_log(settings, run)
     exit_on_signals()
+    arguments = run.worker_arguments or worker_arguments(os.environ)
+    door = debugger_door(run.debug_port, waits=run.waits_for_debugger, arguments=arguments)
+    if door is not None:
+        open_door(door)
+    patience = StartPatience(run.start_seconds_max)
+    patience.begin()
+    debug = run.debug
     try:
         bound = listening_socket(settings)
-        code = _run(settings, bound)
+        code = _run(settings, bound, patience)
+    except RestartAsked as asked:
+        _begin_again(asked.listening, *began)
     except StartFailed as error:
         fail(str(error), error.code)
     except SdkAlreadyImported as error:
@@ -48,7 +75,17 @@ def run_app(options: StartOptions, *, debug: bool) -> int:
     return code
 
 
-def run_reloading(options: StartOptions, *, debug: bool) -> int:
+def _begin_again(listening: socket.socket, folder: str, environment: dict[str, str]) -> NoReturn:
+    """Become a new process of the same command, which finds the port open, so that no caller is refused."""
+    listening.set_inheritable(True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.chdir(folder)
+    command = python_command(*sys.argv[1:])
+    os.execve(command[0], command, {**environment, LISTEN_FD: f"{listening.fileno()},restart"})
+
+
+def run_reloading(options: StartOptions) -> int:
     """Hold the port and run the app in a child that is replaced when sources change."""
     settings = _settings(options)
     try:
@@ -63,7 +100,7 @@ def run_reloading(options: StartOptions, *, debug: bool) -> int:
     return reloader.run()
 
 
-def check_app(options: StartOptions, *, debug: bool) -> int:
+def check_app(options: StartOptions) -> int:
     """Load the app and say what is wrong with it; runs nothing."""
     from perdure.functions.app_loader import load_app
 
@@ -88,8 +125,52 @@ def _settings(options: StartOptions) -> Settings:
         fail(str(error), FAILURE)
 
 
-def _run(settings: Settings, bound: socket.socket) -> int:
-    say = Announcements(_say_opened, _say_ready, _say)
+def _configure_log(settings: Settings, run: RunOptions) -> None:
+    handler = configure_logging(settings.log_levels)
+    if not (run.has_json_output or run.json_file):
+        return
+    from perdure.cli.json_log import JsonFormatter, json_file_handler
+
+    if run.json_file is None:
+        handler.setFormatter(JsonFormatter())
+        return
+    try:
+        logging.getLogger().addHandler(json_file_handler(run.json_file, handler))
+    except OSError as error:
+        fail(f"--json-output-file: {run.json_file} cannot be written: {error.strerror}.", FAILURE)
+
+
+class StartPatience:
+    """Ends a process whose host is not ready in time: an app's import may never return."""
+
+    def __init__(self, seconds_max: float | None) -> None:
+        self._seconds_max = seconds_max
+        self._timer: threading.Timer | None = None
+
+    def begin(self) -> None:
+        """Count from now."""
+        if self._seconds_max is not None:
+            self._timer = threading.Timer(self._seconds_max, self._end)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def ready(self) -> None:
+        """It is ready: nothing ends any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _end(self) -> None:
+        print_error(f"The host was not ready in {self._seconds_max:g} s (--timeout); its app was still being imported.")
+        sys.stdout.flush()
+        os._exit(FAILURE)
+
+
+def _run(settings: Settings, bound: socket.socket, patience: StartPatience) -> int:
+    def ready(host: FunctionsHost) -> None:
+        patience.ready()
+        _say_ready(host)
+
+    say = Announcements(_say_opened, ready, _say)
     main = run_host(settings, bound, say)
     try:
         import uvloop

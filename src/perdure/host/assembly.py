@@ -32,7 +32,9 @@ from perdure.functions.routes import RouteTable
 from perdure.functions.timer_status import FileTimerStatuses
 from perdure.functions.timer_triggers import TimerTriggers
 from perdure.host import sdk_choice
+from perdure.host.admin_routes import AdminParts, AdminRoutes, DrainState
 from perdure.host.cli_routes import CommandRoutes, HubParts
+from perdure.host.durable_tracking import durable_tracking
 from perdure.host.front_door import front_door
 from perdure.host.gate import Gate
 from perdure.host.hub import Hub
@@ -75,10 +77,13 @@ class FunctionsHost:
         self.settings = settings
         self.gate = Gate(settings)
         self.registry = Registry()
-        self.hub = Hub(self.registry, settings.hub, [LoggingObserver()])
+        self.hub = Hub(self.registry, settings.hub, [LoggingObserver(), durable_tracking(settings)])
         self.threads = ThreadPool(settings.threads_max)
         self.user_code = UsersCode(self.threads, self.hub.user_loop, settings.hub.execution.activity_seconds_max)
         self.not_ready: str | None = "The host is starting."
+        self.restart_asked = asyncio.Event()
+        self._drain: asyncio.Task[None] | None = None
+        self._drain_state = DrainState.DISABLED
         self.app: LoadedApp | None = None
         self.door: ASGIApp | None = None
         self._timers: TimerTriggers | None = None
@@ -114,13 +119,15 @@ class FunctionsHost:
         self._timers = TimerTriggers(app.timers, self.user_code, clients, statuses, SystemClock())
         self.manual_runs = ManualRuns(app, self.user_code, clients)
         routes = RouteTable(app.http, settings.host.http.route_prefix)
-        management = ManagementRoute(self.hub.client, self._management_options(code), self.gate.access)
+        links = self._management_options(code)
+        management = ManagementRoute(self.hub.client, links, self.gate.access)
         self.gate.tell_links(clients.use_code, management.use_code)
         self.door = front_door(
             [
                 management,
                 *health_routes(self._facts),
                 CommandRoutes(self._hub_parts(), self.gate.access),
+                AdminRoutes(self._admin_parts(app, links), self.gate.access),
             ],
             FunctionsApp(
                 HttpTriggers(routes, self.user_code, clients, settings.host.http),
@@ -130,6 +137,7 @@ class FunctionsHost:
                 admits=self.gate.admits,
             ),
             settings.allowed_hosts,
+            settings.cors,
         )
         return app
 
@@ -149,6 +157,8 @@ class FunctionsHost:
         """End everything; False when activities were cut off. Twice-safe."""
         self.not_ready = "The host is stopping."
         deadline = asyncio.get_running_loop().time() + grace_seconds
+        if self._drain is not None:
+            self._drain.cancel()
         if self._timers is not None:
             with contextlib.suppress(TimeoutError):
                 # A timer function that does not end in time is cut off, like an activity.
@@ -191,6 +201,33 @@ class FunctionsHost:
             code=code,
             use_forwarded_host=self.settings.host.durable.uses_forwarded_host,
         )
+
+    def _admin_parts(self, app: LoadedApp, links: ManagementOptions) -> AdminParts:
+        assert self.manual_runs is not None, "not loaded"
+        return AdminParts(
+            app, self.manual_runs, self.gate.keys, links,
+            host_id=self.settings.hub_name.lower(),
+            route_prefix=self.settings.host.http.route_prefix,
+            state=self._state,
+            drain_state=lambda: self._drain_state,
+            drain=self._begin_drain,
+            restart=self.restart_asked.set,
+        )  # fmt: skip
+
+    def _state(self) -> str:
+        if self.restart_asked.is_set():
+            return "Stopping"
+        return "Running" if self.not_ready is None else "Starting"
+
+    def _begin_drain(self) -> None:
+        if self._drain is None:
+            self._drain_state = DrainState.IN_PROGRESS
+            self._drain = asyncio.get_running_loop().create_task(self._drained())
+
+    async def _drained(self) -> None:
+        assert self._timers is not None, "not loaded"
+        await asyncio.gather(self._timers.stop(), self.hub.drain())
+        self._drain_state = DrainState.COMPLETED
 
     def _hub_parts(self) -> HubParts:
         storage = self.hub.storage

@@ -22,7 +22,7 @@ class Gate:
 
     def __init__(self, settings: Settings) -> None:
         self.keys = KeyFiles(key_folder(settings.hub.store_url, settings.app_folder, settings.app))
-        self.access: Access = KeyAccess(self.keys.ring) if settings.checks_keys else OpenAccess()
+        self.access: Access = KeyAccess(self.keys.ring) if settings.checks_keys else OpenAccess(settings.cors.origins)
         self._checks_keys = settings.checks_keys
 
     def prepare(self, app: LoadedApp) -> str | None:

@@ -112,6 +112,10 @@ class Hub:
         self.user_loop.start()
         await self.worker.start()
 
+    async def drain(self) -> None:
+        """Begin no more activities and wait for the running ones; what is left runs after the next start."""
+        await self._executor.drain(float("inf"))
+
     async def stop(self, grace_seconds: float) -> bool:
         """Let running activities end, commit, release, close.
 

@@ -39,11 +39,15 @@ class Announcements:
 
 
 def listening_socket(settings: Settings) -> socket.socket:
-    """The socket to serve on: inherited from a reloading parent, else bound now. Raises StartFailed."""
-    inherited = os.environ.pop(LISTEN_FD, None)
-    if inherited is not None:
-        _die_with_parent()
-        return socket.socket(fileno=int(inherited))
+    """The socket to serve on: inherited from a reloading parent or from before a restart, else bound now.
+
+    Raises StartFailed.
+    """
+    number, _, by_restart = os.environ.pop(LISTEN_FD, "").partition(",")
+    if number:
+        if not by_restart:
+            _die_with_parent()
+        return socket.socket(fileno=int(number))
     try:
         return bind(settings.address, settings.port)
     except OSError as error:
@@ -54,10 +58,18 @@ def listening_socket(settings: Settings) -> socket.socket:
         raise StartFailed(f"Cannot listen on {settings.address}:{settings.port}: {error.strerror}.", 1) from None
 
 
+class RestartAsked(Exception):
+    """The host has stopped and is to be started again; ``listening`` has kept the port meanwhile."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        super().__init__("The host is to be started again.")
+        self.listening = listening
+
+
 async def run_host(settings: Settings, bound: socket.socket, say: Announcements) -> int:
     """Run until a signal; returns the exit code: 0 after a clean stop, 1 after a failure or a cut-off activity.
 
-    Raises StartFailed.
+    Raises StartFailed; RestartAsked when the admin endpoint asked for it.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     stop = asyncio.Event()
@@ -81,6 +93,7 @@ async def run_host(settings: Settings, bound: socket.socket, say: Announcements)
             say.stopping(f"The host stops because its store or engine failed: {failure}")
             return 1
         say.stopping("Stopping: running activities may finish.")
+        kept = bound.dup() if host.restart_asked.is_set() else None
         server.stop_listening()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + settings.grace_seconds
@@ -88,6 +101,8 @@ async def run_host(settings: Settings, bound: socket.socket, say: Announcements)
         drained = await host.stop(max(deadline - loop.time(), 0))
         if not (drained and finished):
             say.stopping("The grace period is over: what still runs is cut off and runs again after the next start.")
+        if kept is not None:
+            raise RestartAsked(kept)
         return 0 if drained and finished else 1
     finally:
         if server is not None:
@@ -117,11 +132,12 @@ async def _opened(settings: Settings) -> FunctionsHost:
 async def _until_stopped(host: FunctionsHost, stop: asyncio.Event) -> BaseException | None:
     failed = host.hub.worker.failed
     assert failed is not None
-    waiting = asyncio.ensure_future(stop.wait())
+    waiting = [asyncio.ensure_future(event.wait()) for event in (stop, host.restart_asked)]
     try:
-        await asyncio.wait([waiting, failed], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*waiting, failed], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        waiting.cancel()
+        for task in waiting:
+            task.cancel()
     return failed.result() if failed.done() else None
 
 

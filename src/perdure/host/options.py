@@ -28,6 +28,9 @@ class StartOptions:
     verbose: bool = False
     no_auth: bool = False
     enable_auth: bool = False
+    cors: str | None = None
+    """Origins, separated by commas."""
+    cors_credentials: bool = False
     allowed_hosts: tuple[str, ...] = ()
     durability: str | None = None
     sdk: Sdk | None = None

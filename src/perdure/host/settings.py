@@ -12,12 +12,13 @@ from perdure.execution.local import ExecutionLimits
 from perdure.functions.app_settings import AppSettings
 from perdure.functions.host_json import LEVELS, read_host_file
 from perdure.functions.host_settings import HostSettings, task_hub_name
-from perdure.functions.local_settings import apply_local_settings, read_local_settings
+from perdure.functions.local_settings import LocalSettings, apply_local_settings, read_local_settings
 from perdure.functions.logging_setup import LogLevels, log_levels
 from perdure.host.hub import HubOptions, activities_by_default, threads_by_default
 from perdure.host.options import DEFAULT_ADDRESS, DEFAULT_PORT, Sdk, StartFailed, StartOptions
 from perdure.host.sdk_choice import chosen_sdk
 from perdure.http_api.allowed_hosts import LOOPBACK_NAMES
+from perdure.http_api.cors import CorsRules, read_origins
 from perdure.storage.options import Durability, StorageOptions
 
 THREAD_COUNT_SETTING = "PYTHON_THREADPOOL_THREAD_COUNT"
@@ -28,6 +29,8 @@ DURABILITY_SETTING = "PERDURE_DURABILITY"
 BODY_LIMIT_SETTING = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
 GRACE_SETTING = "PERDURE_SHUTDOWN_GRACE_SECONDS"
 GRACE_SECONDS = 30.0
+CORS_SETTING = "CORS_ALLOWED_ORIGINS"
+CORS_CREDENTIALS_SETTING = "CORS_SUPPORT_CREDENTIALS"
 LEVEL_SETTING = "FUNCTIONS_USER_LOG_LEVEL"
 _STORE_KINDS = frozenset({"sqlite", "postgresql", "memory"})
 
@@ -41,6 +44,7 @@ class Settings:
     address: str
     checks_keys: bool
     """Callers need keys: wherever other machines can reach the port, and on loopback when asked for."""
+    cors: CorsRules
     hub_name: str
     connection_name: str
     hub: HubOptions
@@ -79,7 +83,8 @@ def read_settings(options: StartOptions, environment: MutableMapping[str, str]) 
         app_folder=folder,
         port=port,
         address=(checked := checked_address(address)),
-        checks_keys=not options.no_auth and (options.enable_auth or not ipaddress.ip_address(checked).is_loopback),
+        checks_keys=(checks := not options.no_auth and (options.enable_auth or not is_loopback(checked))),
+        cors=_cors(options, local, app, checks_keys=checks),
         hub_name=task_hub_name(host.durable.hub_name, app),
         connection_name=_connection_name(host),
         hub=_hub_options(options, folder, host, app, threads_max * processes),
@@ -108,6 +113,23 @@ def checked_address(address: str) -> str:
     except ValueError:
         raise StartFailed(f"--host takes an IP address such as 127.0.0.1 or 0.0.0.0, not '{address}'.", 2) from None
     return str(parsed)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches the address."""
+    return ipaddress.ip_address(address).is_loopback
+
+
+def _cors(options: StartOptions, local: LocalSettings, app: AppSettings, *, checks_keys: bool) -> CorsRules:
+    text = options.cors or local.cors or app.get(CORS_SETTING) or ""
+    # In containers the setting is a JSON array.
+    origins = [origin.strip(' []"') for origin in text.split(",")]
+    credentials = (app.get(CORS_CREDENTIALS_SETTING) or "").lower() == "true"
+    return read_origins(
+        origins,
+        allows_credentials=options.cors_credentials or local.cors_credentials or credentials,
+        checks_keys=checks_keys,
+    )
 
 
 def store_url(said: str | None, folder: Path, host: HostSettings, app: AppSettings) -> str:
