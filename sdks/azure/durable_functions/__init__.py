@@ -24,6 +24,7 @@ from azure.durable_functions.errors import (
     NonDeterministicOrchestrationException,
     TaskFailedError,
 )
+from azure.durable_functions.functions_client import DurableFunctionsClient
 from azure.durable_functions.orchestration_context import DurableOrchestrationContext
 from azure.durable_functions.orchestrator import Orchestrator
 from azure.durable_functions.retry_options import RetryOptions
@@ -33,6 +34,8 @@ from azure.durable_functions.status import (
     OrchestrationRuntimeStatus,
     PurgeHistoryResult,
 )
+from azure.durable_functions.sync_functions_client import SyncDurableFunctionsClient
+from durabletask.task import RetryPolicy
 
 EntityContext = DurableEntityContext
 
@@ -42,6 +45,7 @@ __all__ = [
     "Blueprint",
     "DFApp",
     "DurableEntityContext",
+    "DurableFunctionsClient",
     "DurableFunctionsCompatibilityWarning",
     "DurableHttpRequest",
     "DurableHttpResponse",
@@ -58,6 +62,8 @@ __all__ = [
     "Orchestrator",
     "PurgeHistoryResult",
     "RetryOptions",
+    "RetryPolicy",
+    "SyncDurableFunctionsClient",
     "TaskFailedError",
     "TokenSource",
     "activity_trigger",

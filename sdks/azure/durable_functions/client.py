@@ -12,6 +12,7 @@ from azure.durable_functions.bindings import DurableOrchestrationBindings
 from azure.durable_functions.entity_id import EntityId, address_of
 from azure.durable_functions.http_transport import HttpTransport, base_of
 from azure.durable_functions.names import plain
+from azure.durable_functions.portable_calls import PortableCalls
 from azure.durable_functions.serialization import to_optional_text, to_text
 from azure.durable_functions.status import (
     DurableOrchestrationStatus,
@@ -30,7 +31,7 @@ NO_HOST = (
 _JSON = "application/json"
 
 
-class DurableOrchestrationClient:
+class DurableOrchestrationClient(PortableCalls):
     """The client that a function gets through its ``durable_client_input`` binding.
 
     Every method that does something is a coroutine. Unknown instances raise InstanceNotFound; finished ones are

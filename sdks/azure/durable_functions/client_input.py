@@ -7,7 +7,10 @@ from typing import Any
 
 from azure.durable_functions.blocking_client import BlockingDurableOrchestrationClient
 from azure.durable_functions.client import DurableOrchestrationClient
+from azure.durable_functions.functions_client import DurableFunctionsClient
 from azure.durable_functions.native_activity import without_context
+from azure.durable_functions.sync_functions_client import SyncDurableFunctionsClient
+from durabletask.annotations import hints_of
 
 
 def with_client(function: Callable[..., Any], client_name: str) -> Callable[..., Any]:
@@ -27,24 +30,41 @@ def _is_async(function: Callable[..., Any]) -> bool:
 
 
 def _awaiting(function: Callable[..., Any], client_name: str) -> Callable[..., Any]:
+    make = _client_maker(function, client_name)
+
     @functools.wraps(function)
     async def middleware(*args: Any, **kwargs: Any) -> Any:
         if isinstance(text := kwargs.get(client_name), str):
-            kwargs[client_name] = DurableOrchestrationClient(text, _invocation_id(kwargs))
+            kwargs[client_name] = make(text, _invocation_id(kwargs))
         return await function(*args, **kwargs)
 
     return middleware
 
 
 def _blocking(function: Callable[..., Any], client_name: str) -> Callable[..., Any]:
+    make = _client_maker(function, client_name)
+
     @functools.wraps(function)
     def middleware(*args: Any, **kwargs: Any) -> Any:
         if isinstance(text := kwargs.get(client_name), str):
-            client = DurableOrchestrationClient(text, _invocation_id(kwargs))
-            kwargs[client_name] = BlockingDurableOrchestrationClient(client)
+            kwargs[client_name] = make(text, _invocation_id(kwargs))
         return function(*args, **kwargs)
 
     return middleware
+
+
+def _client_maker(function: Callable[..., Any], client_name: str) -> Callable[[str, str | None], Any]:
+    """Who makes the client: the parameter's annotation says, else whether the function can await."""
+    annotation = hints_of(function).get(client_name)
+    if annotation is SyncDurableFunctionsClient:
+        return lambda text, _: SyncDurableFunctionsClient.get_cached(text)
+    if annotation is DurableFunctionsClient:
+        return DurableFunctionsClient
+    if _is_async(function):
+        return DurableOrchestrationClient
+    return lambda text, invocation_id: BlockingDurableOrchestrationClient(
+        DurableOrchestrationClient(text, invocation_id)
+    )
 
 
 def _invocation_id(kwargs: dict[str, Any]) -> str | None:

@@ -71,6 +71,11 @@ class DurableOrchestrationStatus:
         written["history"] = self._history
         return written
 
+    def without_input(self) -> "DurableOrchestrationStatus":
+        """This status, whose input is None from now on."""
+        self._input = None
+        return self
+
     def __repr__(self) -> str:
         status = self._runtime_status.name if self._runtime_status else None
         return f"<DurableOrchestrationStatus {self._name!r} {self._instance_id!r} {status}>"

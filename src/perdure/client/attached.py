@@ -116,10 +116,13 @@ class AttachedClient:
         input: str | None = None,
         version: str | None = None,
         start_at: datetime | None = None,
+        tags: dict[str, str] | None = None,
     ) -> str:
         """Start an orchestration; returns the instance id."""
         return await self.run(
-            lambda: self._client.start(name, instance_id=instance_id, input=input, version=version, start_at=start_at)
+            lambda: self._client.start(
+                name, instance_id=instance_id, input=input, version=version, start_at=start_at, tags=tags
+            )
         )
 
     async def get(self, instance_id: str) -> InstanceRecord | None:

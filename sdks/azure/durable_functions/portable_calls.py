@@ -1,0 +1,240 @@
+"""The portable family's client methods, over the host that the function runs in (portable-sdk.md §5.2)."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from azure.durable_functions.constants import ORCHESTRATION_TRIGGER
+from azure.durable_functions.entity_id import address_of
+from azure.durable_functions.names import name_of
+from azure.durable_functions.native_payloads import NATIVE_CONVERTER
+from azure.durable_functions.portable_answers import (
+    TERMINAL,
+    check_reuse,
+    entity_filter,
+    key_of,
+    metadata_of,
+    orchestration_filter,
+    state_of,
+    statuses_of,
+    token_of,
+    utc,
+)
+from durabletask.client import (
+    CleanEntityStorageResult,
+    EntityQuery,
+    IdReusePolicy,
+    OrchestrationQuery,
+    OrchestrationState,
+    OrchestrationStatus,
+    Page,
+    PurgeInstancesResult,
+)
+from durabletask.entities import EntityInstanceId, EntityMetadata
+from perdure.client import (
+    AttachedClient,
+    InstanceFilter,
+    InstanceFinished,
+    InstanceKind,
+    InstanceNotFound,
+    InstanceRecord,
+    InstanceRunning,
+    PageKey,
+)
+
+_PAGE = 1000
+
+
+class PortableCalls:
+    """Each method is a coroutine. Unknown instances raise InstanceNotFound where something is to be done with them."""
+
+    @property
+    def attached(self) -> AttachedClient:
+        """The client of this process."""
+        raise NotImplementedError
+
+    async def schedule_new_orchestration(
+        self,
+        orchestrator: Callable[..., Any] | str,
+        *,
+        input: Any | None = None,
+        instance_id: str | None = None,
+        start_at: datetime | None = None,
+        reuse_id_policy: IdReusePolicy | None = None,
+        tags: dict[str, str] | None = None,
+        version: str | None = None,
+    ) -> str:
+        """Start an orchestration, at ``start_at`` if given, and give its id once the start is stored.
+
+        Raises NotRegistered; ValueError for an id or policy that cannot be; InstanceExists when an instance of that
+        id has not ended.
+        """
+        check_reuse(reuse_id_policy)
+        return await self.attached.start(
+            name_of(orchestrator, ORCHESTRATION_TRIGGER),
+            instance_id=instance_id or None,
+            input=NATIVE_CONVERTER.serialize(input),
+            version=version or None,
+            start_at=utc(start_at),
+            tags=tags or None,
+        )
+
+    async def get_orchestration_state(
+        self, instance_id: str, *, fetch_payloads: bool = True
+    ) -> OrchestrationState | None:
+        """One orchestration; None when there is none of that id."""
+        record = await self._orchestration(instance_id)
+        return None if record is None else state_of(record, with_payloads=fetch_payloads)
+
+    async def wait_for_orchestration_start(
+        self,
+        instance_id: str,
+        *,
+        fetch_payloads: bool = False,
+        timeout: float | None = 60,  # noqa: ASYNC109 - the published signature
+    ) -> OrchestrationState | None:
+        """Wait until the orchestration runs. None: no such instance. Raises TimeoutError; no ``timeout``: for ever."""
+        if await self._orchestration(instance_id) is None:
+            return None
+        record = await self.attached.wait_for_start(instance_id, timeout)
+        return _in_time(record, instance_id, "started", with_payloads=fetch_payloads)
+
+    async def wait_for_orchestration_completion(
+        self,
+        instance_id: str,
+        *,
+        fetch_payloads: bool = True,
+        timeout: float | None = 60,  # noqa: ASYNC109 - the published signature
+    ) -> OrchestrationState | None:
+        """Wait until the orchestration has ended, however. None: no such instance. Raises TimeoutError."""
+        if await self._orchestration(instance_id) is None:
+            return None
+        record = await self.attached.wait_for_completion(instance_id, timeout)
+        return _in_time(record, instance_id, "ended", with_payloads=fetch_payloads)
+
+    async def get_all_orchestration_states(
+        self, orchestration_query: OrchestrationQuery | None = None
+    ) -> list[OrchestrationState]:
+        """Every orchestration that fits the query, up to its ``max_instance_count``."""
+        query = orchestration_query or OrchestrationQuery()
+        records = await self._all(orchestration_filter(query), query.max_instance_count)
+        return [state_of(record, with_payloads=query.fetch_inputs_and_outputs) for record in records]
+
+    async def list_instance_ids(
+        self,
+        runtime_status: list[OrchestrationStatus] | None = None,
+        completed_time_from: datetime | None = None,
+        completed_time_to: datetime | None = None,
+        page_size: int | None = None,
+        continuation_token: str | None = None,
+    ) -> Page[str]:
+        """Ids of orchestrations that have ended, a page at a time."""
+        wanted = (statuses_of(runtime_status) or TERMINAL) & TERMINAL
+        first, last = utc(completed_time_from), utc(completed_time_to)
+        page = await self.attached.query(
+            InstanceFilter(statuses=wanted), page_size or _PAGE, key_of(continuation_token)
+        )
+        ids = [
+            record.origin.instance_id
+            for record in page.records
+            if (at := record.progress.completed_at or record.progress.updated_at)
+            and (first is None or at >= first)
+            and (last is None or at <= last)
+        ]
+        return Page(ids, token_of(page.next_key))
+
+    async def raise_orchestration_event(self, instance_id: str, event_name: str, *, data: Any | None = None) -> None:
+        """Give an orchestration a named event. Raises InstanceFinished."""
+        await self.attached.raise_event(instance_id, event_name, NATIVE_CONVERTER.serialize(data))
+
+    async def terminate_orchestration(
+        self, instance_id: str, *, output: Any | None = None, recursive: bool = True
+    ) -> None:
+        """End an orchestration and its sub-orchestrations; ``output`` becomes its output."""
+        try:
+            await self.attached.terminate(instance_id, NATIVE_CONVERTER.serialize(output), recursive)
+        except InstanceFinished:
+            return  # it has ended: what was asked for is so
+
+    async def suspend_orchestration(self, instance_id: str, *, reason: str | None = None) -> None:
+        """Hold an orchestration back until it is resumed."""
+        try:
+            await self.attached.suspend(instance_id, reason)
+        except InstanceFinished:
+            return  # nothing is left to hold back
+
+    async def resume_orchestration(self, instance_id: str, *, reason: str | None = None) -> None:
+        """Let a suspended orchestration go on."""
+        try:
+            await self.attached.resume(instance_id, reason)
+        except InstanceFinished:
+            return  # nothing is left to go on
+
+    async def purge_orchestration(self, instance_id: str, recursive: bool = True) -> PurgeInstancesResult:
+        """Remove an orchestration that has ended; one that has not, or does not exist, counts nothing."""
+        try:
+            return PurgeInstancesResult(await self.attached.purge(instance_id), True)
+        except (InstanceNotFound, InstanceRunning):
+            return PurgeInstancesResult(0, True)
+
+    async def purge_orchestrations_by(
+        self,
+        created_time_from: datetime | None = None,
+        created_time_to: datetime | None = None,
+        runtime_status: list[OrchestrationStatus] | None = None,
+        recursive: bool = False,
+        timeout: timedelta | None = None,  # noqa: ASYNC109 - the published signature
+    ) -> PurgeInstancesResult:
+        """Remove the orchestrations that have ended and fit, all of them; ``timeout`` is not needed here.
+
+        Sub-orchestrations are instances like any other: they go when they fit, ``recursive`` or not.
+        """
+        filter_ = InstanceFilter(
+            created_from=utc(created_time_from),
+            created_to=utc(created_time_to),
+            statuses=statuses_of(runtime_status),
+        )
+        return PurgeInstancesResult(await self.attached.purge_matching(filter_), True)
+
+    async def get_entity(
+        self, entity_instance_id: EntityInstanceId, include_state: bool = True
+    ) -> EntityMetadata | None:
+        """One entity as it was committed last; None when there is none."""
+        record = await self.attached.get(str(address_of(entity_instance_id)))
+        return None if record is None else metadata_of(record, with_state=include_state)
+
+    async def get_all_entities(self, entity_query: EntityQuery | None = None) -> list[EntityMetadata]:
+        """Every entity that fits the query."""
+        query = entity_query or EntityQuery()
+        found = [metadata_of(r, with_state=query.include_state) for r in await self._all(entity_filter(query), None)]
+        return [metadata for metadata in found if metadata is not None]
+
+    async def clean_entity_storage(
+        self, remove_empty_entities: bool = True, release_orphaned_locks: bool = True
+    ) -> CleanEntityStorageResult:
+        """Forget entities without a state, and release locks whose holder has ended."""
+        cleaned = await self.attached.clean_entity_storage(
+            remove_empty_entities=remove_empty_entities, release_orphaned_locks=release_orphaned_locks
+        )
+        return CleanEntityStorageResult(cleaned.empty_entities_removed, cleaned.orphaned_locks_released)
+
+    async def _orchestration(self, instance_id: str) -> InstanceRecord | None:
+        record = await self.attached.get(instance_id)
+        return record if record is not None and record.origin.kind is InstanceKind.ORCHESTRATION else None
+
+    async def _all(self, filter_: InstanceFilter, count_max: int | None) -> list[InstanceRecord]:
+        found: list[InstanceRecord] = []
+        after: PageKey | None = None
+        while count_max is None or len(found) < count_max:
+            page = await self.attached.query(filter_, _PAGE, after)
+            found += page.records
+            after = page.next_key
+            if after is None:
+                break
+        return found if count_max is None else found[:count_max]
+
+
+def _in_time(record: InstanceRecord | None, instance_id: str, what: str, *, with_payloads: bool) -> OrchestrationState:
+    if record is None:
+        raise TimeoutError(f"The orchestration '{instance_id}' has not {what} in the time given.")
+    return state_of(record, with_payloads=with_payloads)
