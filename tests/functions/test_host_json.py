@@ -105,7 +105,17 @@ def test_all_parts_are_read() -> None:
     assert durable.notifications.event_types == ("Started", "Failed")
     assert settings.warnings == (
         "host.json: without effect here: extensions.durableTask.storageProvider.partitionCount.",
+        "host.json: without effect here: extensions.durableTask.maxConcurrentOrchestratorFunctions, "
+        "extensions.durableTask.entityMessageReorderWindowInMinutes, "
+        "extensions.durableTask.rollbackEntityOperationsOnExceptions.",
     )
+
+
+def test_keys_that_ask_for_what_happens_anyway_are_no_warning() -> None:
+    keys = {"rollbackEntityOperationsOnExceptions": True, "throwStatusExceptionsOnRaiseEvent": True}
+    assert _read(_durable(**keys)).warnings == ()
+    (warning,) = _read(_durable(notifications={"eventGrid": {"topicEndpoint": "https://example.com"}})).warnings
+    assert warning == "host.json: without effect here: extensions.durableTask.notifications.eventGrid."
 
 
 @pytest.mark.parametrize(

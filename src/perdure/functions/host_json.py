@@ -53,6 +53,8 @@ _OTHER_EXTENSIONS = (
 )  # fmt: skip
 _WITHOUT_EFFECT = (
     "extendedSessionIdleTimeoutInSeconds", "useAppLease", "useGracefulShutdown", "appLeaseOptions",
+    "maxConcurrentOrchestratorFunctions", "maxConcurrentEntityFunctions", "entityMessageReorderWindowInMinutes",
+    "maxGrpcMessageSizeInBytes", "grpcHttpClientTimeout",
 )  # fmt: skip
 _STORAGE_WITHOUT_EFFECT = (
     "controlQueueBatchSize", "controlQueueBufferThreshold", "controlQueueVisibilityTimeout",
@@ -234,11 +236,16 @@ def _read_durable(section: Section, warnings: list[str]) -> DurableTaskSettings:
         ),
         uses_forwarded_host=http.take("useForwardedHost", boolean, False),
         tracing=_read_tracing(section.section("tracing")),
-        notifications=_read_notifications(section.section("notifications")),
+        notifications=_read_notifications(section.section("notifications"), warnings),
         storage=_read_storage(section.section("storageProvider"), warnings),
     )
     http.finish()
-    _warn_without_effect(section.ignore(*_WITHOUT_EFFECT), warnings)
+    without_effect = section.ignore(*_WITHOUT_EFFECT)
+    if not settings.rolls_back_entity_operations:
+        without_effect += section.ignore("rollbackEntityOperationsOnExceptions")
+    if settings.raises_on_lost_events is False:
+        without_effect += section.ignore("throwStatusExceptionsOnRaiseEvent")
+    _warn_without_effect(without_effect, warnings)
     section.finish()
     return settings
 
@@ -256,7 +263,7 @@ def _read_tracing(section: Section) -> TracingSettings:
     return settings
 
 
-def _read_notifications(section: Section) -> NotificationSettings:
+def _read_notifications(section: Section, warnings: list[str]) -> NotificationSettings:
     grid = section.section("eventGrid")
     settings = NotificationSettings(
         topic_endpoint=grid.take("topicEndpoint", text, None),
@@ -267,6 +274,8 @@ def _read_notifications(section: Section) -> NotificationSettings:
     )
     grid.ignore("publishRetryHttpStatus")
     grid.finish()
+    if settings.topic_endpoint is not None:
+        _warn_without_effect(section.ignore("eventGrid"), warnings)
     section.finish()
     return settings
 
