@@ -4,8 +4,9 @@
 from collections.abc import Generator
 from typing import Any
 
-import azure.durable_functions as df
 import azure.functions as func
+
+import azure.durable_functions as df
 from azure.durable_functions.models import TaskBase
 
 app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
