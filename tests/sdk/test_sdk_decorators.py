@@ -258,8 +258,8 @@ def test_the_invocation_id_reaches_the_client():
 def test_a_handle_tells_who_runs_it():
     handle = df.Orchestrator.create(test_a_handle_tells_who_runs_it)
 
-    with pytest.raises(RuntimeError, match="perdure start"):
-        handle("{}")
+    with pytest.raises(TypeError, match="perdure start"):
+        handle(object())
     assert handle.__name__ == "test_a_handle_tells_who_runs_it"
 
 

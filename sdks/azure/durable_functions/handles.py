@@ -1,7 +1,9 @@
 """What stands in a function app in place of the user's orchestrator or entity function."""
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
+
+from azure.durable_functions.protocol import body_of
 
 
 class Handle:
@@ -14,13 +16,16 @@ class Handle:
         self.__module__ = getattr(function, "__module__", __name__)
         self.__doc__ = function.__doc__
 
-    def __call__(self, context: Any) -> NoReturn:
-        """Refuse: only a host calls a handle."""
-        raise RuntimeError(
-            f"'{self.__name__}' is not called directly: `perdure start` runs it. "
-            "A unit test takes the undecorated function from the attribute "
-            "'orchestrator_function' or 'entity_function'."
-        )
+    def __call__(self, context: Any) -> str:
+        """What another host calls: its JSON context, or an object with it as ``body``, gives the JSON answer.
+
+        Raises TypeError for anything else, as in a call by hand.
+        """
+        return self.answer(body_of(context))
+
+    def answer(self, text: str) -> str:
+        """Run the function as the JSON text says; returns the JSON answer."""
+        raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.__module__}.{self.__qualname__}>"

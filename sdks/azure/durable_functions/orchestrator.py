@@ -9,6 +9,7 @@ from azure.durable_functions.generations import is_native_orchestrator
 from azure.durable_functions.handles import Handle
 from azure.durable_functions.names import NATIVE_CONVENTIONS
 from azure.durable_functions.orchestration_context import DurableOrchestrationContext
+from azure.durable_functions.protocol import answer_orchestrator
 from azure.durable_functions.serialization import to_optional_text
 from durabletask.context import orchestrator_definition
 from perdure.core.errors import OrchestratorMisuse
@@ -49,6 +50,10 @@ class OrchestratorHandle(Handle):
             return _begun(function(DurableOrchestrationContext(recorder, input, input_type)))
 
         return OrchestratorDefinition(name, begin, to_optional_text, POLICY)
+
+    def answer(self, text: str) -> str:
+        """Run the orchestrator over the past that another host hands over; returns its JSON answer."""
+        return answer_orchestrator(self.definition(self.__name__), text)
 
 
 class Orchestrator:

@@ -40,9 +40,9 @@ class Replayer:
         "_unmatched",
     )
 
-    def __init__(self, definition: OrchestratorDefinition, instance_id: str) -> None:
+    def __init__(self, definition: OrchestratorDefinition, instance_id: str, recorder: Recorder | None = None) -> None:
         self._definition = definition
-        self._recorder = Recorder(instance_id, definition.policy, definition.tasks)
+        self._recorder = recorder or Recorder(instance_id, definition.policy, definition.tasks)
         self._program: Program | None = None
         self._awaited: Task | None = None
         self._ending: Ending | None = None
@@ -187,6 +187,7 @@ class Replayer:
         ev.ExecutionTerminated: _nothing,
         ev.ExecutionSuspended: _nothing,
         ev.ExecutionResumed: _nothing,
+        ev.ExecutionRewound: _nothing,
         ev.TaskScheduled: _scheduled,
         ev.TaskCompleted: _call_completed,
         ev.TaskFailed: _call_failed,
@@ -236,6 +237,9 @@ class Replayer:
                 if yielded.state is _RUNNING:
                     self._awaited = yielded
                     return
+            elif not yielded.is_scheduled:
+                # A group that was complete when it was made: the rest of it is asked for all the same.
+                recorder.schedule(yielded)
             task = yielded
 
     def _return(self, value: Any) -> None:
