@@ -35,6 +35,9 @@ _LEVELS = ["Trace", "Debug", "Information", "Warning", "Error", "Critical", "Non
 @click.option("--user-log-level", type=click.Choice(_LEVELS, case_sensitive=False), help="Least level of user logs.")
 @click.option("--enableAuth", "--enable-auth", "enable_auth", is_flag=True, help="Check keys on loopback too.")
 @click.option("--no-auth", is_flag=True, help="No keys, also where other machines can reach the port.")
+@click.option("--useHttps", "--use-https", "use_https", is_flag=True, help="Serve HTTPS.")
+@click.option("--cert", type=click.Path(path_type=Path), help="Certificate with its key, PEM or PFX.  [default: made]")
+@click.option("--password", help="The password of --cert, or a file that holds it.")
 @click.option("--cors", help="Origins whose pages may call, separated by commas.")
 @click.option("--cors-credentials", is_flag=True, help="Those pages may send credentials.")
 @click.option("--allowed-hosts", help="Host headers to accept, separated by commas.")
@@ -50,7 +53,7 @@ def start(**given: Any) -> None:
 
     Example: perdure start samples/hello_cities --port 7071
     """
-    from perdure.host.options import Sdk, StartOptions
+    from perdure.host.options import HttpsOptions, Sdk, StartOptions
 
     for name in ("runtime", "dotnet_isolated_debug"):
         if given[name]:
@@ -65,6 +68,8 @@ def start(**given: Any) -> None:
             app_folder = None
     elif given["rest"]:
         fail(f"There is one APP_DIR; '{given['rest'][0]}' is too much.", USAGE)
+    if (given["cert"] or given["password"]) and not given["use_https"]:
+        fail("--cert and --password belong to --useHttps.", USAGE)
     if given["enable_auth"] and given["no_auth"]:
         fail("--enableAuth and --no-auth say the opposite; keep one.", USAGE)
     options = StartOptions(
@@ -77,6 +82,7 @@ def start(**given: Any) -> None:
         verbose=given["verbose"],
         no_auth=given["no_auth"],
         enable_auth=given["enable_auth"],
+        https=HttpsOptions(given["cert"], given["password"]) if given["use_https"] else None,
         cors=given["cors"],
         cors_credentials=given["cors_credentials"],
         allowed_hosts=tuple(h.strip() for h in (given["allowed_hosts"] or "").split(",") if h.strip()),

@@ -179,14 +179,18 @@ class FunctionsHost:
     @property
     def url(self) -> str:
         """Where people reach it; always ``localhost``, as users of Core Tools know it."""
-        return f"http://localhost:{self.settings.port}"
+        return f"{self._scheme}://localhost:{self.settings.port}"
+
+    @property
+    def _scheme(self) -> str:
+        return "http" if self.settings.https is None else "https"
 
     def _own_url(self) -> str:
         """Where this machine reaches it: an address that ``localhost`` does not mean goes by no other name."""
         address = ipaddress.ip_address(self.settings.address)
         if address.is_unspecified or str(address) in ("127.0.0.1", "::1"):
             return self.url
-        return f"http://{f'[{address}]' if address.version == 6 else address}:{self.settings.port}"
+        return f"{self._scheme}://{f'[{address}]' if address.version == 6 else address}:{self.settings.port}"
 
     def listing(self) -> list[str]:
         """The functions with their URLs, as lines."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import time
 from email.utils import formatdate
 from typing import Any
@@ -116,8 +117,8 @@ class HttpServer:
         self._state = ServerState()
         self._server: asyncio.Server | None = None
 
-    async def start(self, bound: socket.socket) -> None:
-        """Take requests from here on."""
+    async def start(self, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Take requests from here on; with ``tls`` encrypted ones only."""
         config, state = self._config, self._state
         config.load()
         loop = asyncio.get_running_loop()
@@ -125,7 +126,10 @@ class HttpServer:
         def connection() -> BoundedHttpProtocol:
             return BoundedHttpProtocol(config=config, server_state=state, app_state={}, _loop=loop)
 
-        self._server = await loop.create_server(connection, sock=bound, backlog=config.backlog)
+        limit = None if tls is None else HEAD_SECONDS_MAX
+        self._server = await loop.create_server(
+            connection, sock=bound, backlog=config.backlog, ssl=tls, ssl_handshake_timeout=limit
+        )
 
     def stop_listening(self) -> None:
         """Take no new connections; those that are idle close. Twice-safe."""

@@ -4,9 +4,11 @@ import asyncio
 import ctypes
 import errno
 import gc
+import ipaddress
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from perdure.contracts.errors import StorageError
 from perdure.functions.load_errors import AppLoadError
 from perdure.host.assembly import FunctionsHost
+from perdure.host.certificates import tls_context
 from perdure.host.http_server import HttpServer, bind
 from perdure.host.key_files import KeyFilesError
 from perdure.host.options import StartFailed
@@ -73,6 +76,7 @@ async def run_host(settings: Settings, bound: socket.socket, say: Announcements)
     """
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     stop = asyncio.Event()
+    tls = _tls(settings)
     host = await _opened(settings)
     server: HttpServer | None = None
     try:
@@ -86,7 +90,7 @@ async def run_host(settings: Settings, bound: socket.socket, say: Announcements)
         _stop_on_signals(stop)
         await host.start()
         server = HttpServer(host.door)
-        await server.start(bound)
+        await server.start(bound, tls)
         say.ready(host)
         failure = await _until_stopped(host, stop)
         if failure is not None:
@@ -108,6 +112,15 @@ async def run_host(settings: Settings, bound: socket.socket, say: Announcements)
         if server is not None:
             server.stop_listening()
         await host.stop(0)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.https is None:
+        return None
+    names = {"localhost", "127.0.0.1", "::1"}
+    if not ipaddress.ip_address(settings.address).is_unspecified:
+        names.add(settings.address)
+    return tls_context(settings.https, folder=settings.app_folder / ".perdure", names=names)
 
 
 def spare_collections() -> None:

@@ -16,6 +16,14 @@ class Sdk(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class HttpsOptions:
+    """``certificate`` None: one made here is used. ``password`` is the text itself, or a file that holds it."""
+
+    certificate: Path | None = None
+    password: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StartOptions:
     """How to start the host. None means: not said on the command line."""
 
@@ -31,6 +39,8 @@ class StartOptions:
     cors: str | None = None
     """Origins, separated by commas."""
     cors_credentials: bool = False
+    https: HttpsOptions | None = None
+    """None: plain HTTP."""
     allowed_hosts: tuple[str, ...] = ()
     durability: str | None = None
     sdk: Sdk | None = None

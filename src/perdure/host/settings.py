@@ -15,7 +15,7 @@ from perdure.functions.host_settings import HostSettings, task_hub_name
 from perdure.functions.local_settings import LocalSettings, apply_local_settings, read_local_settings
 from perdure.functions.logging_setup import LogLevels, log_levels
 from perdure.host.hub import HubOptions, activities_by_default, threads_by_default
-from perdure.host.options import DEFAULT_ADDRESS, DEFAULT_PORT, Sdk, StartFailed, StartOptions
+from perdure.host.options import DEFAULT_ADDRESS, DEFAULT_PORT, HttpsOptions, Sdk, StartFailed, StartOptions
 from perdure.host.sdk_choice import chosen_sdk
 from perdure.http_api.allowed_hosts import LOOPBACK_NAMES
 from perdure.http_api.cors import CorsRules, read_origins
@@ -45,6 +45,8 @@ class Settings:
     checks_keys: bool
     """Callers need keys: wherever other machines can reach the port, and on loopback when asked for."""
     cors: CorsRules
+    https: HttpsOptions | None
+    """None: plain HTTP."""
     hub_name: str
     connection_name: str
     hub: HubOptions
@@ -84,6 +86,7 @@ def read_settings(options: StartOptions, environment: MutableMapping[str, str]) 
         port=port,
         address=(checked := checked_address(address)),
         checks_keys=(checks := not options.no_auth and (options.enable_auth or not is_loopback(checked))),
+        https=options.https,
         cors=_cors(options, local, app, checks_keys=checks),
         hub_name=task_hub_name(host.durable.hub_name, app),
         connection_name=_connection_name(host),
