@@ -1,6 +1,7 @@
 """Turns on real threads: batches, late ones, code that never returns, and the ends of threads."""
 
 import asyncio
+import dataclasses
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -169,6 +170,24 @@ def test_a_blocked_turn_is_announced_once_with_where_it_is(gates):
             again = await facts.next()
             assert isinstance(again, TurnBlocked)
             assert again.instance_id == "@gate@second"
+
+    on_loop(scenario)
+
+
+def test_a_turn_that_overruns_is_announced_once_more_and_not_failed(gates):
+    async def scenario() -> None:
+        code, gate, facts = Code(), gates(), Facts()
+        code.by_key["stuck"] = gate.wait
+        patience = dataclasses.replace(QUICK, overrun=0.4)
+        async with running(patience, code, facts) as lane:
+            (turn,) = await lane.run([turn_of("stuck")])
+            first, second = await facts.next(), await facts.next()
+            assert isinstance(first, TurnBlocked)
+            assert isinstance(second, TurnBlocked)
+            assert first.seconds < 0.4 <= second.seconds
+            assert turn.result is None
+            gate.set()
+            assert await lane.late_turns() == [turn]
 
     on_loop(scenario)
 

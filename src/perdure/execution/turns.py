@@ -63,6 +63,8 @@ class TurnPatience:
     replace_thread: float = 1.0
     replace_thread_min: float = 0.05
     announce: float = 2.0
+    overrun: float | None = None
+    """Announced once more then; a turn is never failed for its time, it is tried again by the next process."""
 
 
 class _Batch:
@@ -92,6 +94,7 @@ class _TurnThread:
         self.current: tuple[Turn, float] | None = None
         self.retired = False
         self.announced: Turn | None = None
+        self.overran: Turn | None = None
         self._doorbell = Doorbell()
         self._runner = runner
         self.thread = threading.Thread(target=self._run, name=f"perdure-turns-{number}", daemon=True)
@@ -312,6 +315,11 @@ class TurnThreads:
             if now - since >= self._patience.announce and thread.announced is not turn and not debugger.is_attached():
                 thread.announced = turn
                 self._announce(thread, turn, now - since)
+            overrun = self._patience.overrun
+            if overrun is not None and now - since >= max(overrun, self._patience.announce):
+                if thread.overran is not turn and thread.announced is turn and not debugger.is_attached():
+                    thread.overran = turn
+                    self._announce(thread, turn, now - since)
 
     def _replace(self, thread: _TurnThread) -> None:
         try:

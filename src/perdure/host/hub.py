@@ -65,7 +65,11 @@ class Hub:
         self.user_loop = UserLoop()
         self._box = BlackBox(self.storage.path) if isinstance(self.storage, SqliteStorage) else None
         executor = self._executor = LocalExecutor(
-            registry, self.user_loop, options.execution, turn_threads(TurnPatience(), observers), box=self._box
+            registry,
+            self.user_loop,
+            options.execution,
+            turn_threads(TurnPatience(overrun=options.execution.activity_seconds_max), observers),
+            box=self._box,
         )
         self.worker = TaskHubWorker(
             self.storage,
