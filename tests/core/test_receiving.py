@@ -10,6 +10,7 @@ from perdure.core.actions import (
     Complete,
     ContinueAsNew,
     CreateTimer,
+    LockEntities,
     ScheduleActivity,
     StartChild,
     TurnResult,
@@ -22,9 +23,15 @@ from support.orchestrations import EXECUTION, T0, after, apply, envelope, episod
 
 BOOM = FailureDetails("ValueError", "boom")
 ALL_KINDS = TurnResult(
-    (ScheduleActivity(0, "a"), CreateTimer(1, after(60)), StartChild(2, "c"), CallEntity(3, "@e@k", "get"))
+    (
+        ScheduleActivity(0, "a"),
+        CreateTimer(1, after(60)),
+        StartChild(2, "c"),
+        CallEntity(3, "@e@k", "get"),
+        LockEntities(4, "section", ("@e@k",)),
+    )
 )
-ACTIVITY, TIMER, CHILD, ENTITY = 2, 3, 4, 5
+ACTIVITY, TIMER, CHILD, ENTITY, LOCK = 2, 3, 4, 5, 6
 COMPLETIONS = [
     (ms.ActivityCompleted(EXECUTION, ACTIVITY, "1"), ev.TaskCompleted(0, ACTIVITY, "1")),
     (ms.ActivityFailed(EXECUTION, ACTIVITY, BOOM), ev.TaskFailed(0, ACTIVITY, BOOM)),
@@ -33,6 +40,7 @@ COMPLETIONS = [
     (ms.ChildFailed(EXECUTION, CHILD, BOOM), ev.SubOrchestrationFailed(2, CHILD, BOOM)),
     (ms.OperationCompleted(EXECUTION, ENTITY, "3"), ev.EntityOperationCompleted(3, ENTITY, "3")),
     (ms.OperationFailed(EXECUTION, ENTITY, BOOM), ev.EntityOperationFailed(3, ENTITY, BOOM)),
+    (ms.LockGranted(EXECUTION, LOCK), ev.EntityLockGranted(4, LOCK)),
 ]
 
 
@@ -165,7 +173,8 @@ def test_finished_instance_drops_everything() -> None:
 def test_after_continue_as_new_old_completions_are_dropped_and_events_kept() -> None:
     instance = running(ALL_KINDS)
     checkpoint = episode(instance, [envelope(ms.RaiseEvent("go"))], TurnResult(ending=ContinueAsNew("5")))
-    [start] = checkpoint.outbox
+    [release, start] = checkpoint.outbox
+    assert release.message == ms.LockRelease("order-1", "section")
     assert len(receive(instance, [envelope(ms.ActivityCompleted(EXECUTION, ACTIVITY))], T0).dropped) == 1
     intake = receive(instance, [start, envelope(ms.RaiseEvent("next"))], T0)
     assert [type(e) for e in intake.events] == [ev.ExecutionStarted, ev.EventRaised]

@@ -10,9 +10,10 @@ import pytest
 
 from perdure.contracts.errors import Unavailable
 from perdure.contracts.records import Backlog, Committed, PartitionLease, PendingActivity, Round
+from perdure.core import decisions as core_decisions
 from perdure.core import receiving
-from perdure.core.entities import batch, decisions
-from perdure.core.messages import Envelope, OperationFailed, TimerDue
+from perdure.core.entities import batch, decisions, scheduling
+from perdure.core.messages import Envelope, LockRelease, LockRequest, OperationFailed, TimerDue
 from perdure.engine.due_messages import DueMessages
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.orchestration_episode import LiveOrchestration
@@ -309,3 +310,39 @@ def what_was_sent_first_is_taken_last(patch: pytest.MonkeyPatch) -> None:
         return list(reversed(await read_inbox(self, *arguments)))
 
     patch.setattr(FaultyStorage, "read_inbox", reversed_inbox)
+
+
+@plant
+def an_entity_is_locked_by_whoever_asks(patch: pytest.MonkeyPatch) -> None:
+    lock = scheduling._STEPS[LockRequest]
+
+    def careless(scan: Any, envelope: Any, request: Any) -> None:
+        scan.batch.locked_by = None
+        lock(scan, envelope, request)
+
+    patch.setitem(scheduling._STEPS, LockRequest, careless)
+
+
+@plant
+def an_execution_that_ends_keeps_its_locks(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(core_decisions, "leave_sections", lambda holder_id, sections: [])
+
+
+@plant
+def a_release_is_not_passed_on(patch: pytest.MonkeyPatch) -> None:
+    release = scheduling._STEPS[LockRelease]
+
+    def careless(scan: Any, envelope: Any, message: Any) -> None:
+        release(scan, envelope, msgspec.structs.replace(message, then=()))
+
+    patch.setitem(scheduling._STEPS, LockRelease, careless)
+
+
+@plant
+def a_locked_entity_takes_calls_of_everybody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(scheduling._Scan, "_is_holder", lambda scan, caller: caller is not None)
+
+
+@plant
+def a_successor_inherits_what_was_held_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(LiveOrchestration, "leave_behind", lambda live, envelope: False)

@@ -54,11 +54,12 @@ class Entity:
 class FunctionEntity:
     """An entity function over one batch; the decoded state lives from operation to operation."""
 
-    __slots__ = ("_context", "_function", "_id")
+    __slots__ = ("_context", "_function", "_id", "_text")
 
     def __init__(self, function: Callable[..., Any], entity_id: identifiers.EntityId, state: str | None) -> None:
         self._function = function
         self._id = entity_id
+        self._text = state
         self._context = DurableEntityContext(entity_id, state)
 
     def run(self, operation: Operation) -> OperationOutcome:
@@ -74,10 +75,19 @@ class FunctionEntity:
                     "entity functions are plain functions."
                 )
             result = context.result_text if context.has_result else to_optional_text(returned)
-            return OperationOutcome(context.written_state(), result, context.take_signals())
+            self._text = context.written_state()
+            return OperationOutcome(self._text, result, context.take_signals())
         except BaseException as error:
-            return OperationOutcome(state=None, failure=failure_of(error))
+            return OperationOutcome(self._left_behind(), signals=context.take_signals(), failure=failure_of(error))
+
+    def _left_behind(self) -> str | None:
+        """What a failed operation makes of the state; what has no JSON form leaves the state before it."""
+        try:
+            return self._context.written_state()
+        except Exception:
+            return self._text
 
     def roll_back(self, state: str | None) -> None:
         """Forget the decoded state; the state is again this text."""
+        self._text = state
         self._context = DurableEntityContext(self._id, state)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from perdure.core.entities.batch import run_batch
 from perdure.core.failures import FailureDetails
-from perdure.core.registry import EntitySignal, Operation, OperationOutcome
+from perdure.core.registry import EntitySignal, FailedOperations, Operation, OperationOutcome
 
 
 class Counter:
@@ -77,6 +77,20 @@ def test_an_entity_that_failed_at_its_first_operation_does_not_exist() -> None:
 def test_an_entity_may_be_deleted_and_made_again_in_one_batch() -> None:
     outcomes = run_batch(Counter("1"), "1", [_operation("delete"), _operation("get"), _operation("add", "5")])
     assert [o.state for o in outcomes] == [None, None, "5"]
+
+
+def test_a_failed_operation_may_be_kept_with_its_signals() -> None:
+    added, broken, got = run_batch(
+        Counter("10"),
+        "10",
+        [_operation("add", "5"), _operation("break", "100"), _operation("get")],
+        FailedOperations.KEPT,
+    )
+    assert added.state == "15"
+    assert broken == OperationOutcome(
+        "115", "115", (EntitySignal("@log@x", "break", "100"),), FailureDetails("ValueError", "broken")
+    )
+    assert got == OperationOutcome("115", "115")
 
 
 def test_an_empty_batch() -> None:

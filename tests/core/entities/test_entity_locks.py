@@ -52,6 +52,15 @@ def test_a_request_takes_the_lock_behind_what_came_before_and_goes_on() -> None:
     assert _sent(batch) == [(B, ms.LockRequest(message.holder, "one-1:0", ALL, 1))]
 
 
+def test_a_request_that_comes_twice_counts_once() -> None:
+    first, second = _request(), _request()
+    batch = next_batch([first, second], None, 5000)
+    assert (batch.consumed, batch.dropped, len(batch.outbox)) == ([first], [second], 1)
+    other, again = _request("two"), _request("two")
+    waiting = next_batch([other, again], HOLDER, 5000)
+    assert (waiting.held, waiting.dropped) == ([other], [again])
+
+
 def test_the_last_entity_tells_the_holder() -> None:
     batch = next_batch([_request(place=2)], None, 5000)
     assert _sent(batch) == [("one", ms.LockGranted("one-1", 2))]

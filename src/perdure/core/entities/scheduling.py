@@ -86,6 +86,9 @@ class _Scan:
 
     def lock(self, envelope: Envelope, request: ms.LockRequest) -> None:
         batch = self.batch
+        if self._is_known(request):
+            batch.dropped.append(envelope)
+            return
         if batch.locked_by is not None or batch.held:
             batch.held.append(envelope)
             return
@@ -107,7 +110,7 @@ class _Scan:
             batch.locked_by = None
             self._left.extendleft(reversed(batch.held))
             batch.held = []
-        elif (request := self._waiting_request(release)) is not None:
+        elif (request := self._waiting_request(release.holder_id, release.section_id)) is not None:
             # It has come no further than here, so nothing beyond is locked for it.
             batch.held.remove(request)
             batch.consumed += (request, envelope)
@@ -120,16 +123,23 @@ class _Scan:
             onward = ms.LockRelease(release.holder_id, release.section_id, release.then[1:])
             batch.outbox.append(Envelope(release.then[0], onward))
 
-    def _waiting_request(self, release: ms.LockRelease) -> Envelope | None:
+    def _waiting_request(self, holder_id: str, section_id: str) -> Envelope | None:
         for envelope in self.batch.held:
             message = envelope.message
             if (
                 isinstance(message, ms.LockRequest)
-                and message.section_id == release.section_id
-                and message.holder.instance_id == release.holder_id
+                and message.section_id == section_id
+                and message.holder.instance_id == holder_id
             ):
                 return envelope
         return None
+
+    def _is_known(self, request: ms.LockRequest) -> bool:
+        """Whether its section holds the entity or waits for it."""
+        holder, holder_id = self.batch.locked_by, request.holder.instance_id
+        if holder is not None and (holder.instance_id, holder.section_id) == (holder_id, request.section_id):
+            return True
+        return self._waiting_request(holder_id, request.section_id) is not None
 
     def remove(self, envelope: Envelope, wish: ms.RemoveWhenEmpty) -> None:
         self._removals.append(envelope)
