@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from perdure import __version__
-from perdure.cli.debugging import debugger_door, open_door, worker_arguments
+from perdure.cli.debugging import debugger_door, open_door, spare_this_thread, worker_arguments
 from perdure.cli.exit_codes import FAILURE, OK
 from perdure.cli.output import fail, print_error, wants_color
 from perdure.functions.load_errors import AppLoadError
@@ -168,6 +168,7 @@ class StartPatience:
 def _run(settings: Settings, bound: socket.socket, patience: StartPatience) -> int:
     def ready(host: FunctionsHost) -> None:
         patience.ready()
+        spare_this_thread()
         _say_ready(host)
 
     say = Announcements(_say_opened, ready, _say)

@@ -43,6 +43,8 @@ class ThreadLane:
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            # A debugger at a breakpoint stops every thread that does not say this; no user code runs here.
+            self._thread.pydev_do_not_trace = True  # type: ignore[attr-defined]
             self._thread.start()
         self._jobs.put((job, done))
         return done
