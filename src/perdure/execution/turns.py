@@ -312,14 +312,18 @@ class TurnThreads:
             turn, since = current
             if now - since >= patience and thread is self._thread:
                 self._replace(thread)
-            if now - since >= self._patience.announce and thread.announced is not turn and not debugger.is_attached():
-                thread.announced = turn
-                self._announce(thread, turn, now - since)
-            overrun = self._patience.overrun
-            if overrun is not None and now - since >= max(overrun, self._patience.announce):
-                if thread.overran is not turn and thread.announced is turn and not debugger.is_attached():
-                    thread.overran = turn
-                    self._announce(thread, turn, now - since)
+            self._announce_long(thread, turn, now - since)
+
+    def _announce_long(self, thread: _TurnThread, turn: Turn, seconds: float) -> None:
+        """Say that a turn takes long, and once more when it overruns; nothing while somebody debugs."""
+        patience = self._patience
+        is_overrun = patience.overrun is not None and seconds >= patience.overrun and thread.overran is not turn
+        is_first = seconds >= patience.announce and thread.announced is not turn
+        if (is_first or (is_overrun and thread.announced is turn)) and not debugger.is_attached():
+            if not is_first:
+                thread.overran = turn
+            thread.announced = turn
+            self._announce(thread, turn, seconds)
 
     def _replace(self, thread: _TurnThread) -> None:
         try:
