@@ -24,6 +24,8 @@ from azure.durable_functions.generations import is_native_activity
 from azure.durable_functions.names import activity_results, marked_name, orchestrator_results
 from azure.durable_functions.native_activity import native_activity
 from azure.durable_functions.orchestrator import Orchestrator
+from durabletask.scheduled.operation import execute_schedule_operation_orchestrator
+from durabletask.scheduled.schedule_entity import ENTITY_NAME, Schedule
 
 Decorator = Callable[[Any], FunctionBuilder]
 """Takes a function, or what another decorator made of it."""
@@ -115,6 +117,11 @@ class Blueprint(TriggerApi, BindingApi, SettingsApi):
             return builder
 
         return wrap
+
+    def configure_scheduled_tasks(self) -> None:
+        """Register what the schedules of ``durabletask.scheduled`` need: an entity and an orchestrator."""
+        self.entity_trigger(context_name="context", entity_name=ENTITY_NAME)(Schedule)
+        self.orchestration_trigger(context_name="context")(execute_schedule_operation_orchestrator)
 
 
 class DFApp(Blueprint, FunctionRegister):
