@@ -1,29 +1,28 @@
 """What a worker process runs: import the app, then serve its plain activities to the host."""
 
-import importlib
 import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
-from perdure import sdks
 from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode, Registry
 from perdure.execution import debugger
 from perdure.execution.worker_processes import WorkerProcesses
 from perdure.execution.worker_side import end_with_host, serve
 from perdure.formats.http_json import LinkTerms
-from perdure.functions.activities import PayloadCodec, fill_registry
+from perdure.functions.activities import fill_registry
 from perdure.functions.app_loader import load_app
 from perdure.functions.app_settings import AppSettings
 from perdure.functions.bindings import ClientTexts
 from perdure.functions.descriptions import ActivityFunction, LoadedApp
 from perdure.functions.load_errors import AppLoadError
 from perdure.functions.logging_setup import LogLevels, configure_logging
+from perdure.host import sdk_choice
+from perdure.host.options import Sdk, StartFailed
 from perdure.host.settings import Settings
 
 _BEGIN = """\
@@ -40,6 +39,7 @@ class WorkerOrders:
 
     app_folder: str
     functions: tuple[str, ...] | None
+    sdk: Sdk
     threads_max: int
     levels: LogLevels
     path: tuple[str, ...]
@@ -54,14 +54,13 @@ def main(written: str, connection: int) -> None:
     end_with_host()
     orders = msgspec.json.decode(written, type=WorkerOrders)
     configure_logging(orders.levels)
-    sdks.prefer_ours()
     registry = Registry()
     try:
-        app = load_app(Path(orders.app_folder), AppSettings(os.environ), allowed=orders.functions)
-    except AppLoadError as error:
+        sdk = sdk_choice.prepare(orders.sdk)
+        app = load_app(Path(orders.app_folder), AppSettings(os.environ), allowed=orders.functions, sdk=sdk)
+    except (AppLoadError, StartFailed) as error:
         sys.exit(f"A worker process cannot load the app.\n{error}")
-    codec = cast(PayloadCodec, importlib.import_module("azure.durable_functions.serialization"))
-    fill_registry(app, registry, codec, ClientTexts(LinkTerms("", "", "", None), ""))
+    fill_registry(app, registry, sdk.codec(), ClientTexts(LinkTerms("", "", "", None), ""))
     serve(socket.socket(fileno=connection), registry, orders.threads_max)
 
 
@@ -70,6 +69,7 @@ def worker_processes(settings: Settings) -> WorkerProcesses:
     orders = WorkerOrders(
         app_folder=str(settings.app_folder),
         functions=settings.functions,
+        sdk=settings.sdk,
         threads_max=settings.threads_max,
         levels=settings.log_levels,
         path=tuple(sys.path),
