@@ -1,8 +1,10 @@
 """Values ↔ text: byte for byte what json.dumps writes, the same value back, and clear refusals."""
 
+import dataclasses
 import json
 import math
 import sys
+import threading
 
 import pytest
 from hypothesis import given
@@ -223,3 +225,26 @@ def test_another_type_is_given_with_a_warning_otherwise(caplog):
 def test_an_annotation_is_not_enforced(caplog):
     assert from_text('"text"', int) == "text"
     assert not caplog.records
+
+
+@dataclasses.dataclass
+class Parcel:
+    content: object
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "place"),
+    [
+        ({"orders": [1, {"lock": threading.Lock()}]}, TypeError, "['orders'][1]['lock'] of the dict"),
+        ({"tags": {1, 2}}, TypeError, "['tags'] of the dict"),
+        ([Parcel([threading.Lock()])], TypeError, "[0].content[0] of the list"),
+        (Parcel({"a": {3}}), TypeError, ".content['a'] of the Parcel"),
+        ({"m": {(1, 2): 3}}, TypeError, "['m'][(1, 2)] (the key) of the dict"),
+        ((1, {"rate": float("nan")}), ValueError, "[1]['rate'] of the tuple"),
+    ],
+)
+def test_what_cannot_be_written_is_found_inside_its_value(value, error, place):
+    with pytest.raises(error) as raised:
+        to_text(value)
+
+    assert str(raised.value).endswith(f"Found at {place}.")

@@ -15,6 +15,7 @@ from typing import Any
 
 from azure.durable_functions.declared_types import Mismatch, PlainObjects, reader_of
 from azure.durable_functions.envelopes import is_envelope, read_named_class, write_object
+from azure.durable_functions.unwritable import place_of_unwritable
 
 STRICT_TYPING = "AZURE_FUNCTIONS_DURABLE_STRICT_TYPING"
 DEPTH_MAX = 10_000
@@ -29,7 +30,7 @@ def to_text(value: Any) -> str:
     """Write a value as JSON text.
 
     Raises TypeError for what has no JSON form, ValueError for NaN, infinities, values that contain
-    themselves and nesting of 10,000 levels or more.
+    themselves and nesting of 10,000 levels or more; where it is inside the value stands in the message.
     """
     kind = type(value)
     if kind is str:
@@ -43,10 +44,20 @@ def to_text(value: Any) -> str:
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
-        raise ValueError(f"A value of type {kind.__name__} cannot be written as JSON: {error}") from error
+        what = f"A value of type {kind.__name__} cannot be written as JSON: {error}"
+        raise ValueError(f"{what}.{_place_in(value)}") from error
+    except TypeError as error:
+        if not (place := _place_in(value)):
+            raise
+        raise TypeError(f"{str(error).rstrip('.')}.{place}") from error
     if len(text) >= 2 * DEPTH_MAX and text.count("[") + text.count("{") >= DEPTH_MAX and _depth(text) >= DEPTH_MAX:
         raise _too_deep()
     return text
+
+
+def _place_in(value: Any) -> str:
+    place = place_of_unwritable(value)
+    return "" if place is None else f" Found at {place} of the {type(value).__name__}."
 
 
 def to_optional_text(value: Any) -> str | None:
