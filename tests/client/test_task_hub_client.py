@@ -16,6 +16,7 @@ from perdure.client import (
     InstanceRunning,
     InvalidIdentifier,
     InvalidInput,
+    LostEvents,
     NotRegistered,
     PayloadTooLarge,
     ReusePolicy,
@@ -143,6 +144,20 @@ async def test_messages_need_a_live_orchestration(hub: SteeredHub):
     await hub.settle("a", RuntimeStatus.Terminated)
     with pytest.raises(InstanceFinished, match="Terminated"):
         await hub.client.terminate("a")
+
+
+async def test_events_for_nobody_are_dropped_when_the_options_say_so(hub: SteeredHub):
+    client = TaskHubClient(hub.storage, hub.clock, ClientOptions(lost_events=LostEvents.DROPPED))
+    await client.raise_event("nobody", "go")
+    await client.start("o", instance_id="a")
+    await client.raise_event("a", "go", "1")
+    await hub.settle("a", RuntimeStatus.Terminated)
+    await client.raise_event("a", "go", "2")
+    assert await hub.inbox("a") == []
+    with pytest.raises(InstanceFinished):
+        await client.terminate("a")
+    with pytest.raises(InvalidInput):
+        await client.raise_event("a", "")
 
 
 async def test_purge_takes_only_what_has_ended(hub: SteeredHub):

@@ -106,8 +106,7 @@ def test_all_parts_are_read() -> None:
     assert settings.warnings == (
         "host.json: without effect here: extensions.durableTask.storageProvider.partitionCount.",
         "host.json: without effect here: extensions.durableTask.maxConcurrentOrchestratorFunctions, "
-        "extensions.durableTask.entityMessageReorderWindowInMinutes, "
-        "extensions.durableTask.rollbackEntityOperationsOnExceptions.",
+        "extensions.durableTask.entityMessageReorderWindowInMinutes.",
     )
 
 

@@ -241,10 +241,6 @@ def _read_durable(section: Section, warnings: list[str]) -> DurableTaskSettings:
     )
     http.finish()
     without_effect = section.ignore(*_WITHOUT_EFFECT)
-    if not settings.rolls_back_entity_operations:
-        without_effect += section.ignore("rollbackEntityOperationsOnExceptions")
-    if settings.raises_on_lost_events is False:
-        without_effect += section.ignore("throwStatusExceptionsOnRaiseEvent")
     _warn_without_effect(without_effect, warnings)
     section.finish()
     return settings

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from perdure import __version__
 from perdure.client import attached
-from perdure.core.registry import Registry
+from perdure.core.registry import FailedOperations, Registry
 from perdure.execution.threads import ThreadPool
 from perdure.execution.time_limits import within
 from perdure.execution.user_loop import UserLoop
@@ -111,6 +111,8 @@ class FunctionsHost:
             self._rpc = RpcEndpoint(self.hub.client, self._management_options(code))
         clients = ClientTexts(terms, self._token, None if self._rpc is None else self._rpc.url)
         fill_registry(app, self.registry, sdk.codec(), clients)
+        if settings.hub.failed_operations is FailedOperations.KEPT:
+            self.registry.keep_failed_operations()
         if settings.processes > 1:
             self._workers = worker_processes(settings)
             sent_to_workers(app, self.registry, self._workers.call)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from perdure.client import TaskHubClient
-from perdure.client.options import ClientOptions, known_in
+from perdure.client.options import ClientOptions, LostEvents, known_in
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import StoreUnusable
 from perdure.contracts.observer import Observer
 from perdure.contracts.records import ReusePolicy
 from perdure.core.decisions import DecisionLimits
-from perdure.core.registry import Registry
+from perdure.core.registry import FailedOperations, Registry
 from perdure.core.versioning import Versioning
 from perdure.engine.options import EngineOptions
 from perdure.engine.worker import TaskHubWorker
@@ -48,6 +48,8 @@ class HubOptions:
     decisions: DecisionLimits = field(default_factory=DecisionLimits)
     versioning: Versioning = field(default_factory=Versioning)
     reuse: ReusePolicy = ReusePolicy.NON_RUNNING
+    lost_events: LostEvents = LostEvents.REFUSED
+    failed_operations: FailedOperations = FailedOperations.ROLLED_BACK
     entity_batch_max: int = 5000
     execution: ExecutionLimits = field(
         default_factory=lambda: ExecutionLimits(threads_by_default(), activities_by_default())
@@ -86,6 +88,7 @@ class Hub:
                 known=known_in(registry),
                 default_version=options.decisions.default_version,
                 reuse=options.reuse,
+                lost_events=options.lost_events,
                 payload_bytes_max=options.decisions.payload_bytes_max,
             ),
         )

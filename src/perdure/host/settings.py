@@ -5,8 +5,10 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from perdure.client import LostEvents
 from perdure.contracts.records import ReusePolicy
 from perdure.core.decisions import DecisionLimits
+from perdure.core.registry import FailedOperations
 from perdure.core.versioning import FailureStrategy, MatchStrategy, Versioning
 from perdure.execution.local import ExecutionLimits
 from perdure.functions.app_settings import AppSettings
@@ -179,6 +181,10 @@ def _hub_options(
             FailureStrategy(durable.version_failure_strategy),
         ),
         reuse=ReusePolicy(durable.replaceable_instances),
+        lost_events=LostEvents.DROPPED if durable.raises_on_lost_events is False else LostEvents.REFUSED,
+        failed_operations=(
+            FailedOperations.ROLLED_BACK if durable.rolls_back_entity_operations else FailedOperations.KEPT
+        ),
         entity_batch_max=durable.max_entity_batch,
         execution=ExecutionLimits(
             threads_max,
