@@ -71,9 +71,20 @@ _LOCK_MESSAGES: list[ms.AnyMessage] = [
     ms.RemoveWhenEmpty(),
 ]
 
-EVENT_FILES = {"events_1.json": _FIRST_EVENTS, "lock_events_1.json": _LOCK_EVENTS}
+_REWIND_EVENTS: list[ev.HistoryEvent] = [ev.ExecutionRewound("fixed", EXECUTION, (ev.FormerLink(5, EXECUTION, 7),))]
+_REWIND_MESSAGES: list[ms.AnyMessage] = [ms.Rewind("fixed", PARENT)]
+
+EVENT_FILES = {
+    "events_1.json": _FIRST_EVENTS,
+    "lock_events_1.json": _LOCK_EVENTS,
+    "rewind_events_1.json": _REWIND_EVENTS,
+}
 """Golden file → what it holds. Kinds that came later have files of their own."""
-MESSAGE_FILES = {"messages_1.json": _FIRST_MESSAGES, "lock_messages_1.json": _LOCK_MESSAGES}
+MESSAGE_FILES = {
+    "messages_1.json": _FIRST_MESSAGES,
+    "lock_messages_1.json": _LOCK_MESSAGES,
+    "rewind_messages_1.json": _REWIND_MESSAGES,
+}
 
 EVENTS = [event for events in EVENT_FILES.values() for event in events]
 MESSAGES = [message for messages in MESSAGE_FILES.values() for message in messages]

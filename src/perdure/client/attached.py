@@ -153,6 +153,16 @@ class AttachedClient:
         """Let an orchestration go on."""
         await self.run(lambda: self._client.resume(instance_id, reason))
 
+    async def rewind(self, instance_id: str, reason: str | None = None) -> None:
+        """Let a failed orchestration go on."""
+        await self.run(lambda: self._client.rewind(instance_id, reason))
+
+    async def restart(self, instance_id: str, *, new_instance_id: str | None = None, version: str | None = None) -> str:
+        """Start an orchestration once more; returns the new id."""
+        return await self.run(
+            lambda: self._client.restart(instance_id, new_instance_id=new_instance_id, version=version)
+        )
+
     async def purge(self, instance_id: str) -> int:
         """Remove a finished orchestration."""
         return await self.run(lambda: self._client.purge(instance_id))

@@ -1,23 +1,35 @@
 """Starting, steering and removing orchestrations: requests become messages, the storage makes them durable."""
 
+from collections.abc import Sequence
 from datetime import datetime
+
+import msgspec
 
 from perdure.client.options import ClientOptions, FunctionKind
 from perdure.client.payloads import check_payload
 from perdure.client.waiting import wait_for_completion
 from perdure.contracts.clock import Clock
-from perdure.contracts.errors import InstanceExists, InstanceFinished, InstanceNotFound, InstanceRunning, InvalidInput
+from perdure.contracts.errors import (
+    InstanceExists,
+    InstanceFinished,
+    InstanceNotFailed,
+    InstanceNotFound,
+    InstanceRunning,
+    InvalidInput,
+)
 from perdure.contracts.records import CreateOutcome, InstanceFilter, ReusePolicy
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Creation
 from perdure.core.decisions import leave_sections
+from perdure.core.events import SubOrchestrationCreated
 from perdure.core.identifiers import check_instance_id
 from perdure.core.instance import Instance, InstanceKind, InstanceRecord, Origin, Progress, Sections
-from perdure.core.messages import AnyMessage, Envelope, StartExecution, Terminate
-from perdure.core.status import RuntimeStatus
+from perdure.core.messages import AnyMessage, Envelope, Rewind, StartExecution, Terminate
+from perdure.core.status import TERMINAL, RuntimeStatus
 
 FORCED_END_SECONDS = 30.0
 """How long a forced purge waits for the instance to end."""
+PURGED_AT_ONCE = 500
 
 
 async def start(
@@ -122,7 +134,42 @@ async def send_control(storage: Storage, instance_id: str, message: AnyMessage) 
     await storage.send(Envelope(target=instance_id, message=message))
 
 
-async def purge(storage: Storage, instance_id: str) -> int:
+async def rewind(storage: Storage, instance_id: str, reason: str | None) -> None:
+    """Let a failed orchestration go on. Raises InstanceNotFound, InstanceFinished, InstanceNotFailed."""
+    status = (await require_orchestration(storage, instance_id)).progress.status
+    if status is RuntimeStatus.Failed:
+        await storage.send(Envelope(target=instance_id, message=Rewind(reason)))
+        return
+    text = f"The instance '{instance_id}' is {status.name}; only failed instances can be rewound."
+    raise InstanceFinished(text) if status.is_terminal else InstanceNotFailed(text)
+
+
+async def restart(
+    storage: Storage,
+    clock: Clock,
+    options: ClientOptions,
+    instance_id: str,
+    *,
+    new_instance_id: str | None,
+    version: str | None,
+) -> str:
+    """Start an orchestration once more with the name, input and tags it had; returns the new instance's id."""
+    origin = (await require_orchestration(storage, instance_id)).origin
+    return await start(
+        storage,
+        clock,
+        options,
+        origin.name,
+        instance_id=new_instance_id,
+        input=origin.input,
+        version=version,
+        start_at=None,
+        trace_context=None,
+        tags=origin.tags,
+    )
+
+
+async def purge(storage: Storage, instance_id: str, recursive: bool) -> int:
     """Remove a finished orchestration. Raises InstanceNotFound, InstanceRunning."""
     record = await require_orchestration(storage, instance_id)
     if not record.progress.status.is_terminal:
@@ -130,23 +177,56 @@ async def purge(storage: Storage, instance_id: str) -> int:
             f"The instance '{instance_id}' is {record.progress.status.name}; "
             "only finished instances are purged. Terminate it first."
         )
-    return await storage.purge([instance_id])
+    return await storage.purge(await descendants(storage, [instance_id]) if recursive else [instance_id])
 
 
-async def terminate_and_purge(storage: Storage, instance_id: str) -> int:
+async def descendants(storage: Storage, instance_ids: Sequence[str]) -> list[str]:
+    """These, and all orchestrations that they and their children have started and that are still theirs."""
+    found = list(instance_ids)
+    known = set(found)
+    for parent_id in found:
+        for event in await storage.history(parent_id):
+            if isinstance(event, SubOrchestrationCreated) and event.instance_id not in known:
+                child = await storage.get(event.instance_id)
+                if child is not None and child.origin.parent and child.origin.parent.instance_id == parent_id:
+                    known.add(event.instance_id)
+                    found.append(event.instance_id)
+    return found
+
+
+async def terminate_and_purge(storage: Storage, instance_id: str, recursive: bool) -> int:
     """Remove an orchestration, ending it first. Raises InstanceNotFound; InstanceRunning when it does not end."""
     record = await require_orchestration(storage, instance_id)
     if not record.progress.status.is_terminal:
-        await storage.send(Envelope(target=instance_id, message=Terminate(reason="Purged by force.")))
+        terminate = Terminate(reason="Purged by force.", recursive=recursive)
+        await storage.send(Envelope(target=instance_id, message=terminate))
         if await wait_for_completion(storage, instance_id, FORCED_END_SECONDS) is None:
             raise InstanceRunning(
                 f"The instance '{instance_id}' has not ended {FORCED_END_SECONDS:.0f} s after it was terminated."
             )
-    return await storage.purge([instance_id])
+    ids = await descendants(storage, [instance_id]) if recursive else [instance_id]
+    for child_id in ids[1:]:
+        # They were told to end, too, and those that do not are left alone.
+        await wait_for_completion(storage, child_id, FORCED_END_SECONDS)
+    return await storage.purge(ids)
 
 
-async def purge_matching(storage: Storage, filter_: InstanceFilter) -> int:
-    """Remove all finished orchestrations that match."""
+async def purge_matching(storage: Storage, filter_: InstanceFilter, recursive: bool) -> int:
+    """Remove all finished orchestrations that match, and with ``recursive`` their finished descendants."""
     if filter_.kind is not InstanceKind.ORCHESTRATION:
         raise InvalidInput("Only orchestrations are purged; entities are deleted by their own operations.")
-    return await storage.purge_matching(filter_)
+    if not recursive:
+        return await storage.purge_matching(filter_)
+    statuses = TERMINAL if filter_.statuses is None else filter_.statuses & TERMINAL
+    if not statuses:
+        return 0
+    ended = msgspec.structs.replace(filter_, statuses=statuses)
+    purged = 0
+    while records := (await storage.query(ended, PURGED_AT_ONCE)).records:
+        ids = await descendants(storage, [record.origin.instance_id for record in records])
+        removed = await storage.purge(ids)
+        purged += removed
+        if not removed:
+            # Somebody else was faster, or rewinds them.
+            break
+    return purged

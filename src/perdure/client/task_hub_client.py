@@ -107,17 +107,43 @@ class TaskHubClient:
         check_payload(payload, "payload", self.options.payload_bytes_max)
         await management.send_control(self._storage, instance_id, message)
 
-    async def purge(self, instance_id: str) -> int:
-        """Remove a finished orchestration; returns how many went. Raises InstanceNotFound, InstanceRunning."""
-        return await management.purge(self._storage, instance_id)
+    async def rewind(self, instance_id: str, reason: str | None = None) -> None:
+        """Let a failed orchestration go on from before its failure, and its failed children too.
 
-    async def terminate_and_purge(self, instance_id: str) -> int:
+        Raises InstanceNotFound; InstanceFinished when it ended without a failure, InstanceNotFailed when it has not.
+        """
+        check_payload(reason, "reason", self.options.payload_bytes_max)
+        await management.rewind(self._storage, instance_id, reason)
+
+    async def restart(self, instance_id: str, *, new_instance_id: str | None = None, version: str | None = None) -> str:
+        """Start an orchestration once more with its name, input and tags; returns the new id.
+
+        Under a new random id, or ``new_instance_id``, which may be its own. ``version`` None: the default of now.
+        Raises InstanceNotFound, and what ``start`` raises: an own id is used again once the instance has ended.
+        """
+        return await management.restart(
+            self._storage,
+            self._clock,
+            self.options,
+            instance_id,
+            new_instance_id=new_instance_id,
+            version=version,
+        )
+
+    async def purge(self, instance_id: str, recursive: bool = False) -> int:
+        """Remove a finished orchestration, with ``recursive`` its finished descendants; returns how many went.
+
+        Raises InstanceNotFound, InstanceRunning.
+        """
+        return await management.purge(self._storage, instance_id, recursive)
+
+    async def terminate_and_purge(self, instance_id: str, recursive: bool = False) -> int:
         """Remove an orchestration whatever its status. Raises InstanceNotFound; InstanceRunning if it does not end."""
-        return await management.terminate_and_purge(self._storage, instance_id)
+        return await management.terminate_and_purge(self._storage, instance_id, recursive)
 
-    async def purge_matching(self, filter_: InstanceFilter) -> int:
-        """Remove all finished orchestrations that match; returns how many."""
-        return await management.purge_matching(self._storage, filter_)
+    async def purge_matching(self, filter_: InstanceFilter, recursive: bool = False) -> int:
+        """Remove all finished orchestrations that match, with ``recursive`` their descendants; returns how many."""
+        return await management.purge_matching(self._storage, filter_, recursive)
 
     async def signal_entity(
         self, entity_id: EntityId, operation: str, input: str | None = None, *, due_at: datetime | None = None

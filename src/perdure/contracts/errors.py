@@ -71,5 +71,9 @@ class InstanceRunning(Exception):
     """The instance has not ended, and what was asked needs that (HTTP 409)."""
 
 
+class InstanceNotFailed(InstanceRunning):
+    """The instance has not ended, so there is no failure to rewind (HTTP 409)."""
+
+
 class InstanceFinished(Exception):
     """The instance has ended and takes no more messages (HTTP 410)."""

@@ -32,12 +32,14 @@ class Creation(msgspec.Struct, eq=False):
     """A new instance and the message that starts it.
 
     ``if_taken`` is what the commit sends instead when a live instance already has that id
-    (a child's id): an answer to the parent. A finished instance of that id is replaced.
+    (a child's id): an answer to the parent. A finished instance of that id is replaced, unless ``keeps_finished``:
+    then it counts as taken, too.
     """
 
     record: InstanceRecord
     start: Envelope
     if_taken: Envelope | None = None
+    keeps_finished: bool = False
 
 
 class Checkpoint(msgspec.Struct, eq=False):

@@ -240,38 +240,48 @@ def _start_child(draft: _Draft, action: ac.StartChild) -> None:
     parent = draft.instance.origin
     instance_id = action.instance_id or child_id(parent.instance_id, parent.generation, action.task_id)
     version = action.version if action.version is not None else draft.limits.default_version
-    seq = draft.add(ev.SubOrchestrationCreated(action.task_id, action.name, instance_id, action.input, version))
+    event = ev.SubOrchestrationCreated(action.task_id, action.name, instance_id, action.input, version)
+    seq = draft.add(event)
+    if (refusal := refuse_child(parent, seq, instance_id)) is not None:
+        draft.outbox.append(refusal)
+    else:
+        draft.children.append(child_creation(parent, seq, event, draft.at))
 
-    def refusal(text: str, error_type: str) -> ms.Envelope:
-        failure = FailureDetails(error_type, text)
-        return ms.Envelope(parent.instance_id, ms.ChildFailed(parent.execution_id, seq, failure))
 
-    if (wrong := _wrong_child_id(parent, instance_id)) is not None:
-        draft.outbox.append(refusal(wrong, "InvalidIdentifier"))
-        return
-    link = ev.ParentLink(parent.instance_id, parent.execution_id, seq, action.task_id, parent.name)
+def refuse_child(parent: Origin, seq: int, instance_id: str) -> ms.Envelope | None:
+    """The failure of the call at ``seq`` when no child may have that id."""
+    wrong = _wrong_child_id(parent, instance_id)
+    return None if wrong is None else _refusal(parent, seq, wrong, "InvalidIdentifier")
+
+
+def _refusal(parent: Origin, seq: int, text: str, error_type: str) -> ms.Envelope:
+    failure = FailureDetails(error_type, text)
+    return ms.Envelope(parent.instance_id, ms.ChildFailed(parent.execution_id, seq, failure))
+
+
+def child_creation(parent: Origin, seq: int, event: ev.SubOrchestrationCreated, at: datetime) -> Creation:
+    """The child that the event at ``seq`` of its parent's history asks for."""
+    instance_id = event.instance_id
+    link = ev.ParentLink(parent.instance_id, parent.execution_id, seq, event.task_id, parent.name)
     # Any id that follows from the parent's execution will do: replay never looks at it, and a crash repeats nothing.
     execution_id = str(uuid.uuid5(uuid.UUID(parent.execution_id), f"child:{seq}"))
-    start = ms.StartExecution(action.name, execution_id, action.input, version, parent=link)
+    start = ms.StartExecution(event.name, execution_id, event.input, event.version, parent=link)
     record = InstanceRecord(
         Origin(
             instance_id=instance_id,
             kind=InstanceKind.ORCHESTRATION,
-            name=action.name,
+            name=event.name,
             execution_id=execution_id,
-            created_at=draft.at,
-            version=version,
-            input=action.input,
+            created_at=at,
+            version=event.version,
+            input=event.input,
             parent=link,
             trace_context=parent.trace_context,
         ),
-        Progress(RuntimeStatus.Pending, draft.at),
+        Progress(RuntimeStatus.Pending, at),
     )
-    taken = refusal(
-        f"A sub-orchestration cannot start as '{instance_id}': an instance with that id exists and has not ended.",
-        "InstanceExists",
-    )
-    draft.children.append(Creation(record, ms.Envelope(instance_id, start), taken))
+    text = f"A sub-orchestration cannot start as '{instance_id}': an instance with that id exists and has not ended."
+    return Creation(record, ms.Envelope(instance_id, start), _refusal(parent, seq, text, "InstanceExists"))
 
 
 def _wrong_child_id(parent: Origin, instance_id: str) -> str | None:

@@ -77,6 +77,25 @@ class ExecutionResumed(Event, frozen=True):
     reason: str | None = None
 
 
+class FormerLink(msgspec.Struct, frozen=True, gc=False):
+    """Whom a child still answers: the call at ``seq`` was ``scheduled_seq`` of an execution before the rewind."""
+
+    seq: int
+    execution_id: str
+    scheduled_seq: int
+
+
+class ExecutionRewound(Event, frozen=True):
+    """The failure was taken back: what failed is missing from the history before, and is asked for again after.
+
+    ``links``: the open children that may answer an earlier execution.
+    """
+
+    reason: str | None = None
+    former_execution_id: str = ""
+    links: tuple[FormerLink, ...] = ()
+
+
 class TaskScheduled(Event, frozen=True):
     """An activity was asked for."""
 
@@ -223,6 +242,7 @@ HistoryEvent = (
     | ExecutionTerminated
     | ExecutionSuspended
     | ExecutionResumed
+    | ExecutionRewound
     | TaskScheduled
     | TaskCompleted
     | TaskFailed

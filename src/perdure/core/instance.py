@@ -104,6 +104,12 @@ class OpenLock(OpenWork, frozen=True, gc=False):
     entity_ids: tuple[str, ...] = ()
 
 
+class OpenChild(OpenWork, frozen=True, gc=False):
+    """A child that may answer an execution before a rewind; ``former``: those executions, each with its seq."""
+
+    former: tuple[tuple[str, int], ...] = ()
+
+
 def _open_activity(event: ev.TaskScheduled) -> OpenWork:
     return OpenWork(WorkKind.ACTIVITY, event.task_id, event.name)
 
@@ -155,6 +161,19 @@ def _unlock_sent(open_work: dict[int, OpenWork], sections: Sections, event: ev.E
     let_go(sections, event.section_id, event.entity_id)
 
 
+def _rewound(open_work: dict[int, OpenWork], sections: Sections, event: ev.ExecutionRewound, seq: int) -> None:
+    for link in event.links:
+        work = open_work.get(link.seq)
+        if work is not None:
+            former = (*former_links(work), (link.execution_id, link.scheduled_seq))
+            open_work[link.seq] = OpenChild(work.kind, work.task_id, work.name, former=former)
+
+
+def former_links(work: OpenWork) -> tuple[tuple[str, int], ...]:
+    """The executions before a rewind, each with its seq, that this work's answer may name."""
+    return work.former if isinstance(work, OpenChild) else ()
+
+
 def let_go(sections: Sections, section_id: str, entity_id: str) -> None:
     """The section is without this entity from here on."""
     left = tuple(member for member in sections.pop(section_id, ()) if member != entity_id)
@@ -162,10 +181,11 @@ def let_go(sections: Sections, section_id: str, entity_id: str) -> None:
         sections[section_id] = left
 
 
-_LOCKING: dict[type, Callable[..., None]] = {
+_MORE: dict[type, Callable[..., None]] = {
     ev.EntityLockRequested: _lock_requested,
     ev.EntityLockGranted: _lock_granted,
     ev.EntityUnlockSent: _unlock_sent,
+    ev.ExecutionRewound: _rewound,
 }
 
 
@@ -190,8 +210,8 @@ def fold_open_work(
             started = True
         elif kind is ev.ExecutionCompleted:
             open_work.clear()
-        elif (locking := _LOCKING.get(kind)) is not None:
-            locking(open_work, {} if sections is None else sections, event, seq)
+        elif (more := _MORE.get(kind)) is not None:
+            more(open_work, {} if sections is None else sections, event, seq)
     return started
 
 

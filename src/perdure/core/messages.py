@@ -94,6 +94,16 @@ class Terminate(Message, frozen=True):
     recursive: bool = False
 
 
+class Rewind(Message, frozen=True):
+    """Take a failure back and go on from before it; only a failed instance does.
+
+    With ``parent``, a parent that was rewound sends it to a child whose answer it lacks.
+    """
+
+    reason: str | None = None
+    parent: ParentLink | None = None
+
+
 class ReplyTo(msgspec.Struct, frozen=True, gc=False):
     """Where the answer to an entity call goes."""
 
@@ -172,6 +182,7 @@ AnyMessage = (
     | Suspend
     | Resume
     | Terminate
+    | Rewind
     | OperationRequest
     | OperationCompleted
     | OperationFailed

@@ -7,7 +7,7 @@ import msgspec
 
 from perdure.core import events as ev
 from perdure.core import messages as ms
-from perdure.core.instance import Instance, OpenWork, WorkKind
+from perdure.core.instance import Instance, OpenWork, Origin, WorkKind, former_links
 from perdure.core.status import RuntimeStatus
 
 
@@ -27,6 +27,8 @@ class Intake(msgspec.Struct, eq=False):
     terminated: ev.ExecutionTerminated | None = None
     suspended: bool = False
     reread_inbox: bool = False
+    foreign: ms.Rewind | None = None
+    """A parent that was rewound takes this instance for its child: it must be told, and nothing else taken in."""
 
 
 def receive(instance: Instance, envelopes: Sequence[ms.Envelope], now: datetime) -> Intake:
@@ -76,6 +78,8 @@ def _take_terminate(
     for envelope in envelopes:
         message = envelope.message
         starts = type(message) is ms.StartExecution and _read_start(instance, intake, message, taken)
+        if type(message) is ms.Rewind:
+            _read_rewind(instance, intake, message, taken)
         (intake.consumed if envelope is terminate or starts else intake.dropped).append(envelope)
     _read_terminate(instance, intake, terminate.message, taken)
     intake.runs_code = False
@@ -120,13 +124,26 @@ def _open_work(
 def _completion(kind: WorkKind, event_type: Callable[..., ev.HistoryEvent], payload: str) -> Callable[..., bool]:
     def read(instance: Instance, intake: Intake, message: ms.ActivityCompleted, taken: set[int]) -> bool:
         work = _open_work(instance, message.execution_id, message.scheduled_seq, kind, taken)
+        seq = message.scheduled_seq
         if work is None:
-            return False
-        intake.events.append(event_type(work.task_id, message.scheduled_seq, getattr(message, payload)))
+            if kind is not WorkKind.CHILD or (found := _rewound_work(instance, message, taken)) is None:
+                return False
+            seq, work = found
+        intake.events.append(event_type(work.task_id, seq, getattr(message, payload)))
         intake.runs_code = True
         return True
 
     return read
+
+
+def _rewound_work(instance: Instance, message: ms.ActivityCompleted, taken: set[int]) -> tuple[int, OpenWork] | None:
+    """The open child that still answers an execution before a rewind of this instance."""
+    link = (message.execution_id, message.scheduled_seq)
+    for seq, work in instance.open_work.items():
+        if seq not in taken and link in former_links(work):
+            taken.add(seq)
+            return seq, work
+    return None
 
 
 def _read_grant(instance: Instance, intake: Intake, message: ms.LockGranted, taken: set[int]) -> bool:
@@ -180,11 +197,24 @@ def _read_terminate(instance: Instance, intake: Intake, message: ms.AnyMessage, 
     return True
 
 
+def _read_rewind(instance: Instance, intake: Intake, message: ms.Rewind, taken: set[int]) -> bool:
+    # A living child answers in its own time, also the execution before the rewind.
+    if concerns_other(instance.origin, message):
+        intake.foreign = message
+    return False
+
+
+def concerns_other(origin: Origin, message: ms.Rewind) -> bool:
+    """Whether the rewind comes from a parent that this instance is not, or no longer, a child of."""
+    parent = message.parent
+    return parent is not None and (origin.parent is None or origin.parent.instance_id != parent.instance_id)
+
+
 def _read_nothing(instance: Instance, intake: Intake, message: ms.AnyMessage, taken: set[int]) -> bool:
     return False
 
 
-_TAKEN_WHILE_SUSPENDED: frozenset[type] = frozenset({ms.Resume, ms.Terminate, ms.Suspend})
+_TAKEN_WHILE_SUSPENDED: frozenset[type] = frozenset({ms.Resume, ms.Terminate, ms.Suspend, ms.Rewind})
 
 _READERS: dict[type, Callable[..., bool]] = {
     ms.StartExecution: _read_start,
@@ -197,6 +227,7 @@ _READERS: dict[type, Callable[..., bool]] = {
     ms.Suspend: _read_suspend,
     ms.Resume: _read_resume,
     ms.Terminate: _read_terminate,
+    ms.Rewind: _read_rewind,
     ms.OperationRequest: _read_nothing,
     ms.OperationCompleted: _completion(WorkKind.ENTITY, ev.EntityOperationCompleted, "result"),
     ms.OperationFailed: _completion(WorkKind.ENTITY, ev.EntityOperationFailed, "failure"),

@@ -20,6 +20,7 @@ class LiveEntity:
     """See ``LiveInstance``."""
 
     history_bytes = 0
+    revives = False
     __slots__ = (
         "_batch", "_default_version", "_entity", "_is_removed", "_now", "_operations_max", "_record", "_waiting_count",
         "execution_id", "instance_id", "queue", "turn", "used_at",

@@ -39,6 +39,11 @@ class LiveInstance(Protocol):
         """The size of its history as stored; 0 for an entity, which has none."""
         ...
 
+    @property
+    def revives(self) -> bool:
+        """Whether its episode follows its end: then it may be purged or replaced while the episode goes on."""
+        ...
+
     def begin(self, now: datetime, executor: Executor) -> Begun:
         """Take the queue in. Only when no turn is out."""
         ...

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from perdure.contracts.executor import Executor, OrchestrationSession, OrchestrationTurn, Turn
 from perdure.core.actions import Fail, TurnResult
 from perdure.core.checkpoint import Checkpoint, HistoryChange
+from perdure.core.control import Rewound, answer_rewind, completed_rewind, rewind
 from perdure.core.decisions import DecisionLimits, decide
 from perdure.core.events import HistoryEvent, OrchestratorStarted
 from perdure.core.failures import FailureDetails
 from perdure.core.instance import Instance, InstanceRecord, WorkKind
-from perdure.core.messages import Envelope
+from perdure.core.messages import Envelope, Rewind
 from perdure.core.receiving import Intake, receive
-from perdure.core.versioning import Accepted, Failed, Versioning, check
+from perdure.core.versioning import Failed, Rejected, Versioning, check
 from perdure.engine.live import Begun
 
 CHARGE_PER_INSTANCE = 4096
@@ -24,7 +25,7 @@ class LiveOrchestration:
     """See ``LiveInstance``."""
 
     __slots__ = (
-        "_accepted", "_history", "_intake", "_limits", "_session", "_versioning",
+        "_accepted", "_ended", "_history", "_intake", "_limits", "_rewound", "_session", "_versioning",
         "execution_id", "instance", "instance_id", "left_behind", "queue", "turn", "used_at",
     )  # fmt: skip
 
@@ -51,28 +52,32 @@ class LiveOrchestration:
         self._history: Sequence[HistoryEvent] = history
         self._session: OrchestrationSession | None = None
         self._intake: Intake | None = None
+        self._ended = record.progress.status.is_terminal
+        """Loaded after its end: it takes a rewind and nothing else."""
+        self._rewound: Rewound | None = None
 
     def begin(self, now: datetime, executor: Executor) -> Begun:
         """Take the queue in."""
+        if self._ended:
+            return self._begin_after_end(now, executor)
         envelopes, self.queue = self.queue, []
         begun = Begun()
         failed: TurnResult | None = None
         if not self._accepted:
-            verdict = check(self._versioning, self.instance.origin.version)
-            if isinstance(verdict, Failed):
-                failed = TurnResult(ending=Fail(FailureDetails("VersionMismatch", verdict.text, is_non_retriable=True)))
-            elif not isinstance(verdict, Accepted):
+            verdict = self._judge()
+            if isinstance(verdict, Rejected):
                 # Left for a process that runs its version: the messages stay in the inbox.
                 begun.kept = envelopes
                 return begun
-            else:
-                self._accepted = True
+            failed = verdict
         intake = receive(self.instance, envelopes, now)
         begun.kept = intake.held
         begun.dropped = intake.dropped
         if self.left_behind:
             begun.dropped += self.left_behind
             self.left_behind = []
+        if intake.foreign is not None:
+            return self._refuse_parent(envelopes, intake.foreign, now)
         if not intake.events:
             return begun
         self._intake = intake
@@ -89,6 +94,65 @@ class LiveOrchestration:
         self.turn = begun.turn = OrchestrationTurn(session, [OrchestratorStarted(intake.at), *intake.events])
         return begun
 
+    def _judge(self) -> TurnResult | Rejected | None:
+        """Whether its version runs here: None when it does, else how it fails, or that it is left to others."""
+        verdict = check(self._versioning, self.instance.origin.version)
+        if isinstance(verdict, Failed):
+            return TurnResult(ending=Fail(FailureDetails("VersionMismatch", verdict.text, is_non_retriable=True)))
+        if isinstance(verdict, Rejected):
+            return verdict
+        self._accepted = True
+        return None
+
+    def _begin_after_end(self, now: datetime, executor: Executor) -> Begun:
+        """Take the first rewind, a parent's before others; what came after it waits."""
+        envelopes, self.queue = self.queue, []
+        rewinds = [envelope for envelope in envelopes if isinstance(envelope.message, Rewind)]
+        if not rewinds:
+            return Begun(dropped=envelopes)
+        taken = max(rewinds, key=_comes_from_parent)
+        record = InstanceRecord(self.instance.origin, self.instance.progress)
+        rewound = rewind(record, self._history, taken, now)
+        failed = None if rewound is None else self._judge()
+        if isinstance(failed, Rejected):
+            return Begun(kept=envelopes)
+        begun = Begun(dropped=[envelope for envelope in rewinds if envelope is not taken])
+        later = envelopes[envelopes.index(rewinds[0]) :]
+        self.queue = begun.kept = [envelope for envelope in later if not isinstance(envelope.message, Rewind)]
+        begun.dropped += envelopes[: len(envelopes) - len(later)]
+        if rewound is None:
+            begun.checkpoint = answer_rewind(record, taken, now)
+            self._intake = Intake(now, [], [taken], [], [])
+            return begun
+        self._ended, self._rewound, self._intake = False, rewound, rewound.intake
+        self.instance, self.execution_id = rewound.instance, rewound.instance.origin.execution_id
+        if failed is not None:
+            begun.checkpoint = self._decide(failed)
+            return begun
+        self._session = executor.open(self.instance.origin, rewound.history)
+        self._history = ()
+        events = [OrchestratorStarted(rewound.intake.at), *rewound.intake.events]
+        self.turn = begun.turn = OrchestrationTurn(self._session, events)
+        return begun
+
+    def _refuse_parent(self, envelopes: list[Envelope], message: Rewind, now: datetime) -> Begun:
+        """Tell a rewound parent that this is not its child; everything else waits for the next round."""
+        [taken] = [envelope for envelope in envelopes if envelope.message is message]
+        self.queue = [envelope for envelope in envelopes if envelope is not taken]
+        self._intake = Intake(now, [], [taken], [], [])
+        record = InstanceRecord(self.instance.origin, self.instance.progress)
+        return Begun(checkpoint=answer_rewind(record, taken, now), kept=self.queue)
+
+    def _decide(self, result: TurnResult) -> Checkpoint:
+        assert self._intake is not None
+        checkpoint = decide(self.instance, self._intake, result, self._limits)
+        return checkpoint if self._rewound is None else completed_rewind(self._rewound, checkpoint)
+
+    @property
+    def revives(self) -> bool:
+        """Whether its episode follows its end: then what is stored may be purged meanwhile."""
+        return self._ended or self._rewound is not None
+
     def leave_behind(self, envelope: Envelope) -> bool:
         """Rows and instances are numbered as they are stored, so what has a lower number was there before it."""
         number = self.instance.origin.number
@@ -103,41 +167,46 @@ class LiveOrchestration:
 
     def finish(self) -> Checkpoint:
         """What the finished turn commits."""
-        turn, intake = self.turn, self._intake
+        turn = self.turn
         assert isinstance(turn, OrchestrationTurn)
         assert turn.result is not None
-        assert intake is not None
         self.turn = None
-        return decide(self.instance, intake, turn.result, self._limits)
+        return self._decide(turn.result)
 
     def refuse(self, envelopes: list[Envelope], now: datetime, failure: FailureDetails) -> Begun:
         """All envelopes are consumed: nothing comes after the failure."""
         at = self.instance.progress.episode_at
         self.queue, self.turn = [], None
+        if self._ended:
+            return Begun(dropped=envelopes)
         self._intake = Intake(now if at is None or now > at else at, [], envelopes, [], [])
         return Begun(checkpoint=self.fail(failure))
 
     def fail(self, failure: FailureDetails) -> Checkpoint:
         """The episode fails the orchestration, whatever its code asked for."""
-        assert self._intake is not None
-        return decide(self.instance, self._intake, TurnResult(ending=Fail(failure)), self._limits)
+        return self._decide(TurnResult(ending=Fail(failure)))
 
     def apply(self, checkpoint: Checkpoint) -> bool:
         """The checkpoint is durable."""
         instance, intake = self.instance, self._intake
         assert intake is not None
         self._intake = None
-        if checkpoint.history is HistoryChange.REPLACE:
+        events = checkpoint.events
+        if (rewound := self._rewound) is not None:
+            self._rewound = None
+            events = events[len(rewound.history) :]
+        if checkpoint.history is HistoryChange.REPLACE and not events:
             self.close()
             self._history = ()
+            self._ended = False
             instance = self.instance = Instance.loaded(InstanceRecord(checkpoint.origin, checkpoint.progress), ())
             self.execution_id = checkpoint.origin.execution_id
             return intake.reread_inbox
-        instance.fold(checkpoint.events, instance.progress.last_seq + 1)
+        instance.fold(events, instance.progress.last_seq + 1)
         instance.progress = checkpoint.progress
         instance.history_bytes += checkpoint.history_bytes
         if self._session is None:
-            self._history = [*self._history, *checkpoint.events]
+            self._history = [*self._history, *checkpoint.events] if rewound is None else checkpoint.events
         if checkpoint.progress.status.is_terminal:
             self.close()
             return False
@@ -180,3 +249,7 @@ class LiveOrchestration:
         session, self._session = self._session, None
         if session is not None:
             session.close()
+
+
+def _comes_from_parent(envelope: Envelope) -> bool:
+    return isinstance(envelope.message, Rewind) and envelope.message.parent is not None

@@ -284,8 +284,31 @@ class Partition:
                 # When it is unavailable nothing was written; the round is as true as before and goes again.
                 return await until_available(lambda: self._storage.commit(self.lease, round_))
             except CheckpointRefused:
-                if not _fail_unstorable(round_, episodes):
+                if not _fail_unstorable(round_, episodes) and not await self._leave_out_purged(round_, episodes):
                     raise
+
+    async def _leave_out_purged(self, round_: Round, episodes: list[tuple[LiveInstance, Checkpoint]]) -> bool:
+        """Drop the rewinds of instances that were purged meanwhile; answers whether there were any."""
+        gone: list[tuple[LiveInstance, Checkpoint]] = []
+        for live, checkpoint in episodes:
+            if live.revives and not await self._is_stored(checkpoint):
+                gone.append((live, checkpoint))
+        for live, checkpoint in gone:
+            episodes.remove((live, checkpoint))
+            round_.discarded.extend(checkpoint.consumed)
+            self._live.remove(live)
+            self._incoming.extend(live.queue)
+        round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
+        return bool(gone)
+
+    async def _is_stored(self, checkpoint: Checkpoint) -> bool:
+        origin = checkpoint.origin
+        record = await until_available(lambda: self._storage.get(origin.instance_id))
+        return (
+            record is not None
+            and record.origin.number == origin.number
+            and record.progress.last_seq == checkpoint.expected_last_seq
+        )
 
     async def _follow_up(self, episodes: list[tuple[LiveInstance, Checkpoint]], committed: Committed) -> None:
         if committed.activities:

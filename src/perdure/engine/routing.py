@@ -7,10 +7,11 @@ from datetime import datetime
 from perdure.contracts.observer import Fact, InstanceDamaged, MessageDropped
 from perdure.contracts.records import DamagedInstance, PartitionLease, Round
 from perdure.contracts.storage import Storage
+from perdure.core.control import takes_rewind
 from perdure.core.events import HistoryEvent
 from perdure.core.identifiers import is_entity, read_entity_id
 from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
-from perdure.core.messages import Envelope, LockRequest, OperationRequest, StartExecution
+from perdure.core.messages import Envelope, LockRequest, OperationRequest, Rewind, StartExecution
 from perdure.core.status import RuntimeStatus
 from perdure.engine.due_messages import DueMessages
 from perdure.engine.entity_episode import LiveEntity
@@ -86,7 +87,7 @@ class Router:
             live = self._live.get(target)
             if live is not None:
                 self._queue(live, envelope, ready, round_)
-            elif target in self._finished:
+            elif target in self._finished and type(envelope.message) is not Rewind:
                 self._drop(envelope, "the instance has ended", round_)
             else:
                 absent.setdefault(target, []).append(envelope)
@@ -177,14 +178,36 @@ class Router:
                     self._drop(envelope, "there is no such instance", round_)
                 continue
             if live.is_finished():
+                assert found is not None
                 self._finished[target] = live.execution_id
-                for envelope in envelopes:
-                    self._drop(envelope, "the instance has ended", round_)
-                continue
+                envelopes = await self._after_end(found.record, envelopes, now, round_)
+                if not envelopes:
+                    continue
             self._live.add(live)
             for envelope in envelopes:
                 if not live.leave_behind(envelope):
                     self._queue(live, envelope, ready, round_)
+
+    async def _after_end(
+        self, record: InstanceRecord, envelopes: list[Envelope], now: datetime, round_: Round
+    ) -> list[Envelope]:
+        """What an instance that has ended takes: a rewind, and what was sent after it."""
+        taken: list[Envelope] = []
+        target = record.origin.instance_id
+        rows: set[int | None] = {None}
+        if any(type(envelope.message) is Rewind for envelope in envelopes):
+            found = await until_available(lambda: self._storage.read_inbox(self._lease, target, now))
+            rows.update(row.position for row in found)
+        for envelope in envelopes:
+            message = envelope.message
+            if not (taken or (isinstance(message, Rewind) and takes_rewind(record, message))):
+                self._drop(envelope, "the instance has ended", round_)
+                continue
+            # A row that is gone went with the instance's end, which came first: nothing is left to be consumed.
+            taken.append(envelope if envelope.position in rows else Envelope(target, message))
+        if taken:
+            self._finished.pop(target, None)
+        return taken
 
     def _live_of(self, record: InstanceRecord, history: Sequence[HistoryEvent], history_bytes: int = 0) -> LiveInstance:
         if record.origin.kind is InstanceKind.ENTITY:

@@ -7,7 +7,15 @@ from perdure.contracts.records import Finding, FindingKind
 from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.events import HistoryEvent
-from perdure.core.instance import Instance, InstanceKind, InstanceRecord, OpenLock, OpenWork, WorkKind
+from perdure.core.instance import (
+    Instance,
+    InstanceKind,
+    InstanceRecord,
+    OpenLock,
+    OpenWork,
+    WorkKind,
+    former_links,
+)
 from perdure.core.status import RuntimeStatus
 
 
@@ -47,21 +55,24 @@ def stuck(record: InstanceRecord, history: Sequence[HistoryEvent], around: Surro
         return
     inbox = around.inbox_of(instance_id)
     open_work = Instance.loaded(record, history).open_work
-    answered = _answered(inbox, record.origin.execution_id)
+    answered = _answered(inbox)
     pending = around.activities_of(record)
     for seq, work in open_work.items():
-        if seq not in answered and (lost := _LOST[work.kind](record, seq, work, pending, around)) is not None:
+        links = ((record.origin.execution_id, seq), *former_links(work))
+        if not answered.isdisjoint(links):
+            continue
+        if (lost := _LOST[work.kind](record, seq, work, pending, around)) is not None:
             yield Finding(FindingKind.STUCK, instance_id, lost)
     if not (open_work or inbox or progress.awaited_events or progress.status is RuntimeStatus.Suspended):
         what = f"it is {progress.status.name} and waits for nothing: no message, activity, timer, child or event"
         yield Finding(FindingKind.STUCK, instance_id, what)
 
 
-def _answered(inbox: Sequence[ms.Envelope], execution_id: str) -> set[int]:
+def _answered(inbox: Sequence[ms.Envelope]) -> set[tuple[str, int]]:
     return {
-        envelope.message.scheduled_seq
+        (envelope.message.execution_id, envelope.message.scheduled_seq)
         for envelope in inbox
-        if isinstance(envelope.message, _ANSWERS) and envelope.message.execution_id == execution_id
+        if isinstance(envelope.message, _ANSWERS)
     }
 
 
@@ -93,15 +104,21 @@ def _lost_timer(record: InstanceRecord, seq: int, work: OpenWork, pending: Pendi
 
 def _lost_child(record: InstanceRecord, seq: int, work: OpenWork, pending: Pending, around: Surroundings) -> str | None:
     child = around.record_of(work.name)
+    links = ((record.origin.execution_id, seq), *former_links(work))
     if child is not None and not child.progress.status.is_terminal:
         parent = child.origin.parent
         if (
             parent is not None
-            and parent.execution_id == record.origin.execution_id
             and parent.instance_id == record.origin.instance_id
-            and parent.scheduled_seq == seq
+            and (parent.execution_id, parent.scheduled_seq) in links
         ):
             return None
+    for envelope in around.inbox_of(work.name):
+        message = envelope.message
+        if isinstance(message, ms.Rewind) and message.parent is not None:
+            parent = message.parent
+            if (parent.instance_id, parent.execution_id) == (record.origin.instance_id, record.origin.execution_id):
+                return None
     return f"the child '{work.name}' (event {seq}) neither lives nor has answered"
 
 

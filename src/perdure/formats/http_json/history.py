@@ -111,7 +111,7 @@ def _execution_completed(event: ev.ExecutionCompleted, view: _View) -> Row:
     }
 
 
-def _reason(event: ev.ExecutionSuspended | ev.ExecutionResumed, view: _View) -> Row:
+def _reason(event: ev.ExecutionSuspended | ev.ExecutionResumed | ev.ExecutionRewound, view: _View) -> Row:
     return {"Reason": event.reason}
 
 
@@ -154,6 +154,7 @@ _WRITERS: dict[type, tuple[str, Callable[[Any, _View], Row]]] = {
     ev.ExecutionTerminated: ("ExecutionTerminated", lambda e, _: {"Input": e.reason}),
     ev.ExecutionSuspended: ("ExecutionSuspended", _reason),
     ev.ExecutionResumed: ("ExecutionResumed", _reason),
+    ev.ExecutionRewound: ("ExecutionRewound", _reason),
     ev.TaskScheduled: ("TaskScheduled", lambda e, _: {"Name": e.name, "Input": e.input}),
     ev.TaskCompleted: ("TaskCompleted", _call_completed),
     ev.TaskFailed: ("TaskFailed", _call_failed),

@@ -131,7 +131,8 @@ class MemoryTables:
     def _create_child(self, child: NumberedCreation) -> bool:
         instance_id = child.creation.record.origin.instance_id
         present = self.records.get(instance_id)
-        if child.taken or (present is not None and not present.progress.status.is_terminal):
+        keeps = child.creation.keeps_finished
+        if child.taken or (present is not None and (keeps or not present.progress.status.is_terminal)):
             if child.creation.if_taken is not None:
                 self._insert(child.position, child.creation.if_taken)
             return False

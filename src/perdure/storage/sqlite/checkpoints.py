@@ -164,7 +164,7 @@ def _create_children(
     taken: list[NumberedCreation] = []
     for child in children:
         found = present.get(child.creation.record.origin.instance_id)
-        lives = found is not None and not RuntimeStatus(found[1]).is_terminal
+        lives = found is not None and (child.creation.keeps_finished or not RuntimeStatus(found[1]).is_terminal)
         (taken if child.taken or lives else made).append(child)
     replaced = [
         present[c.creation.record.origin.instance_id][0]

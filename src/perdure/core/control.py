@@ -1,0 +1,209 @@
+"""Rewind: a failed orchestration, and its failed children, go on from before the failure (semantics.md §13)."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from perdure.core import events as ev
+from perdure.core import messages as ms
+from perdure.core.checkpoint import Checkpoint, Creation, HistoryChange, NewActivity
+from perdure.core.decisions import child_creation, refuse_child
+from perdure.core.failures import FailureDetails
+from perdure.core.identifiers import next_execution_id
+from perdure.core.instance import Instance, InstanceRecord, OpenLock, Progress, WorkKind, former_links
+from perdure.core.receiving import Intake, concerns_other
+from perdure.core.rewound_history import rewound_history
+from perdure.core.status import RuntimeStatus
+
+
+class Rewound(msgspec.Struct, eq=False):
+    """An orchestration before its failure, and nothing of it stored yet.
+
+    ``instance`` and ``history`` are what its next turn begins with, ``intake`` is what that turn takes in.
+    """
+
+    reason: str | None
+    instance: Instance
+    history: list[ev.HistoryEvent]
+    intake: Intake
+    former_last_seq: int
+
+
+def takes_rewind(record: InstanceRecord, message: ms.Rewind) -> bool:
+    """Whether a rewind means anything to an orchestration that has ended."""
+    return record.progress.status is RuntimeStatus.Failed or message.parent is not None
+
+
+def rewind(
+    record: InstanceRecord, history: Sequence[ev.HistoryEvent], envelope: ms.Envelope, now: datetime
+) -> Rewound | None:
+    """Take the failure back; None for an orchestration that this rewind is not for: see ``answer_rewind``."""
+    message = envelope.message
+    assert isinstance(message, ms.Rewind)
+    former = record.origin
+    begun = any(isinstance(event, ev.ExecutionStarted) for event in history)
+    if record.progress.status is not RuntimeStatus.Failed or not begun or concerns_other(record.origin, message):
+        return None
+    execution_id = next_execution_id(former.execution_id)
+    parent = former.parent if message.parent is None else message.parent
+    origin = msgspec.structs.replace(former, execution_id=execution_id, parent=parent)
+    kept = rewound_history(history, execution_id, parent)
+    at = now if record.progress.episode_at is None else max(now, record.progress.episode_at)
+    progress = Progress(
+        RuntimeStatus.Running,
+        updated_at=at,
+        last_seq=len(kept.events) - 1,
+        custom_status=record.progress.custom_status,
+        episode_at=at,
+    )
+    instance = Instance.loaded(InstanceRecord(origin, progress), kept.events)
+    links = tuple(
+        ev.FormerLink(seq, execution, scheduled_seq)
+        for seq, work in instance.open_work.items()
+        if work.kind is WorkKind.CHILD
+        for execution, scheduled_seq in (*former_links(work), (former.execution_id, kept.former_seqs[seq]))
+    )
+    rewound = ev.ExecutionRewound(message.reason, former.execution_id, links)
+    intake = Intake(at, [rewound], [envelope], [], [], runs_code=True)
+    return Rewound(message.reason, instance, kept.events, intake, record.progress.last_seq)
+
+
+def completed_rewind(rewound: Rewound, checkpoint: Checkpoint) -> Checkpoint:
+    """What the rewound orchestration's first turn decided, as the checkpoint that also makes the rewind true.
+
+    What had no answer when it failed is asked again, unless the turn ended it.
+    """
+    checkpoint.expected_last_seq = rewound.former_last_seq
+    if checkpoint.history is HistoryChange.REPLACE:
+        # It continues as new: the history goes anyway.
+        return checkpoint
+    checkpoint.history = HistoryChange.REPLACE
+    checkpoint.events = [*rewound.history, *checkpoint.events]
+    if not checkpoint.progress.status.is_terminal:
+        again = _asked_again(rewound)
+        checkpoint.outbox = [*again.outbox, *checkpoint.outbox]
+        checkpoint.children = [*again.children, *checkpoint.children]
+        checkpoint.activities = [*again.activities, *checkpoint.activities]
+    return checkpoint
+
+
+def answer_rewind(record: InstanceRecord, envelope: ms.Envelope, now: datetime) -> Checkpoint:
+    """What an orchestration that is not rewound does, mostly for a parent that was and lacks its answer.
+
+    One that completed answers again; one that was terminated, or failed before it began, starts anew; what is not the
+    parent's child says so.
+    """
+    message = envelope.message
+    assert isinstance(message, ms.Rewind)
+    origin, progress, parent = record.origin, record.progress, message.parent
+    same = Checkpoint(origin, progress, progress.last_seq, [envelope], [])
+    if parent is None:
+        return _started_anew(record, envelope, origin.parent, now)
+    if concerns_other(record.origin, message):
+        text = f"The sub-orchestration '{origin.instance_id}' cannot be rewound: another instance has its id now."
+        failure = FailureDetails("InstanceExists", text)
+        same.outbox = [_to(parent, ms.ChildFailed(parent.execution_id, parent.scheduled_seq, failure))]
+        return same
+    if progress.status is RuntimeStatus.Completed:
+        same.outbox = [_to(parent, ms.ChildCompleted(parent.execution_id, parent.scheduled_seq, progress.output))]
+        return same
+    return _started_anew(record, envelope, parent, now)
+
+
+def _to(parent: ev.ParentLink, answer: ms.AnyMessage) -> ms.Envelope:
+    return ms.Envelope(parent.instance_id, answer)
+
+
+def _started_anew(
+    record: InstanceRecord, envelope: ms.Envelope, parent: ev.ParentLink | None, now: datetime
+) -> Checkpoint:
+    former = record.origin
+    start = ms.StartExecution(
+        name=former.name,
+        execution_id=next_execution_id(former.execution_id),
+        input=former.input,
+        version=former.version,
+        generation=former.generation,
+        parent=parent,
+        trace_context=former.trace_context,
+        tags=former.tags,
+    )
+    origin = msgspec.structs.replace(former, execution_id=start.execution_id, parent=parent, scheduled_start_at=None)
+    return Checkpoint(
+        origin,
+        Progress(RuntimeStatus.Pending, now),
+        record.progress.last_seq,
+        [envelope],
+        [],
+        HistoryChange.REPLACE,
+        [ms.Envelope(former.instance_id, start)],
+    )
+
+
+class _Again(msgspec.Struct, eq=False):
+    """What goes out once more."""
+
+    outbox: list[ms.Envelope] = []
+    children: list[Creation] = []
+    activities: list[NewActivity] = []
+
+
+def _asked_again(rewound: Rewound) -> _Again:
+    again = _Again()
+    instance = rewound.instance
+    for seq in instance.open_work:
+        event = rewound.history[seq]
+        _ASKING[type(event)](again, rewound, seq, event)
+    locked = {work.entity_ids for work in instance.open_work.values() if isinstance(work, OpenLock)}
+    for seq, event in enumerate(rewound.history):
+        if not isinstance(event, ev.EntityLockRequested):
+            continue
+        held = instance.sections.get(event.section_id)
+        if held is not None and held not in locked:
+            _lock(again, rewound, seq, event)
+    return again
+
+
+def _run(again: _Again, rewound: Rewound, seq: int, event: ev.TaskScheduled) -> None:
+    again.activities.append(NewActivity(seq, event.task_id, event.name, event.input))
+
+
+def _wake(again: _Again, rewound: Rewound, seq: int, event: ev.TimerCreated) -> None:
+    origin = rewound.instance.origin
+    due = ms.TimerDue(origin.execution_id, seq, event.fire_at)
+    again.outbox.append(ms.Envelope(origin.instance_id, due, due_at=event.fire_at))
+
+
+def _revive(again: _Again, rewound: Rewound, seq: int, event: ev.SubOrchestrationCreated) -> None:
+    parent = rewound.instance.origin
+    if (refusal := refuse_child(parent, seq, event.instance_id)) is not None:
+        again.outbox.append(refusal)
+        return
+    creation = child_creation(parent, seq, event, rewound.intake.at)
+    creation.if_taken = ms.Envelope(event.instance_id, ms.Rewind(rewound.reason, creation.record.origin.parent))
+    creation.keeps_finished = True
+    again.children.append(creation)
+
+
+def _call(again: _Again, rewound: Rewound, seq: int, event: ev.EntityCalled) -> None:
+    origin = rewound.instance.origin
+    reply_to = ms.ReplyTo(origin.instance_id, origin.execution_id, seq)
+    again.outbox.append(ms.Envelope(event.entity_id, ms.OperationRequest(event.operation, event.input, reply_to)))
+
+
+def _lock(again: _Again, rewound: Rewound, seq: int, event: ev.EntityLockRequested) -> None:
+    origin = rewound.instance.origin
+    holder = ms.ReplyTo(origin.instance_id, origin.execution_id, seq)
+    entity_ids = rewound.instance.sections.get(event.section_id, event.entity_ids)
+    again.outbox.append(ms.Envelope(entity_ids[0], ms.LockRequest(holder, event.section_id, entity_ids)))
+
+
+_ASKING: dict[type, Callable[[_Again, Rewound, int, Any], None]] = {
+    ev.TaskScheduled: _run,
+    ev.TimerCreated: _wake,
+    ev.SubOrchestrationCreated: _revive,
+    ev.EntityCalled: _call,
+    ev.EntityLockRequested: _lock,
+}
