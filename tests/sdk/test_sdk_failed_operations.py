@@ -1,4 +1,4 @@
-"""What a failed operation of an entity leaves, where the host keeps it (rollbackEntityOperationsOnExceptions: false)."""
+"""What a failed operation of an entity leaves behind, where the host is told to keep it."""
 
 from typing import Any
 
