@@ -19,6 +19,7 @@ from perdure.client import (
     ClientOptions,
     InstanceExists,
     InstanceFinished,
+    InstanceNotFailed,
     InstanceNotFound,
     InstanceRunning,
     NotRegistered,
@@ -241,6 +242,39 @@ async def test_control_of_finished_instances_is_silent_and_of_unknown_ones_is_no
         await control("i1", "reason")
         with pytest.raises(InstanceNotFound, match="nobody"):
             await control("nobody", "reason")
+
+
+@with_hub
+async def test_a_failed_instance_is_rewound_and_no_other(hub, client):
+    await client.start_new("flow", "i1")
+    with pytest.raises(InstanceNotFailed):
+        await client.rewind("i1", "too early")
+    await hub.settle("i1", RuntimeStatus.Failed, output="no")
+    await client.rewind("i1", "mail works again")
+
+    assert (await hub.inbox("i1"))[-1] == ms.Rewind("mail works again")
+    with pytest.raises(InstanceNotFound, match="nobody"):
+        await client.rewind("nobody", "reason")
+    await client.start_new("flow", "i2")
+    await hub.settle("i2", RuntimeStatus.Completed)
+    with pytest.raises(InstanceFinished):
+        await client.rewind("i2", "reason")
+
+
+@with_hub
+async def test_an_instance_is_restarted_under_a_new_id_or_its_own(hub, client):
+    await client.start_new("flow", "i1", {"a": 1})
+    with pytest.raises(InstanceExists):
+        await client.restart("i1", restart_with_new_instance_id=False)
+    await hub.settle("i1", RuntimeStatus.Completed)
+
+    new_id = await client.restart("i1")
+    assert new_id != "i1"
+    assert (await client.get_status(new_id)).input == {"a": 1}
+    assert await client.restart("i1", False) == "i1"
+    assert (await client.get_status("i1")).runtime_status is df.OrchestrationRuntimeStatus.Pending
+    with pytest.raises(InstanceNotFound):
+        await client.restart("nobody")
 
 
 @with_hub

@@ -13,7 +13,14 @@ from azure import durable_functions as df
 from azure.durable_functions.blocking_client import BlockingDurableOrchestrationClient
 from azure.durable_functions.http_transport import UnexpectedAnswer
 from azure.durable_functions.web_requests import HostUnreachable
-from perdure.client import InstanceExists, InstanceFinished, InstanceNotFound, InstanceRunning, NotRegistered
+from perdure.client import (
+    InstanceExists,
+    InstanceFinished,
+    InstanceNotFailed,
+    InstanceNotFound,
+    InstanceRunning,
+    NotRegistered,
+)
 from support.host_apps import write_app
 from support.host_process import HostProcess, free_port
 from support.sdk_world import BINDING
@@ -118,6 +125,10 @@ REQUESTS = [
     ),
     (202, None, "suspend", ("i1", "r"), {}, "POST", "instances/i1/suspend?reason=r", None),
     (202, None, "resume", ("i1", "r"), {}, "POST", "instances/i1/resume?reason=r", None),
+    (202, None, "rewind", ("i1", "a b"), {}, "POST", "instances/i1/rewind?reason=a%20b", None),
+    (200, None, "rewind", ("i1", "r", "Hub"), {}, "POST", "instances/i1/rewind?reason=r&taskHub=Hub", None),
+    (202, {"id": "n"}, "restart", ("i1",), {}, "POST", "instances/i1/restart?restartWithNewInstanceId=true", None),
+    (202, "n", "restart", ("i1", False), {}, "POST", "instances/i1/restart?restartWithNewInstanceId=false", None),
     (200, PURGED, "purge_instance_history", ("i1",), {}, "DELETE", "instances/i1", NONE),
     (
         200,
@@ -203,6 +214,21 @@ ERRORS = [
     (404, None, "suspend", ("i1", "r"), InstanceNotFound, "'i1'"),
     (404, None, "resume", ("i1", "r"), InstanceNotFound, "'i1'"),
     (500, None, "terminate", ("i1", "r"), UnexpectedAnswer, "500"),
+    (404, None, "rewind", ("i1", "r"), InstanceNotFound, "'i1'"),
+    (410, None, "rewind", ("i1", "r"), InstanceFinished, "only supported on failed"),
+    (
+        409,
+        {"ExceptionMessage": "m", "ExceptionType": "InstanceNotFailed"},
+        "rewind",
+        ("i1", "r"),
+        InstanceNotFailed,
+        "m",
+    ),
+    (500, "payload", "rewind", ("i1", "r"), UnexpectedAnswer, "payload"),
+    (404, None, "restart", ("i1",), InstanceNotFound, "'i1'"),
+    (400, {"ExceptionMessage": "m", "ExceptionType": "InstanceNotFound"}, "restart", ("i1",), InstanceNotFound, "m"),
+    (409, {"ExceptionMessage": "m", "ExceptionType": "InstanceExists"}, "restart", ("i1",), InstanceExists, "m"),
+    (500, None, "restart", ("i1",), UnexpectedAnswer, "500"),
     (409, {"Message": "still running"}, "purge_instance_history", ("i1",), InstanceRunning, "still running"),
     (500, None, "purge_instance_history", ("i1",), UnexpectedAnswer, "500"),
     (500, None, "purge_instance_history_by", (WHEN,), UnexpectedAnswer, "500"),
@@ -233,6 +259,14 @@ def test_calls_that_cannot_be_are_refused_before_any_request():
 @pytest.mark.parametrize("method", ["terminate", "suspend", "resume"])
 def test_steering_what_has_ended_is_silent(method):
     assert Host(410).call(method, "i1", "r") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "new_id"),
+    [(202, {"id": "new"}, "new"), (202, "new", "new"), (202, None, "i1"), (410, None, "i1"), (410, "new", "new")],
+)
+def test_restart_gives_the_id_that_runs_now(status, body, new_id):
+    assert Host(status, body).call("restart", "i1") == new_id
 
 
 def test_what_is_not_there_is_no_error_where_the_answer_says_so():

@@ -75,6 +75,12 @@ class AttachedTransport:
     async def resume(self, instance_id: str, reason: str) -> None:
         await _unless_finished(self._client.resume(instance_id, reason))
 
+    async def rewind(self, instance_id: str, reason: str, place: Place) -> None:
+        await self._client.rewind(instance_id, reason)
+
+    async def restart(self, instance_id: str, with_new_id: bool) -> str:
+        return await self._client.restart(instance_id, new_instance_id=None if with_new_id else instance_id)
+
     async def purge(self, instance_id: str) -> int:
         try:
             return await self._client.purge(instance_id)

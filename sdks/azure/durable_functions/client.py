@@ -151,6 +151,23 @@ class DurableOrchestrationClient(PortableCalls):
         """Let a suspended orchestration go on. Raises InstanceNotFound."""
         await self.transport.resume(str(instance_id), reason)
 
+    async def rewind(
+        self,
+        instance_id: str,
+        reason: str,
+        task_hub_name: str | None = None,
+        connection_name: str | None = None,
+    ) -> None:
+        """Run a failed orchestration again from where it failed. Raises InstanceNotFound, InstanceFinished."""
+        await self.transport.rewind(str(instance_id), reason, Place(task_hub_name, connection_name))
+
+    async def restart(self, instance_id: str, restart_with_new_instance_id: bool = True) -> str:
+        """Start an orchestration again with its input, under a new id or its own; returns that id.
+
+        Raises InstanceNotFound; InstanceExists when its own id is asked for and it has not ended.
+        """
+        return await self.transport.restart(str(instance_id), restart_with_new_instance_id)
+
     async def purge_instance_history(self, instance_id: str) -> PurgeHistoryResult:
         """Remove a finished instance. Raises InstanceRunning for one that has not ended."""
         return PurgeHistoryResult(await self.transport.purge(str(instance_id)))

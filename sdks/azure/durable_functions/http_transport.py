@@ -23,6 +23,7 @@ from azure.durable_functions.web_requests import JsonText, active_trace
 from perdure.client import (
     InstanceExists,
     InstanceFinished,
+    InstanceNotFailed,
     InstanceNotFound,
     InstanceRunning,
     InvalidIdentifier,
@@ -51,6 +52,9 @@ _REFUSALS: dict[str, type[Exception]] = {
     kind.__name__: kind
     for kind in (
         InstanceExists,
+        InstanceNotFailed,
+        InstanceNotFound,
+        InstanceRunning,
         InvalidIdentifier,
         InvalidInput,
         NotRegistered,
@@ -198,7 +202,7 @@ class HttpTransport:
             if isinstance(body, dict):
                 return str(body.get("id") or instance_id)
             return str(body) if body else instance_id
-        if status == 404 or (status == 400 and "no instance" in _text_of(body).lower()):
+        if status == 404:
             raise _not_found(instance_id)
         raise _refusal(status, body)
 

@@ -89,6 +89,14 @@ class Transport(Protocol):
         """Let an orchestration go on; one that has ended is left as it is."""
         ...
 
+    async def rewind(self, instance_id: str, reason: str, place: Place) -> None:
+        """Run a failed orchestration again from where it failed. Raises InstanceFinished for one that ended well."""
+        ...
+
+    async def restart(self, instance_id: str, with_new_id: bool) -> str:
+        """Start an orchestration again with its input; returns the id of the new instance."""
+        ...
+
     async def purge(self, instance_id: str) -> int:
         """Remove a finished instance; returns how many went."""
         ...
