@@ -83,6 +83,28 @@ def test_without_a_pth_line_the_choice_still_finds_ours(site):
     assert site.run(PREFERRED + "import azure.durable_functions as df; print(df.whose)") == "ours"
 
 
+def test_both_packages_are_ours_or_neither(site):
+    site.write("perdure_sdks/durabletask/__init__.py", "whose = 'ours'")
+    site.write("durabletask/__init__.py", "whose = 'official'")
+
+    assert site.run(PREFERRED + "import durabletask; print(durabletask.whose)") == "ours"
+    assert "durabletask was already imported" in site.run("import durabletask; " + PREFERRED)
+
+
+def test_our_functions_package_brings_our_portable_one(site):
+    """Plain Python, an official durabletask first on the path."""
+    sdks = PERDURE.parents[1] / "sdks"
+    own = sdks / "azure" / "durable_functions" / "portable_family.py"
+    site.write("perdure_sdks/azure/durable_functions/portable_family.py", own.read_text())
+    site.write(OURS, "import azure.durable_functions.portable_family\nimport durabletask\nwhose = durabletask.whose")
+    site.write("perdure_sdks/durabletask/__init__.py", "whose = 'ours'")
+    site.write("durabletask/__init__.py", "whose = 'official'")
+
+    answer = site.run("import azure.durable_functions as df; print(df.whose)", site.folder / "perdure_sdks")
+
+    assert answer == "ours"
+
+
 def test_other_names_are_left_alone(site):
     site.write("azure/functions/__init__.py", "whose = 'theirs'")
     site.write("durabletask/__init__.py", "whose = 'theirs'")

@@ -1,5 +1,8 @@
 """Durable Functions for Python: orchestrations, activities and entities in an Azure Functions app."""
 
+import azure.durable_functions.portable_family  # noqa: F401 - first: what follows imports durabletask
+
+# isort: split
 from azure.durable_functions.bundle_check import warn_of_first_bundle
 from azure.durable_functions.client import DurableOrchestrationClient
 from azure.durable_functions.decorators import Blueprint, DFApp
