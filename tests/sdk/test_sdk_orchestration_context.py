@@ -579,3 +579,24 @@ def test_divergence_carries_the_official_name():
     world.reload()
     world.complete(0)
     assert world.failed_with.error_type == df.NonDeterministicOrchestrationException.__name__
+
+
+def test_tasks_tell_number_state_and_who_waits_for_them():
+    seen = []
+
+    def code(context):
+        call, event = context.call_activity("a"), context.wait_for_external_event("go")
+        timer = context.create_timer(timedelta(days=30))
+        group = context.task_any([call, event, timer])
+        seen.append((call.id, call.state.name, call.is_completed, call.parent is group))
+        timer.cancel()
+        yield group
+        seen.append((call.id, call.state.name, call.is_completed, event.id, group.parent))
+        return [timer.is_cancelled, timer.is_canceled()]
+
+    world = SdkWorld(code)
+    world.start()
+    world.complete(0, "1")
+
+    assert seen == [(None, "RUNNING", False, True), (0, "SUCCEEDED", True, None, None)]
+    assert world.output == "[true, true]"

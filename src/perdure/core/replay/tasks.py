@@ -68,6 +68,8 @@ class Task:
     """Something that completes once, with a value or an error. Equality is identity."""
 
     __slots__ = ("_watchers", "error", "is_scheduled", "state", "value")
+    id: int | None = None
+    """The number of what was asked for; None before that, and for what asks for nothing."""
 
     def __init__(self) -> None:
         self.state = _RUNNING
@@ -90,6 +92,11 @@ class Task:
     def result(self) -> Any:
         """The value, or the exception object of a failed task; None while it runs."""
         return self.error if self.state is _FAILED else self.value
+
+    @property
+    def parent(self) -> "WatchingTask | None":
+        """The newest task that waits for this one; None where none does."""
+        return self._watchers[-1] if self._watchers else None
 
     def __await__(self) -> Generator["Task", Any, Any]:
         return (yield self)
@@ -271,6 +278,10 @@ class TimerTask(Task):
         self.is_cancelled = True
         if self.id is not None:
             self._asker.forget_timer(self.id)
+
+    def is_canceled(self) -> bool:
+        """The same as ``is_cancelled``, by the name that 1.x long timers have it under."""
+        return self.is_cancelled
 
 
 class EventTask(Task):
