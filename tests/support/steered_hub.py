@@ -1,16 +1,17 @@
 """A task hub whose instances are moved by hand: checkpoints go through the storage contract, no engine runs."""
 
+import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from perdure.client import ClientOptions, TaskHubClient
-from perdure.contracts.records import PartitionLease, Round
+from perdure.contracts.records import PartitionLease, ReusePolicy, Round
 from perdure.contracts.storage import Storage
 from perdure.core import events as ev
-from perdure.core.checkpoint import Checkpoint
+from perdure.core.checkpoint import Checkpoint, Creation
 from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
-from perdure.core.messages import AnyMessage, Envelope
+from perdure.core.messages import AnyMessage, Envelope, StartExecution
 from perdure.core.status import RuntimeStatus
 
 START = datetime(2026, 2, 3, 4, 5, 6, 250_000, tzinfo=UTC)
@@ -58,6 +59,15 @@ class SteeredHub:
         )
         await self._commit(Checkpoint(origin, moved, last_seq, [], episode))
         return InstanceRecord(origin, moved)
+
+    async def put_child(self, instance_id: str, parent: ev.ParentLink | None) -> None:
+        """Create an orchestration that somebody started as a child, or nobody."""
+        origin = Origin(
+            instance_id, InstanceKind.ORCHESTRATION, "bill_order", str(uuid.uuid4()), self.clock.now(), parent=parent
+        )
+        start = Envelope(instance_id, StartExecution(origin.name, origin.execution_id, parent=parent))
+        record = InstanceRecord(origin, Progress(RuntimeStatus.Pending, self.clock.now()))
+        await self.storage.create_instance(Creation(record, start), ReusePolicy.NON_RUNNING)
 
     async def put_entity(self, instance_id: str, state: str | None) -> None:
         """Give an entity a state, or take it away."""

@@ -12,6 +12,7 @@ from perdure.client import (
     HistoryCorrupted,
     InstanceExists,
     InstanceFinished,
+    InstanceNotFailed,
     InstanceNotFound,
     InstanceRunning,
     InvalidIdentifier,
@@ -78,6 +79,7 @@ BAD_ARGUMENT = "The request has an invalid argument."
 _BAD_JSON = "The request body is not valid JSON."
 _TOO_LARGE = "The payload is too large."
 _TAKEN = "An instance with this id has not ended."
+_NOT_FAILED = "Only a failed instance can be rewound."
 _NOT_NOW = "The store cannot take this request now; try again later."
 _UNEXPECTED = "The server failed unexpectedly; its log tells more."
 
@@ -114,6 +116,7 @@ ERROR_ANSWERS: dict[type[Exception], Callable[[Exception, ErrorShape], Answer]] 
     InstanceFinished: lambda _, __: GONE,
     InstanceExists: _long(409, _TAKEN),
     InstanceRunning: lambda error, _: json_answer(409, error_body(str(error))),
+    InstanceNotFailed: _long(409, _NOT_FAILED),
     Overloaded: _long(429, _NOT_NOW, _LATER),
     StoreFull: _long(507, _NOT_NOW, _LATER),
     Unavailable: _long(503, _NOT_NOW, _LATER),

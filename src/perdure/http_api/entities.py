@@ -1,9 +1,9 @@
-"""Entities over HTTP: signal, read, list (http-api.md §6.11 to 6.13)."""
+"""Entities over HTTP: signal, read, list, clean (http-api.md §6.11 to 6.13)."""
 
 import json
 
 from perdure.client import InstanceFilter, InstanceKind, InvalidInput, TaskHubClient, entity_id_of
-from perdure.formats.http_json import entity_row, raw_value, write_token
+from perdure.formats.http_json import cleaned_body, entity_row, raw_value, write_token
 from perdure.http_api.answers import ACCEPTED, NOT_FOUND, Answer, json_answer
 from perdure.http_api.options import ManagementOptions
 from perdure.http_api.orchestrations import CONTINUATION, page_start
@@ -62,3 +62,12 @@ async def list_entities(request: Request, client: TaskHubClient, options: Manage
     fetch_state = query.flag("fetchState", False)
     rows = [entity_row(record, fetch_state) for record in page.records]
     return json_answer(200, rows, ((CONTINUATION, write_token(page.next_key)),))
+
+
+async def clean(request: Request, client: TaskHubClient, options: ManagementOptions) -> Answer:
+    """Forget what holds nothing, and release locks whose orchestration does not run any more."""
+    cleaned = await client.clean_entity_storage(
+        remove_empty_entities=request.query.flag("removeEmptyEntities", True),
+        release_orphaned_locks=request.query.flag("releaseOrphanedLocks", True),
+    )
+    return json_answer(200, cleaned_body(cleaned.empty_entities_removed, cleaned.orphaned_locks_released))

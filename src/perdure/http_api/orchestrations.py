@@ -3,6 +3,7 @@
 from perdure.client import (
     InstanceFilter,
     InstanceKind,
+    InstanceNotFound,
     InstanceRecord,
     InvalidInput,
     PageKey,
@@ -13,6 +14,7 @@ from perdure.core.status import TERMINAL
 from perdure.formats.http_json import (
     InvalidQuery,
     history_rows,
+    long_error_body,
     purge_body,
     raw_value,
     read_token,
@@ -26,6 +28,7 @@ from perdure.http_api.requests import Request
 
 CONTINUATION = "x-ms-continuation-token"
 POLL_AGAIN_SECONDS = "5"
+_NO_INSTANCE = "There is no instance with this id."
 
 
 async def start(request: Request, client: TaskHubClient, options: ManagementOptions) -> Answer:
@@ -37,8 +40,14 @@ async def start(request: Request, client: TaskHubClient, options: ManagementOpti
         input=await request.optional_json_text(),
         version=request.query.text("version"),
     )
-    if timeout is not None:
-        record = await request.unless_gone(client.wait_for_completion(instance_id, timeout))
+    return await _started_answer(request, client, options, instance_id, timeout)
+
+
+async def _started_answer(
+    request: Request, client: TaskHubClient, options: ManagementOptions, instance_id: str, seconds: float | None
+) -> Answer:
+    if seconds is not None:
+        record = await request.unless_gone(client.wait_for_completion(instance_id, seconds))
         if record is not None:
             return await _ended_answer(request, client, options, record)
     return check_status_answer(request, options, instance_id, failure_as_500=_failure_as_500(request))
@@ -150,10 +159,36 @@ async def resume(request: Request, client: TaskHubClient, options: ManagementOpt
     return ACCEPTED
 
 
+async def rewind(request: Request, client: TaskHubClient, options: ManagementOptions) -> Answer:
+    """Let a failed instance go on from before its failure."""
+    await client.rewind(request.parameters["id"], request.query.text("reason"))
+    return ACCEPTED
+
+
+async def restart(request: Request, client: TaskHubClient, options: ManagementOptions) -> Answer:
+    """Start an instance once more, under a new id or its own; with ``timeout`` wait for the end."""
+    timeout = _wait_seconds(request)
+    instance_id = request.parameters["id"]
+    new_id = None if request.query.flag("restartWithNewInstanceId", True) else instance_id
+    await request.body()
+    try:
+        started = await client.restart(instance_id, new_instance_id=new_id)
+    except InstanceNotFound as error:
+        text = f"There is no instance with the id '{instance_id}' that could be started again."
+        return json_answer(400, long_error_body(_NO_INSTANCE, text, type(error).__name__))
+    return await _started_answer(request, client, options, started, timeout)
+
+
+async def make_primary(request: Request, client: TaskHubClient, options: ManagementOptions) -> Answer:
+    """Nothing: whoever answers here runs the hub."""
+    return Answer(200)
+
+
 async def purge(request: Request, client: TaskHubClient, options: ManagementOptions) -> Answer:
-    """Remove one finished instance; with ``force`` it is ended first."""
+    """Remove one finished instance, with ``recursive`` its descendants; with ``force`` they are ended first."""
     remove = client.terminate_and_purge if request.query.flag("force", False) else client.purge
-    return json_answer(200, purge_body(await remove(request.parameters["id"])))
+    count = await remove(request.parameters["id"], request.query.flag("recursive", False))
+    return json_answer(200, purge_body(count))
 
 
 async def purge_many(request: Request, client: TaskHubClient, options: ManagementOptions) -> Answer:
@@ -167,5 +202,5 @@ async def purge_many(request: Request, client: TaskHubClient, options: Managemen
         created_to=query.time("createdTimeTo"),
         statuses=query.statuses("runtimeStatus", TERMINAL),
     )
-    count = await client.purge_matching(filter_)
+    count = await client.purge_matching(filter_, query.flag("recursive", False))
     return json_answer(200, purge_body(count)) if count else NOT_FOUND

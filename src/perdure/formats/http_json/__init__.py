@@ -1,6 +1,7 @@
 """The Durable HTTP API's picture of instances, history, entities and links (http-api.md): pure, both ways."""
 
 from perdure.formats.http_json.bodies import (
+    cleaned_body,
     encode,
     entity_row,
     error_body,
@@ -20,6 +21,7 @@ __all__ = [
     "InvalidQuery",
     "LinkTerms",
     "QueryParameters",
+    "cleaned_body",
     "client_binding",
     "creation_links",
     "encode",

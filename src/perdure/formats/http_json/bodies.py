@@ -95,6 +95,11 @@ def purge_body(count: int) -> dict[str, Any]:
     return {"instancesDeleted": count}
 
 
+def cleaned_body(empty_entities_removed: int, orphaned_locks_released: int) -> dict[str, Any]:
+    """What a clean-up of the entities brought."""
+    return {"emptyEntitiesRemoved": empty_entities_removed, "orphanedLocksReleased": orphaned_locks_released}
+
+
 def entity_row(record: InstanceRecord, fetch_state: bool) -> dict[str, Any]:
     """One entity of a listing."""
     entity = read_entity_id(record.origin.instance_id)
