@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import azure.durable_functions as df
 import pytest
+
+import azure.durable_functions as df
 from perdure.core.actions import Complete
 from perdure.core.replay.replayer import Replayer
 from perdure.formats.azure_json.contexts import read_context

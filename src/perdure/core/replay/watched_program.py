@@ -9,7 +9,7 @@ from typing import Any
 
 from perdure.core.replay.definition import OrchestratorDefinition, Program, Returned
 from perdure.core.replay.recorder import Recorder
-from perdure.core.replay.tasks import AllTask, AnyTask, GroupTask, Task
+from perdure.core.replay.tasks import GroupTask, Task
 
 NOTHING: Any = object()
 """In place of a value, where the code returned none."""
@@ -112,12 +112,14 @@ class WatchedProgram:
                     unmet.extend(member.children)
 
     def _was_seen(self, task: Task, otherwise: bool) -> bool:
-        """Whether a complete task was completed in a part seen before; a group counts as the child that ended it."""
+        """Whether a complete task was completed in a part seen before.
+
+        A group that was complete when it was made counts as its last complete member, as in the official package.
+        """
         while (known := self._completed.get(task)) is None:
-            if isinstance(task, AnyTask) and isinstance(task.value, Task):
-                task = task.value
-            elif isinstance(task, AllTask) and task.children:
-                task = task.children[-1]
-            else:
+            children = task.children if isinstance(task, GroupTask) else ()
+            complete = next((child for child in reversed(children) if child.is_completed), None)
+            if complete is None:
                 return otherwise
+            task = complete
         return known
