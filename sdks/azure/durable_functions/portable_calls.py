@@ -170,10 +170,27 @@ class PortableCalls:
         except InstanceFinished:
             return  # nothing is left to go on
 
+    async def rewind_orchestration(self, instance_id: str, *, reason: str | None = None) -> None:
+        """Let a failed orchestration go on from before its failure. Raises InstanceNotFailed, InstanceFinished."""
+        await self.attached.rewind(instance_id, reason)
+
+    async def restart_orchestration(self, instance_id: str, *, restart_with_new_instance_id: bool = False) -> str:
+        """Start an orchestration again with its input and version, under its own id or a new one; gives that id.
+
+        Raises InstanceNotFound; InstanceExists when its own id is asked for and it has not ended.
+        """
+        record = await self._orchestration(instance_id)
+        version = None if record is None else record.origin.version
+        own_id = None if restart_with_new_instance_id else instance_id
+        return await self.attached.restart(instance_id, new_instance_id=own_id, version=version)
+
     async def purge_orchestration(self, instance_id: str, recursive: bool = True) -> PurgeInstancesResult:
-        """Remove an orchestration that has ended; one that has not, or does not exist, counts nothing."""
+        """Remove an orchestration that has ended, with ``recursive`` its sub-orchestrations too.
+
+        One that has not ended, or does not exist, counts nothing.
+        """
         try:
-            return PurgeInstancesResult(await self.attached.purge(instance_id), True)
+            return PurgeInstancesResult(await self.attached.purge(instance_id, recursive), True)
         except (InstanceNotFound, InstanceRunning):
             return PurgeInstancesResult(0, True)
 
@@ -187,14 +204,14 @@ class PortableCalls:
     ) -> PurgeInstancesResult:
         """Remove the orchestrations that have ended and fit, all of them; ``timeout`` is not needed here.
 
-        Sub-orchestrations are instances like any other: they go when they fit, ``recursive`` or not.
+        With ``recursive`` their sub-orchestrations go too, whether they fit or not.
         """
         filter_ = InstanceFilter(
             created_from=utc(created_time_from),
             created_to=utc(created_time_to),
             statuses=statuses_of(runtime_status),
         )
-        return PurgeInstancesResult(await self.attached.purge_matching(filter_), True)
+        return PurgeInstancesResult(await self.attached.purge_matching(filter_, recursive), True)
 
     async def get_entity(
         self, entity_instance_id: EntityInstanceId, include_state: bool = True

@@ -130,6 +130,18 @@ class SyncDurableFunctionsClient(BlockingDurableOrchestrationClient):
         """Let a suspended orchestration go on."""
         return self._wait(lambda: self._client.resume_orchestration(instance_id, reason=reason))
 
+    def rewind_orchestration(self, instance_id: str, *, reason: str | None = None) -> None:
+        """Let a failed orchestration go on from before its failure. Raises InstanceNotFailed, InstanceFinished."""
+        return self._wait(lambda: self._client.rewind_orchestration(instance_id, reason=reason))
+
+    def restart_orchestration(self, instance_id: str, *, restart_with_new_instance_id: bool = False) -> str:
+        """Start an orchestration again with its input and version, under its own id or a new one; gives that id."""
+        return self._wait(
+            lambda: self._client.restart_orchestration(
+                instance_id, restart_with_new_instance_id=restart_with_new_instance_id
+            )
+        )
+
     def purge_orchestration(self, instance_id: str, recursive: bool = True) -> PurgeInstancesResult:
         """Remove an orchestration that has ended; one that has not, or does not exist, counts nothing."""
         return self._wait(lambda: self._client.purge_orchestration(instance_id, recursive))

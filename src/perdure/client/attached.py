@@ -163,13 +163,13 @@ class AttachedClient:
             lambda: self._client.restart(instance_id, new_instance_id=new_instance_id, version=version)
         )
 
-    async def purge(self, instance_id: str) -> int:
+    async def purge(self, instance_id: str, recursive: bool = False) -> int:
         """Remove a finished orchestration."""
-        return await self.run(lambda: self._client.purge(instance_id))
+        return await self.run(lambda: self._client.purge(instance_id, recursive))
 
-    async def purge_matching(self, filter_: InstanceFilter) -> int:
+    async def purge_matching(self, filter_: InstanceFilter, recursive: bool = False) -> int:
         """Remove all finished orchestrations that match."""
-        return await self.run(lambda: self._client.purge_matching(filter_))
+        return await self.run(lambda: self._client.purge_matching(filter_, recursive))
 
     async def signal_entity(
         self, entity_id: EntityId, operation: str, input: str | None = None, *, due_at: datetime | None = None
