@@ -6,11 +6,13 @@ import json
 import socket
 import subprocess
 import sys
+import types
 from datetime import timedelta
 
 import pytest
 
-from perdure.core.registry import ActivityCall
+from perdure.core.errors import NotRegistered
+from perdure.core.registry import ActivityCall, Registry
 from perdure.functions import http_activity
 from perdure.functions.app_settings import AppSettings
 from perdure.functions.http_activity import HttpCallFailed, HttpCallOptions, http_activity_definition
@@ -236,6 +238,37 @@ def test_tokens_without_azure_identity_name_the_extra(monkeypatch):
 
     with pytest.raises(HttpCallFailed, match=r"pip install 'perdure\[azure\]'"):
         call("http://localhost", tokenSource={"kind": "AzureManagedIdentity", "resource": "https://m/"})
+
+
+def test_tokens_are_asked_for_the_scope_of_their_resource(monkeypatch):
+    asked = []
+
+    class DefaultAzureCredential:
+        def get_token(self, scope):
+            asked.append(scope)
+            return types.SimpleNamespace(token="t1")
+
+    identity = types.SimpleNamespace(DefaultAzureCredential=DefaultAzureCredential)
+    monkeypatch.setitem(sys.modules, "azure.identity", identity)
+    http_activity.credential.cache_clear()
+    try:
+        with WebServer(ok) as server:
+            source = {"kind": "AzureManagedIdentity", "resource": "https://management.core.windows.net/"}
+            call(server.url, tokenSource=source, headers={"authorization": "Basic mine"})
+    finally:
+        http_activity.credential.cache_clear()
+
+    assert asked == ["https://management.core.windows.net/.default"]
+    assert server.asked[0].headers["authorization"] == "Bearer t1"
+
+
+def test_an_app_is_not_told_of_the_activity():
+    registry = Registry()
+    registry.add_activity(http_activity_definition(HttpCallOptions()))
+
+    with pytest.raises(NotRegistered, match="this app has none"):
+        registry.activity("helo")
+    assert registry.activity("builtin::httpactivity").name == "BuiltIn::HttpActivity"
 
 
 def test_importing_the_host_does_not_import_the_http_client():

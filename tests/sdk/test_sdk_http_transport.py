@@ -22,7 +22,7 @@ from perdure.client import (
     NotRegistered,
 )
 from support.host_apps import write_app
-from support.host_process import HostProcess, free_port
+from support.host_process import HostProcess, free_port, wait_until
 from support.sdk_world import BINDING
 from support.web_server import Asked, Reply, WebServer
 
@@ -378,7 +378,18 @@ APP = """
     def counter(context):
         context.set_state((context.get_state(lambda: 0)) + (context.get_input() or 0))
 
-    ASKED = {"statuses": "get_status_all", "status": "get_status", "entity": "read_entity_state"}
+    @app.orchestration_trigger(context_name="context")
+    def shaky(context):
+        return (yield context.call_activity("flaky"))
+
+    tries = []
+
+    @app.activity_trigger(input_name="nothing")
+    def flaky(nothing):
+        tries.append(1)
+        if len(tries) == 1:
+            raise ConnectionError("not yet")
+        return len(tries)
 
     @app.route(route="binding")
     @app.durable_client_input(client_name="client")
@@ -439,6 +450,17 @@ def test_both_ways_give_equal_objects_of_a_running_host(tmp_path):
         assert [s["instanceId"] for s in over_http] == ["text", "list", "bad", "open"]
         assert entity == attached["entity"] == [True, 5]
         assert client.create_http_management_payload("x") == attached["links"]
+        blocking.start_new("shaky", "again")
+        assert wait(REQUEST, "again", 10_000, 20).status_code == 500
+        blocking.rewind("again", "the service is back")
+        wait_until(lambda: blocking.get_status("again").output == 2, "the rewound instance has completed")
+        with pytest.raises(InstanceFinished):
+            blocking.rewind("again", "once more")
+        assert wait(REQUEST, blocking.restart("text"), 10_000, 20).get_body() == b"ok"
+        assert blocking.restart("text", restart_with_new_instance_id=False) == "text"
+        assert wait(REQUEST, "text", 10_000, 20).get_body() == b"ok"
+        with pytest.raises(InstanceNotFound):
+            blocking.restart("nobody")
         assert blocking.purge_instance_history("open").instances_deleted == 1
-        assert blocking.purge_instance_history_by(datetime(2020, 1, 1)).instances_deleted == 3
+        assert blocking.purge_instance_history_by(datetime(2020, 1, 1)).instances_deleted == 5
         assert not blocking.get_status("open")

@@ -16,6 +16,7 @@ from perdure.core.replay.definition import OrchestratorDefinition, Program, Retu
 from perdure.core.replay.outside_code import OutsideDefinition
 
 __all__ = [
+    "BUILT_IN",
     "ActivityCall",
     "ActivityDefinition",
     "ActivityMode",
@@ -33,6 +34,10 @@ __all__ = [
     "Returned",
     "not_registered_text",
 ]
+
+
+BUILT_IN = "BuiltIn::"
+"""How the names of the host's own functions begin; apps are not told of them."""
 
 
 class ActivityMode(Enum):
@@ -173,7 +178,8 @@ def _add(table: dict[str, Any], name: str, definition: Any, kind: str) -> None:
 def _get(table: dict[str, Any], name: str, kind: str) -> Any:
     found = table.get(name.lower())
     if found is None:
-        raise NotRegistered(not_registered_text(kind, name, [d.name for d in table.values()]))
+        known = [d.name for d in table.values() if not d.name.startswith(BUILT_IN)]
+        raise NotRegistered(not_registered_text(kind, name, known))
     return found
 
 

@@ -49,7 +49,7 @@ class HttpCallFailed(Exception):
 async def identity_token(resource: str) -> str:
     """A token of the identity that this process runs as. Raises HttpCallFailed without azure-identity."""
     scope = f"{resource.rstrip('/')}/.default"
-    return await asyncio.to_thread(lambda: _credential().get_token(scope).token)
+    return await asyncio.to_thread(lambda: credential().get_token(scope).token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ def _tls_context() -> ssl.SSLContext:
 
 
 @functools.cache
-def _credential() -> Any:
+def credential() -> Any:
     try:
         from azure.identity import DefaultAzureCredential  # pyright: ignore
     except ImportError:
