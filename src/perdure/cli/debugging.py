@@ -90,6 +90,6 @@ def open_door(door: DebuggerDoor) -> None:
 def spare_this_thread() -> None:
     """A breakpoint stops every thread; not this one, which runs the host and from here on no user code."""
     threading.current_thread().pydev_do_not_trace = True  # type: ignore[attr-defined]
-    debugpy = sys.modules.get("debugpy")
-    if debugpy is not None:
-        debugpy.trace_this_thread(False)
+    tracer = getattr(sys.modules.get("pydevd"), "get_global_debugger", lambda: None)()
+    if tracer is not None:
+        tracer.disable_tracing()

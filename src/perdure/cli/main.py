@@ -36,16 +36,30 @@ def host() -> None:
     """
 
 
+@perdure.group(cls=ForgivingGroup, context_settings=CONTEXT)
+def function() -> None:
+    """Functions, in the words of Core Tools.
+
+    Example: perdure function new
+    """
+
+
 def _add_commands() -> None:
     from perdure.cli.backup_command import backup
     from perdure.cli.durable.group import durable
     from perdure.cli.hub_command import hub
+    from perdure.cli.info_command import info
     from perdure.cli.keys_command import keys
+    from perdure.cli.project.init_command import init
+    from perdure.cli.project.new_command import new, templates
+    from perdure.cli.settings_command import settings
     from perdure.cli.start_command import start
     from perdure.cli.verify_command import verify
 
-    for command in (start, durable, verify, backup, hub, keys):
+    for command in (start, init, new, templates, settings, keys, durable, verify, backup, hub, info):
         perdure.add_command(command)
+    function.add_command(new)
+    function.add_command(new, "create")
     host.add_command(start)
 
 

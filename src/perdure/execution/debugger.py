@@ -9,15 +9,18 @@ import threading
 
 def is_attached() -> bool:
     """Whether a debugger's client is connected, code is traced, or a thread waits at a pdb prompt."""
-    connected = getattr(sys.modules.get("debugpy"), "is_client_connected", None)
-    if connected is not None:
-        # It traces as soon as it listens; only its client can set a breakpoint.
-        return bool(connected()) or _at_a_prompt()
-    return _is_traced() or _at_a_prompt()
+    pydevd = sys.modules.get("pydevd")
+    if pydevd is None:
+        return _is_traced() or _at_a_prompt()
+    # What debugpy and PyCharm stand on. It traces as soon as it listens; only its client can set a breakpoint.
+    tracer = pydevd.get_global_debugger()
+    is_client_there = getattr(tracer, "is_attached", None)
+    if is_client_there is not None:
+        return bool(is_client_there()) or _at_a_prompt()
+    return tracer is not None or _at_a_prompt()
 
 
 def _is_traced() -> bool:
-    # A debugger that is no debugpy, as PyCharm's, traces every thread and says so to new ones too.
     return sys.gettrace() is not None or threading.gettrace() is not None
 
 
