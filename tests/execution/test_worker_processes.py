@@ -30,6 +30,7 @@ def crash(call):
 
 def segfault(call):
     os.kill(os.getpid(), 11)
+    time.sleep(20)  # another thread may be the one that dies of it
 
 def fail(call):
     try:
