@@ -40,7 +40,7 @@ def fail(call):
 
 def slow(call):
     with open(call.input, "a") as file:
-        file.write("begun\\n")
+        file.write(f"begun {os.getpid()}\\n")
     while not os.path.exists(call.input + ".go"):
         time.sleep(0.01)
     return "slow"
@@ -115,11 +115,14 @@ def test_calls_are_spread(workers: Workers, tmp_path: Path):
     processes = workers(2)
     with ThreadPoolExecutor(2) as threads:
         waiting = threads.submit(call, processes, "slow", str(tmp_path / "a"))
-        wait_until((tmp_path / "a").exists, "the first runs")
+        wait_until(lambda: _text(tmp_path / "a").endswith("\n"), "the first runs")
+        busy = _text(tmp_path / "a").split()[1]
+        wait_until(lambda: call(processes, "pid") != busy, "the other process is ready")
         pids = {call(processes, "pid") for _ in range(5)}
         (tmp_path / "a.go").touch()
         assert waiting.result(10) == "slow"
     assert len(pids) == 1
+    assert busy not in pids
 
 
 @pytest.mark.parametrize(("name", "how"), [("crash", "exit code 3"), ("segfault", "signal SIGSEGV")])
@@ -210,6 +213,10 @@ def test_stopping_ends_the_processes(workers: Workers):
     assert not [
         thread for thread in threading.enumerate() if thread.name.startswith("perdure-worker") and _stays(thread)
     ]
+
+
+def _text(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
 
 
 def _stays(thread: threading.Thread) -> bool:
