@@ -9,11 +9,15 @@ from typing import Any
 from azure.durable_functions.constants import ACTIVITY_TRIGGER, DATETIME_STRING_FORMAT, ORCHESTRATION_TRIGGER
 from azure.durable_functions.durable_http import TokenSource, read_response, write_request
 from azure.durable_functions.entity_id import EntityId, scheduler_id_of
+from azure.durable_functions.history_event import FunctionContext, HistoryEvent, history_event_of
 from azure.durable_functions.names import DeclaredResults, activity_results, name_of, orchestrator_results, plain
+from azure.durable_functions.protocol_recorder import ProtocolRecorder
+from azure.durable_functions.replay_policy import POLICY
 from azure.durable_functions.retry_options import RetryOptions, policy_of
 from azure.durable_functions.serialization import Decode, decode_as, from_text, to_optional_text
 from perdure.core.replay.recorder import Recorder
 from perdure.core.replay.tasks import Task, TimerTask
+from perdure.formats.azure_json.contexts import read_context
 from perdure.formats.durable_http import next_poll
 
 CUSTOM_STATUS_KILOBYTES_MAX = 16
@@ -40,6 +44,39 @@ class DurableOrchestrationContext:
         self._custom_status: Any = None
         self._identifiers_made = 0
         self._time_set: tuple[datetime, datetime] | None = None
+
+    @classmethod
+    def from_json(cls, json_string: str) -> "DurableOrchestrationContext":
+        """The context that a host's JSON text stands for, for tests; it drives nothing. Raises ValueError."""
+        call = read_context(json_string)
+        recorder = ProtocolRecorder(call, POLICY)
+        recorder.is_replaying = call.is_replaying
+        recorder.parent_instance_id = call.parent_instance_id
+        if (started := call.started()) is not None:
+            recorder.begin(started)
+        if (began_at := call.began_at()) is not None:
+            recorder.now = began_at
+        return cls(recorder, call.input)
+
+    @property
+    def histories(self) -> list[HistoryEvent]:
+        """The past that the official host sent along.
+
+        Raises NotImplementedError where perdure runs the function: the past stays in the store; ask a client for it.
+        """
+        recorder = self._recorder
+        if isinstance(recorder, ProtocolRecorder):
+            return [history_event_of(row) for row in recorder.call.history]
+        raise NotImplementedError(
+            "The history is not handed to orchestrators; "
+            "an activity or a client function gets it with client.get_status(instance_id, show_history=True)."
+        )
+
+    @property
+    def function_context(self) -> FunctionContext:
+        """What the official host sent along with the trigger and the protocol does not know; else empty."""
+        recorder = self._recorder
+        return FunctionContext(**recorder.call.extra) if isinstance(recorder, ProtocolRecorder) else FunctionContext()
 
     @property
     def instance_id(self) -> str:

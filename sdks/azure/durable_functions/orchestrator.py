@@ -4,27 +4,17 @@ import inspect
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
-from azure.durable_functions.errors import failed_call
 from azure.durable_functions.generations import is_native_orchestrator
 from azure.durable_functions.handles import Handle
 from azure.durable_functions.names import NATIVE_CONVENTIONS
 from azure.durable_functions.orchestration_context import DurableOrchestrationContext
 from azure.durable_functions.protocol import answer_orchestrator
+from azure.durable_functions.replay_policy import POLICY
 from azure.durable_functions.serialization import to_optional_text
 from durabletask.context import orchestrator_definition
 from perdure.core.errors import OrchestratorMisuse
 from perdure.core.registry import OrchestratorDefinition, Program, Returned
-from perdure.core.replay.policy import AllMode, ReplayPolicy, RetryIds, ScheduleAt
 from perdure.core.replay.recorder import Recorder
-
-POLICY = ReplayPolicy(
-    schedule_at=ScheduleAt.FIRST_YIELD,
-    all_mode=AllMode.FAIL_FAST,
-    retry_ids=RetryIds.NEW,
-    first_task_id=0,
-    make_error=failed_call,
-)
-"""Timers of any length are one timer here: the store has no longest delay, unlike that of the official host."""
 
 
 class OrchestratorHandle(Handle):

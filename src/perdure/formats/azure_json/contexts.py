@@ -75,9 +75,13 @@ class OrchestratorContext:
     extra: Fields
 
     def started(self) -> ev.ExecutionStarted | None:
-        """How the execution began; None when the history does not say."""
-        events = (event for part in self.parts() for event in part.events)
-        return next((event for event in events if isinstance(event, ev.ExecutionStarted)), None)
+        """How the execution began; None when the history does not say. Raises BadContext."""
+        return next((event for event in _EventReader(self).read() if isinstance(event, ev.ExecutionStarted)), None)
+
+    def began_at(self) -> datetime | None:
+        """When its first episode began; None when the history does not say. Raises BadContext."""
+        events = (event for event in _EventReader(self).read() if isinstance(event, ev.OrchestratorStarted))
+        return next((event.at for event in events), None)
 
     def parts(self) -> tuple[Part, ...]:
         """The history as events of the core. Raises ShortHistory, BadContext."""

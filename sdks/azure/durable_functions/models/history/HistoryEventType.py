@@ -1,0 +1,5 @@
+"""Old import path; the code is in history_event."""
+
+from azure.durable_functions.history_event import HistoryEventType
+
+__all__ = ["HistoryEventType"]
