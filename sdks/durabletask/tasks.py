@@ -1,8 +1,8 @@
 """The tasks that orchestrators yield or await. They are the core's tasks with the portable family's manners."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from durabletask.failures import FailureDetails, TaskCancelledError, TaskFailedError, details_of, shown_failure
 from perdure.core.failures import FailureDetails as StoredFailure
@@ -51,8 +51,7 @@ class Task(tasks.Task, Generic[T]):
         assert error is not None
         return error if isinstance(error, TaskFailedError) else TaskFailedError(str(error), error)
 
-    # The generator's type is Any, so that `await` gives a T without saying what is yielded.
-    def __await__(self) -> Any:
+    def __await__(self) -> Generator[Any, Any, T]:
         return (yield self)
 
 
@@ -264,12 +263,20 @@ class WhenAnyTask(tasks.AnyTask, CompositeTask[Task[T]]):
         super().__init__(_checked(tasks))
 
 
-def when_all(tasks: Sequence[Task[T]]) -> WhenAllTask[T]:
+@overload
+def when_all(tasks: Sequence[Task[T]]) -> WhenAllTask[T]: ...
+@overload
+def when_all(tasks: Sequence[Task[Any]]) -> WhenAllTask[Any]: ...
+def when_all(tasks: Sequence[Task[Any]]) -> WhenAllTask[Any]:
     """Wait for all tasks. None at all: an empty list at once. Raises TypeError when one is not a task."""
     return WhenAllTask(tasks)
 
 
-def when_any(tasks: Sequence[Task[T]]) -> WhenAnyTask[T]:
+@overload
+def when_any(tasks: Sequence[Task[T]]) -> WhenAnyTask[T]: ...
+@overload
+def when_any(tasks: Sequence[Task[Any]]) -> WhenAnyTask[Any]: ...
+def when_any(tasks: Sequence[Task[Any]]) -> WhenAnyTask[Any]:
     """Wait for the first task to end, well or not. Raises TypeError when one is not a task."""
     return WhenAnyTask(tasks)
 
