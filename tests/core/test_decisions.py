@@ -1,5 +1,7 @@
 """What one episode commits."""
 
+import pytest
+
 from perdure.core import actions as ac
 from perdure.core import events as ev
 from perdure.core import messages as ms
@@ -186,6 +188,15 @@ def test_action_limit() -> None:
     over = episode(running(), [envelope(ms.RaiseEvent("a"))], two, 0, limits)
     assert over.progress.failure is not None
     assert over.progress.failure.error_type == "TooManyActions"
+    assert not over.activities
+
+
+@pytest.mark.parametrize(("task_id", "fails"), [(2, False), (3, True)])
+def test_action_limit_counts_all_actions_of_the_execution(task_id: int, fails: bool) -> None:
+    limits = DecisionLimits(actions_max=3)
+    one_more = ac.TurnResult((ac.ScheduleActivity(task_id, "a"),))
+    checkpoint = episode(running(), [envelope(ms.RaiseEvent("a"))], one_more, 0, limits)
+    assert (checkpoint.progress.status is RuntimeStatus.Failed) is fails
 
 
 def test_output_limit_is_exact() -> None:

@@ -374,11 +374,13 @@ def _excess(draft: _Draft, result: ac.TurnResult) -> FailureDetails | None:
             f"The history has {draft.instance.history_bytes:,} bytes; at most {limits.history_bytes_max:,} are "
             "allowed. Call continue_as_new from time to time to begin a new history.",
         )
-    if len(result.actions) > limits.actions_max:
+    # Task ids rise by one with each action of the execution, so the newest one tells how many there were.
+    if result.actions and result.actions[-1].task_id >= limits.actions_max:
         return FailureDetails(
             "TooManyActions",
-            f"The orchestrator asked for {len(result.actions)} actions at once; "
-            f"at most {limits.actions_max} are allowed (maxOrchestrationActions).",
+            f"The orchestrator has asked for {result.actions[-1].task_id + 1} actions in this execution; "
+            f"at most {limits.actions_max} are allowed (maxOrchestrationActions). "
+            "Call continue_as_new from time to time to begin a new execution.",
         )
     return None
 
