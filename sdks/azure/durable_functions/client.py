@@ -10,7 +10,6 @@ from azure.functions import HttpRequest, HttpResponse
 from azure.durable_functions.attached_transport import AttachedTransport
 from azure.durable_functions.bindings import DurableOrchestrationBindings
 from azure.durable_functions.entity_id import EntityId, address_of
-from azure.durable_functions.http_transport import HttpTransport, base_of
 from azure.durable_functions.names import plain
 from azure.durable_functions.portable_calls import PortableCalls
 from azure.durable_functions.serialization import to_optional_text, to_text
@@ -68,6 +67,9 @@ class DurableOrchestrationClient(PortableCalls):
         found = self._find_attached()
         if found is not None:
             return AttachedTransport(found)
+        # Here and not at the top: inside a host it is never needed.
+        from azure.durable_functions.http_transport import HttpTransport, base_of
+
         base = base_of(self._orchestration_bindings)
         if base is None:
             raise RuntimeError(NO_HOST)
