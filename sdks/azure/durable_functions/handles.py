@@ -1,5 +1,6 @@
 """What stands in a function app in place of the user's orchestrator or entity function."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -15,13 +16,22 @@ class Handle:
         self.__qualname__: str = getattr(function, "__qualname__", self.__name__)
         self.__module__ = getattr(function, "__module__", __name__)
         self.__doc__ = function.__doc__
+        # The official worker compares these with the bindings, and passes the context by name.
+        self.__annotations__: dict[str, Any] = {"return": str}
+        self.declare_parameter("context")
 
-    def __call__(self, context: Any) -> str:
+    def declare_parameter(self, name: str) -> None:
+        """The name of the trigger's binding."""
+        parameter = inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        self.__signature__ = inspect.Signature([parameter], return_annotation=str)
+
+    def __call__(self, *context: Any, **by_name: Any) -> str:
         """What another host calls: its JSON context, or an object with it as ``body``, gives the JSON answer.
 
         Raises TypeError for anything else, as in a call by hand.
         """
-        return self.answer(body_of(context))
+        (given,) = self.__signature__.bind(*context, **by_name).arguments.values()
+        return self.answer(body_of(given))
 
     def answer(self, text: str) -> str:
         """Run the function as the JSON text says; returns the JSON answer."""

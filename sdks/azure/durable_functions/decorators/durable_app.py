@@ -67,6 +67,7 @@ class Blueprint(TriggerApi, BindingApi, SettingsApi):
             function = _user_function(builder)
             handle = Orchestrator.create(function)
             handle.declare_input(input_type)
+            handle.declare_parameter(context_name)
             _replace_user_function(builder, handle)
             name = orchestration or marked_name(function)
             builder.add_trigger(OrchestrationTrigger(name=context_name, orchestration=name))
@@ -95,7 +96,9 @@ class Blueprint(TriggerApi, BindingApi, SettingsApi):
         @self._configure_function_builder
         def wrap(builder: FunctionBuilder) -> FunctionBuilder:
             entity = _user_function(builder)
-            _replace_user_function(builder, Entity.create(entity))
+            handle = Entity.create(entity)
+            handle.declare_parameter(context_name)
+            _replace_user_function(builder, handle)
             name = entity_name or marked_name(entity)
             builder.add_trigger(EntityTrigger(name=context_name, entity_name=name))
             return builder
