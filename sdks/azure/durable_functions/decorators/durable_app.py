@@ -24,8 +24,6 @@ from azure.durable_functions.generations import is_native_activity
 from azure.durable_functions.names import activity_results, marked_name, orchestrator_results
 from azure.durable_functions.native_activity import native_activity
 from azure.durable_functions.orchestrator import Orchestrator
-from durabletask.scheduled.operation import execute_schedule_operation_orchestrator
-from durabletask.scheduled.schedule_entity import ENTITY_NAME, Schedule
 
 Decorator = Callable[[Any], FunctionBuilder]
 """Takes a function, or what another decorator made of it."""
@@ -123,6 +121,10 @@ class Blueprint(TriggerApi, BindingApi, SettingsApi):
 
     def configure_scheduled_tasks(self) -> None:
         """Register what the schedules of ``durabletask.scheduled`` need: an entity and an orchestrator."""
+        # Here and not above: most apps have no schedules, and every app pays for imports at its start.
+        from durabletask.scheduled.operation import execute_schedule_operation_orchestrator
+        from durabletask.scheduled.schedule_entity import ENTITY_NAME, Schedule
+
         self.entity_trigger(context_name="context", entity_name=ENTITY_NAME)(Schedule)
         self.orchestration_trigger(context_name="context")(execute_schedule_operation_orchestrator)
 
