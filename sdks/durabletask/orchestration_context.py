@@ -138,7 +138,10 @@ class OrchestrationContext(ABC):
         tags: dict[str, str] | None = None,
         return_type: Any = None,
     ) -> CompletableTask[Any]:
-        """Run an activity, again after failures as ``retry_policy`` says."""
+        """Run an activity, again after failures as ``retry_policy`` says.
+
+        ``tags`` are for hosts that show them; in a function app activities and the history have none.
+        """
 
     @overload
     @abstractmethod
