@@ -1,6 +1,7 @@
 """`--useHttps`: with a certificate of the user's, PEM or PFX, or with one made at the first start."""
 
 import datetime
+import json
 import ssl
 import stat
 from pathlib import Path
@@ -88,7 +89,7 @@ def test_a_wrong_password(tmp_path: Path, kind: str):
 @pytest.mark.parametrize("content", [b"", b"-----BEGIN NONSENSE-----", b"\x30\x80 no pfx"])
 def test_a_file_that_is_no_certificate(tmp_path: Path, content: bytes):
     (tmp_path / "x.pfx").write_bytes(content)
-    with pytest.raises(StartFailed, match="x.pfx"):
+    with pytest.raises(StartFailed, match=r"x\.pfx"):
         tls_context(HttpsOptions(tmp_path / "x.pfx"), folder=tmp_path, names=NAMES)
 
 
@@ -103,8 +104,9 @@ def test_a_made_certificate_is_kept_while_it_serves(tmp_path: Path):
 
 
 def test_a_host_serves_https_and_commands_reach_it(tmp_path: Path):
-    app = write_app(tmp_path / "app", APP, head="", host_json=
-        '{"version": "2.0", "extensions": {"http": {"hsts": {"isEnabled": true, "maxAge": "10.00:00:00"}}}}')  # fmt: skip
+    http = {"hsts": {"isEnabled": True, "maxAge": "10.00:00:00"}}
+    settings = json.dumps({"version": "2.0", "extensions": {"http": http}})
+    app = write_app(tmp_path / "app", APP, head="", host_json=settings)
     with Encrypted(app, "--useHttps") as host:
         trust = ssl.create_default_context(cafile=str(app / ".perdure" / "https.pem"))
         with httpx.Client(base_url=host.url, verify=trust) as trusting:

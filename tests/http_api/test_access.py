@@ -16,6 +16,7 @@ from perdure.host.cli_routes import ROUTES as COMMAND_ROUTES
 from perdure.http_api.access import LEVELS, Level, Verdict
 from perdure.http_api.app import management_routes
 from perdure.http_api.health import HubFacts, health_routes
+from perdure.http_api.operations import OPERATIONS
 from perdure.http_api.options import ManagementOptions
 from perdure.http_api.routes import ROUTES
 from support.management_api import BASE, Api
@@ -35,6 +36,7 @@ def test_every_route_has_a_level_and_every_level_a_route():
         assert isinstance(route, Route)
         routes |= {(method, route.path) for method in route.methods or () if method != "HEAD"}
     assert routes == set(LEVELS)
+    assert set(LEVELS) <= set(OPERATIONS), "a route without a description"
 
 
 @dataclass

@@ -55,6 +55,7 @@ async def start(
     if options.known is not None:
         options.known(FunctionKind.ORCHESTRATOR, name)
     check_payload(input, "input", options.payload_bytes_max)
+    check_payload(version, "version", options.payload_bytes_max)
     if start_at is not None and start_at.tzinfo is None:
         raise InvalidInput("The scheduled start time has no time zone.")
     now = clock.now()

@@ -260,9 +260,10 @@ async def _make_key(request: Request, parts: AdminParts) -> Answer:
 
 async def _set_key(request: Request, parts: AdminParts) -> Answer:
     body: Any = json.loads(await request.json_text())
-    value = cast(dict[str, Any], body).get("value") if isinstance(body, dict) else None
-    if not isinstance(value, str):
-        raise InvalidKey('The body is a JSON object with the member "value", the key\'s value as a string.')
+    said = cast(dict[str, Any], body) if isinstance(body, dict) else {}
+    value = said.get("value")
+    if not isinstance(value, str) or not isinstance(said.get("name", ""), str):
+        raise InvalidKey('The body is a JSON object with "value", the key\'s value as a string; "name" is not needed.')
     return _keep_key(request, parts, value)
 
 

@@ -33,6 +33,7 @@ from perdure.functions.timer_status import FileTimerStatuses
 from perdure.functions.timer_triggers import TimerTriggers
 from perdure.host import sdk_choice
 from perdure.host.admin_routes import AdminParts, AdminRoutes, DrainState
+from perdure.host.app_names import names_of
 from perdure.host.cli_routes import CommandRoutes, HubParts
 from perdure.host.durable_tracking import durable_tracking
 from perdure.host.front_door import front_door
@@ -108,7 +109,7 @@ class FunctionsHost:
         code = self.gate.prepare(app)
         terms = LinkTerms(f"{self.url}{PREFIX}", settings.hub_name, settings.connection_name, code)
         if settings.sdk is Sdk.INSTALLED or settings.host.durable.has_local_rpc:
-            self._rpc = RpcEndpoint(self.hub.client, self._management_options(code))
+            self._rpc = RpcEndpoint(self.hub.client, self._management_options(app, code))
         clients = ClientTexts(terms, self._token, None if self._rpc is None else self._rpc.url)
         fill_registry(app, self.registry, sdk.codec(), clients)
         if settings.hub.failed_operations is FailedOperations.KEPT:
@@ -121,7 +122,7 @@ class FunctionsHost:
         self._timers = TimerTriggers(app.timers, self.user_code, clients, statuses, SystemClock())
         self.manual_runs = ManualRuns(app, self.user_code, clients)
         routes = RouteTable(app.http, settings.host.http.route_prefix)
-        links = self._management_options(code)
+        links = self._management_options(app, code)
         management = ManagementRoute(self.hub.client, links, self.gate.access)
         self.gate.tell_links(clients.use_code, management.use_code)
         self.door = front_door(
@@ -200,11 +201,13 @@ class FunctionsHost:
         prefix = self.settings.host.http.route_prefix
         return list_functions(self.app, origin=self.url, prefix=prefix, now=SystemClock().now())
 
-    def _management_options(self, code: str | None) -> ManagementOptions:
+    def _management_options(self, app: LoadedApp, code: str | None) -> ManagementOptions:
         return ManagementOptions(
             task_hub=self.settings.hub_name,
             connection_name=self.settings.connection_name,
             code=code,
+            checks_keys=self.settings.checks_keys,
+            app=names_of(app, self.settings.host.http.route_prefix),
             use_forwarded_host=self.settings.host.durable.uses_forwarded_host,
         )
 

@@ -1,8 +1,9 @@
 """What the management API is told about its host."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perdure.client.options import PAYLOAD_BYTES_MAX
+from perdure.http_api.app_names import AppNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +15,5 @@ class ManagementOptions:
     code: str | None = None
     body_bytes_max: int = PAYLOAD_BYTES_MAX
     use_forwarded_host: bool = False
+    checks_keys: bool = False
+    app: AppNames = field(default_factory=AppNames)

@@ -1,0 +1,25 @@
+"""What the OpenAPI document names of an app."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from perdure.http_api.operations import NamedThings
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRoute:
+    """One of the app's HTTP functions. ``path`` is a template of plain ``{name}`` parameters."""
+
+    name: str
+    path: str
+    parameters: tuple[str, ...]
+    methods: tuple[str, ...]
+    is_anonymous: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AppNames:
+    """What the document names of an app."""
+
+    functions: tuple[FunctionRoute, ...] = ()
+    named: Mapping[NamedThings, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys(NamedThings, ()))
