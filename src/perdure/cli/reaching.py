@@ -181,6 +181,7 @@ def _store_door(settings: "Settings", creates: bool) -> StoreDoor:
             default_version=hub.decisions.default_version,
             reuse=hub.reuse,
             payload_bytes_max=hub.decisions.payload_bytes_max,
+            versioning=hub.versioning,
         ),
     )
     management = ManagementOptions(task_hub=settings.hub_name, connection_name=settings.connection_name)

@@ -7,6 +7,7 @@ from enum import Enum
 
 from perdure.contracts.records import ReusePolicy
 from perdure.core.registry import Registry
+from perdure.core.versioning import Versioning
 
 PAYLOAD_BYTES_MAX = 16 * 1024 * 1024
 
@@ -46,7 +47,8 @@ class LostEvents(Enum):
 class ClientOptions:
     """``known`` None accepts every name: workers that this process does not know may run it.
 
-    ``new_id`` and ``new_execution_id`` mint ids; simulation gives them a seed.
+    ``new_id`` and ``new_execution_id`` mint ids; simulation gives them a seed. ``versioning`` tells which instances
+    the hub's app leaves to others.
     """
 
     known: KnownNames | None = None
@@ -54,5 +56,6 @@ class ClientOptions:
     reuse: ReusePolicy = ReusePolicy.NON_RUNNING
     lost_events: LostEvents = LostEvents.REFUSED
     payload_bytes_max: int = PAYLOAD_BYTES_MAX
+    versioning: Versioning | None = None
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
     new_execution_id: Callable[[], str] = lambda: str(uuid.uuid4())

@@ -10,6 +10,7 @@ from perdure.contracts.records import InstanceFilter, Page, PageKey
 from perdure.contracts.storage import Storage
 from perdure.core.events import EntityLockRequested, HistoryEvent
 from perdure.core.instance import InstanceKind, InstanceRecord
+from perdure.core.versioning import Rejected, Versioning, check
 from perdure.core.waiting_on import WaitingOn, WaitKind, waiting_on
 
 PAGE_SIZE_MAX = 1000
@@ -22,7 +23,9 @@ async def query(storage: Storage, filter_: InstanceFilter, limit: int, after: Pa
     return await storage.query(filter_, limit, after)
 
 
-async def reasons_for_waiting(storage: Storage, clock: Clock, record: InstanceRecord) -> list[WaitingOn]:
+async def reasons_for_waiting(
+    storage: Storage, clock: Clock, versioning: Versioning | None, record: InstanceRecord
+) -> list[WaitingOn]:
     """Why the instance is not moving; empty when it has ended or is an idle entity."""
     if record.progress.status.is_terminal:
         return []
@@ -30,10 +33,12 @@ async def reasons_for_waiting(storage: Storage, clock: Clock, record: InstanceRe
     reasons = waiting_on(record, history, clock.now())
     if record.origin.kind is InstanceKind.ENTITY:
         return reasons
-    return [
+    found = [
         await _lock_reason(storage, record, history, reason) if reason.kind is WaitKind.LOCK else reason
         for reason in reasons
     ]
+    verdict = None if versioning is None else check(versioning, record.origin.version)
+    return [WaitingOn(WaitKind.VERSION, reason=verdict.text), *found] if isinstance(verdict, Rejected) else found
 
 
 async def _lock_reason(

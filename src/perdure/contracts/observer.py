@@ -78,6 +78,13 @@ class HistoryGrown(msgspec.Struct, frozen=True):
     """In bytes, as stored."""
 
 
+class VersionRejected(msgspec.Struct, frozen=True):
+    """An instance is left as it is, because this process does not run its version."""
+
+    instance_id: str
+    reason: str
+
+
 Fact = (
     HistoryGrown
     | EpisodeCommitted
@@ -88,6 +95,7 @@ Fact = (
     | InstanceDamaged
     | PartitionFailed
     | InstanceFailed
+    | VersionRejected
 )
 
 

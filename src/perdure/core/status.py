@@ -49,7 +49,8 @@ ALLOWED_MOVES: dict[RuntimeStatus | None, frozenset[RuntimeStatus]] = {
     # A resume and what it lets through may be one episode, so every running move is open;
     # and it may come before a scheduled start.
     RuntimeStatus.Suspended: frozenset({RuntimeStatus.Pending}) | _RUNNING_MOVES,
-    RuntimeStatus.Failed: frozenset({RuntimeStatus.Running, RuntimeStatus.Pending}),
+    # A rewind and the episode it brings may be one commit.
+    RuntimeStatus.Failed: frozenset({RuntimeStatus.Pending}) | _RUNNING_MOVES,
     RuntimeStatus.Completed: frozenset({RuntimeStatus.Pending}),
     RuntimeStatus.Terminated: frozenset({RuntimeStatus.Pending}),
     RuntimeStatus.Canceled: frozenset({RuntimeStatus.Pending}),

@@ -22,6 +22,8 @@ class WaitKind(Enum):
     SUSPENDED = "suspended"
     SCHEDULED_START = "scheduledStart"
     LOCK = "lock"
+    VERSION = "version"
+    """It is left to a process that runs its version."""
     TURN = "turn"
     """Nothing outstanding: its next episode has not run yet, or runs now."""
 

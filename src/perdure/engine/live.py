@@ -16,12 +16,14 @@ class Begun(msgspec.Struct, eq=False):
 
     ``turn``: user code must run. ``checkpoint``: no code runs, this is the episode. Neither: nothing to do now.
     ``kept``: envelopes that must wait; ``dropped``: envelopes without effect.
+    ``rejected``: why nothing is done, when the instance's version is left to other processes.
     """
 
     turn: Turn | None = None
     checkpoint: Checkpoint | None = None
     kept: list[Envelope] = []
     dropped: list[Envelope] = []
+    rejected: str | None = None
 
 
 class LiveInstance(Protocol):

@@ -11,7 +11,7 @@ from perdure.core.decisions import DecisionLimits, decide
 from perdure.core.events import HistoryEvent, OrchestratorStarted
 from perdure.core.failures import FailureDetails
 from perdure.core.instance import Instance, InstanceRecord, WorkKind
-from perdure.core.messages import Envelope, Rewind
+from perdure.core.messages import Envelope, Rewind, Terminate
 from perdure.core.receiving import Intake, receive
 from perdure.core.versioning import Failed, Rejected, Versioning, check
 from perdure.engine.live import Begun
@@ -65,11 +65,12 @@ class LiveOrchestration:
         failed: TurnResult | None = None
         if not self._accepted:
             verdict = self._judge()
-            if isinstance(verdict, Rejected):
-                # Left for a process that runs its version: the messages stay in the inbox.
-                begun.kept = envelopes
+            if not isinstance(verdict, Rejected):
+                failed = verdict
+            elif not any(type(envelope.message) is Terminate for envelope in envelopes):
+                # Left for a process that runs its version: the messages stay in the inbox. Its end needs no code.
+                begun.kept, begun.rejected = envelopes, verdict.text
                 return begun
-            failed = verdict
         intake = receive(self.instance, envelopes, now)
         begun.kept = intake.held
         begun.dropped = intake.dropped
@@ -115,7 +116,7 @@ class LiveOrchestration:
         rewound = rewind(record, self._history, taken, now)
         failed = None if rewound is None else self._judge()
         if isinstance(failed, Rejected):
-            return Begun(kept=envelopes)
+            return Begun(kept=envelopes, rejected=failed.text)
         begun = Begun(dropped=[envelope for envelope in rewinds if envelope is not taken])
         later = envelopes[envelopes.index(rewinds[0]) :]
         self.queue = begun.kept = [envelope for envelope in later if not isinstance(envelope.message, Rewind)]

@@ -19,6 +19,7 @@ from perdure.contracts.observer import (
     HistoryGrown,
     InstanceFailed,
     Observer,
+    VersionRejected,
 )
 from perdure.contracts.records import Committed, PartitionLease, Round
 from perdure.contracts.storage import Storage
@@ -34,6 +35,7 @@ from perdure.engine.routing import Router
 from perdure.engine.unstorable import unstorable_failure
 
 REST_EVERY_SECONDS = 5.0
+REJECTED_REMEMBERED = 10_000
 MESSAGES_PER_ROUND = 10_000
 """So many messages at most are with instances that have not taken them: what else a recovery found waits its turn."""
 
@@ -68,6 +70,8 @@ class Partition:
         """Instances with a queue and no turn out, in order of arrival."""
         self._live = LiveInstances(options.live)
         self._due = DueMessages(clock, self._wake.set, options.horizon)
+        self._rejected: set[str] = set()
+        """Instances of versions that are not run here, and that was said."""
         self._turns_per_round = options.turns_per_round
         self._router = Router(lease, storage, self._live, self._due, options, self._announce)
         self._stopping = asyncio.Event()
@@ -208,6 +212,8 @@ class Partition:
                 begun.append((live, beginning.turn))
             elif beginning.checkpoint is not None:
                 episodes.append((live, beginning.checkpoint))
+            elif beginning.rejected is not None:
+                self._reject(live, beginning.rejected)
         if begun:
             running = await self._executor.advance([turn for _, turn in begun])
             self._leave_running(running, begun, round_)
@@ -238,6 +244,13 @@ class Partition:
             # An error of ours, or a state we did not think of: it must not be everybody's.
             self._announce(EpisodeFailed(live.instance_id, error))
             return live.refuse(envelopes, now, failure_of(error))
+
+    def _reject(self, live: LiveInstance, reason: str) -> None:
+        if live.instance_id not in self._rejected:
+            if len(self._rejected) >= REJECTED_REMEMBERED:
+                self._rejected.clear()
+            self._rejected.add(live.instance_id)
+            self._announce(VersionRejected(live.instance_id, reason))
 
     def _finish(self, live: LiveInstance) -> Checkpoint:
         try:

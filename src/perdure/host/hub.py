@@ -90,6 +90,7 @@ class Hub:
                 reuse=options.reuse,
                 lost_events=options.lost_events,
                 payload_bytes_max=options.decisions.payload_bytes_max,
+                versioning=options.versioning,
             ),
         )
 

@@ -11,6 +11,7 @@ from perdure.contracts.observer import (
     MessageDropped,
     PartitionFailed,
     TurnBlocked,
+    VersionRejected,
 )
 
 logger = logging.getLogger("perdure.engine")
@@ -20,7 +21,7 @@ class LoggingObserver:
     """Writes what somebody should know; what happens all the time is passed over."""
 
     wants: frozenset[type] = frozenset(
-        {EpisodeFailed, TurnBlocked, InstanceDamaged, PartitionFailed, MessageDropped, HistoryGrown}
+        {EpisodeFailed, TurnBlocked, InstanceDamaged, PartitionFailed, MessageDropped, HistoryGrown, VersionRejected}
     )
 
     def announce(self, fact: Fact) -> None:
@@ -29,6 +30,11 @@ class LoggingObserver:
             logger.warning(
                 "'%s' (instance '%s') has not returned for %.0f s; other instances go on without it. It is at:\n%s",
                 fact.name, fact.instance_id, fact.seconds, fact.stack,
+            )  # fmt: skip
+        elif isinstance(fact, VersionRejected):
+            logger.warning(
+                "Instance '%s' is left as it is. %s It goes on when an app that runs its version is started.",
+                fact.instance_id, fact.reason,
             )  # fmt: skip
         elif isinstance(fact, InstanceDamaged):
             logger.error(
