@@ -14,7 +14,7 @@ from azure.durable_functions.native_payloads import NATIVE_CONVERTER
 from durabletask import task
 from durabletask.entities import DurableEntity, EntityInstanceId
 from perdure.core.registry import ActivityCall
-from support.sdk_world import BINDING
+from support.sdk_world import BINDING, SdkWorld
 
 
 @dataclass
@@ -236,3 +236,23 @@ def test_plain_classes_and_the_envelopes_of_one_argument_functions():
     assert (type(read), read.when) == (Plain, 5)
     assert NATIVE_CONVERTER.deserialize(envelope, Order) == Order(3)
     assert NATIVE_CONVERTER.deserialize('{"__init__": 1}', Plain) == {"__init__": 1}
+
+
+def test_a_retry_policy_serves_where_retry_options_do():
+    policy = df.RetryPolicy(first_retry_interval=timedelta(seconds=1), max_number_of_attempts=2)
+
+    def classic(context):
+        return (yield context.call_activity_with_retry("a", policy))
+
+    def native(context, _):
+        return (yield context.call_activity("a", retry_policy=df.RetryOptions(1000, 2)))
+
+    for function in (classic, native):
+        world = SdkWorld(function)
+        first = world.start().actions[0].task_id
+        timer = world.fail(first).actions[0]
+        assert timer.fire_at - world.now == timedelta(seconds=1)
+        again = world.complete(timer.task_id).actions[0].task_id
+        assert (again == first) is (function is native)
+        world.complete(again, "5")
+        assert world.output == "5"

@@ -4,21 +4,22 @@ import json
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azure.durable_functions.constants import ACTIVITY_TRIGGER, DATETIME_STRING_FORMAT, ORCHESTRATION_TRIGGER
 from azure.durable_functions.durable_http import TokenSource, read_response, write_request
 from azure.durable_functions.entity_id import EntityId, scheduler_id_of
-from azure.durable_functions.history_event import FunctionContext, HistoryEvent, history_event_of
 from azure.durable_functions.names import DeclaredResults, activity_results, name_of, orchestrator_results, plain
-from azure.durable_functions.protocol_recorder import ProtocolRecorder
-from azure.durable_functions.replay_policy import POLICY
-from azure.durable_functions.retry_options import RetryOptions, policy_of
+from azure.durable_functions.retry_options import policy_of
 from azure.durable_functions.serialization import Decode, decode_as, from_text, to_optional_text
+from durabletask.task import RetryPolicy
 from perdure.core.replay.recorder import Recorder
 from perdure.core.replay.tasks import Task, TimerTask
-from perdure.formats.azure_json.contexts import read_context
 from perdure.formats.durable_http import next_poll
+
+if TYPE_CHECKING:  # of use only while another host runs the function, so not loaded at every start
+    from azure.durable_functions.history_event import FunctionContext, HistoryEvent
+    from perdure.formats.azure_json.contexts import OrchestratorContext
 
 CUSTOM_STATUS_KILOBYTES_MAX = 16
 """In whole kilobytes of UTF-16, as the .NET host counts."""
@@ -48,35 +49,34 @@ class DurableOrchestrationContext:
     @classmethod
     def from_json(cls, json_string: str) -> "DurableOrchestrationContext":
         """The context that a host's JSON text stands for, for tests; it drives nothing. Raises ValueError."""
-        call = read_context(json_string)
-        recorder = ProtocolRecorder(call, POLICY)
-        recorder.is_replaying = call.is_replaying
-        recorder.parent_instance_id = call.parent_instance_id
-        if (started := call.started()) is not None:
-            recorder.begin(started)
-        if (began_at := call.began_at()) is not None:
-            recorder.now = began_at
-        return cls(recorder, call.input)
+        from azure.durable_functions.protocol_recorder import idle_recorder
+
+        recorder = idle_recorder(json_string)
+        return cls(recorder, recorder.call.input)
 
     @property
-    def histories(self) -> list[HistoryEvent]:
+    def histories(self) -> "list[HistoryEvent]":
         """The past that the official host sent along.
 
         Raises NotImplementedError where perdure runs the function: the past stays in the store; ask a client for it.
         """
-        recorder = self._recorder
-        if isinstance(recorder, ProtocolRecorder):
-            return [history_event_of(row) for row in recorder.call.history]
-        raise NotImplementedError(
-            "The history is not handed to orchestrators; "
-            "an activity or a client function gets it with client.get_status(instance_id, show_history=True)."
-        )
+        call: OrchestratorContext | None = getattr(self._recorder, "call", None)
+        if call is None:
+            raise NotImplementedError(
+                "The history is not handed to orchestrators; an activity or a client function gets it with "
+                "client.get_status(instance_id, show_history=True)."
+            )
+        from azure.durable_functions.history_event import HistoryEvent
+
+        return [HistoryEvent(**row) for row in call.history]
 
     @property
-    def function_context(self) -> FunctionContext:
+    def function_context(self) -> "FunctionContext":
         """What the official host sent along with the trigger and the protocol does not know; else empty."""
-        recorder = self._recorder
-        return FunctionContext(**recorder.call.extra) if isinstance(recorder, ProtocolRecorder) else FunctionContext()
+        from azure.durable_functions.history_event import FunctionContext
+
+        call: OrchestratorContext | None = getattr(self._recorder, "call", None)
+        return FunctionContext() if call is None else FunctionContext(**call.extra)
 
     @property
     def instance_id(self) -> str:
@@ -133,7 +133,7 @@ class DurableOrchestrationContext:
         return self._recorder.call_activity(name, to_optional_text(input_), decode)
 
     def call_activity_with_retry(
-        self, name: Function, retry_options: RetryOptions, input_: Any = None, expected_type: type | None = None
+        self, name: Function, retry_options: RetryPolicy, input_: Any = None, expected_type: type | None = None
     ) -> Task:
         """Run an activity, again after failures as ``retry_options`` say; the last failure is raised."""
         name = name_of(name, ACTIVITY_TRIGGER)
@@ -156,7 +156,7 @@ class DurableOrchestrationContext:
     def call_sub_orchestrator_with_retry(
         self,
         name: Function,
-        retry_options: RetryOptions,
+        retry_options: RetryPolicy,
         input_: Any = None,
         instance_id: str | None = None,
         version: str | None = None,
