@@ -104,7 +104,7 @@ def test_a_made_certificate_is_kept_while_it_serves(tmp_path: Path):
 
 
 def test_a_host_serves_https_and_commands_reach_it(tmp_path: Path):
-    http = {"hsts": {"isEnabled": True, "maxAge": "10.00:00:00"}}
+    http = {"hsts": {"isEnabled": True, "maxAge": "10.00:00:00"}, "customHeaders": {"X-Own": "said"}}
     settings = json.dumps({"version": "2.0", "extensions": {"http": http}})
     app = write_app(tmp_path / "app", APP, head="", host_json=settings)
     with Encrypted(app, "--useHttps") as host:
@@ -112,6 +112,9 @@ def test_a_host_serves_https_and_commands_reach_it(tmp_path: Path):
         with httpx.Client(base_url=host.url, verify=trust) as trusting:
             answer = trusting.get("/api/links")
             assert answer.headers["strict-transport-security"] == "max-age=864000"
+            ping = trusting.get("/admin/host/ping")
+            assert ping.headers.get_list("strict-transport-security") == ["max-age=864000"]
+            assert ping.headers.get_list("x-own") == answer.headers.get_list("x-own") == ["said"]
             assert answer.headers["location"].startswith(f"https://127.0.0.1:{host.port}/")
             assert trusting.get(answer.headers["location"]).status_code in (200, 202)
         assert f"https://localhost:{host.port}/api/links" in host.log()

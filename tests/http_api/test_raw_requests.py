@@ -136,6 +136,22 @@ async def test_a_chunked_body_over_the_limit_ends_the_connection(wire: Wire):
     assert await wire.api.client.get("smuggled") is None
 
 
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip", "GZIP"])
+async def test_a_compressed_body_is_refused_unread(wire: Wire, coding: str):
+    head = f"{START}Host: localhost\r\nContent-Encoding: {coding}\r\nContent-Length: 900\r\n\r\n"
+    received = await wire.exchange(head.encode() + b"\x1f\x8b" + b"\0" * 898 + SMUGGLED.encode())
+    assert answers(received)[0] == 415
+    assert b"connection: close" in received.lower()
+    assert await wire.api.client.get("a") is None
+    assert await wire.api.client.get("smuggled") is None
+
+
+async def test_an_announced_body_over_the_limit_is_refused_unread(wire: Wire):
+    received = await wire.exchange(f"{START}Host: localhost\r\nContent-Length: 99999999\r\n\r\n1".encode())
+    assert answers(received) == [413]
+    assert await wire.api.client.get("a") is None
+
+
 async def test_an_encoded_slash_stays_in_the_id(wire: Wire):
     refused = await wire.exchange(f"POST {API}/orchestrators/ship_order/a%2Fb HTTP/1.1\r\n{CLOSE}".encode())
     assert answers(refused) == [400]

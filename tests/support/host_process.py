@@ -1,6 +1,7 @@
 """A real ``perdure start`` in a process of its own, as a user runs it, and a client for what it serves."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -37,7 +38,8 @@ class HostProcess:
         self.port = free_port() if port is None else port
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = app / "host.log"
-        self.http = httpx.Client(base_url=self.url, timeout=30)
+        hooks = {"response": [refusals_tell_nothing_inside]}
+        self.http = httpx.Client(base_url=self.url, timeout=30, event_hooks=hooks)
         self._command = [str(python), "-m", "perdure", "start", str(app), "--port", str(self.port), *arguments]
         self._environment = checkout_environment() if environment is None else dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
@@ -181,6 +183,16 @@ def checkout_environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PERDURE_STORE")}
     environment["PYTHONPATH"] = str(REPOSITORY / "src")
     return environment
+
+
+def refusals_tell_nothing_inside(answer: httpx.Response) -> None:
+    """No error answer of the host's own routes shows a traceback, a path of the installation or of the store."""
+    if answer.status_code >= 400 and answer.request.url.path.startswith(("/runtime/", "/admin/", "/health")):
+        body = answer.read()
+        assert not _INSIDE.search(body), body
+
+
+_INSIDE = re.compile(rb'Traceback|File \\?"|site-packages|/src/perdure|sqlite:|hub\.db')
 
 
 def wait_until(

@@ -141,6 +141,7 @@ class FunctionsHost:
             ),
             settings.allowed_hosts,
             settings.cors,
+            settings.host.http,
         )
         return app
 
