@@ -8,7 +8,6 @@ from azure.durable_functions.entity_context import DurableEntityContext
 from azure.durable_functions.generations import is_native_entity
 from azure.durable_functions.handles import Handle
 from azure.durable_functions.native_payloads import NATIVE_CONVERTER
-from azure.durable_functions.protocol import answer_entity
 from azure.durable_functions.serialization import to_optional_text
 from durabletask.entities.definition import entity_definition
 from perdure.core import identifiers
@@ -36,6 +35,8 @@ class EntityHandle(Handle):
 
     def answer(self, text: str) -> str:
         """Run the batch of operations that another host hands over; returns its JSON answer."""
+        from azure.durable_functions.protocol import answer_entity
+
         return answer_entity(self.definition(self.__name__), text)
 
 

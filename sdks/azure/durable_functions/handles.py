@@ -4,8 +4,6 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from azure.durable_functions.protocol import body_of
-
 
 class Handle:
     """Carries the user's function and, for our host, its neutral definition."""
@@ -30,6 +28,9 @@ class Handle:
 
         Raises TypeError for anything else, as in a call by hand.
         """
+        # Only another host gets here: a start on ours need not load the protocol.
+        from azure.durable_functions.protocol import body_of
+
         (given,) = self.__signature__.bind(*context, **by_name).arguments.values()
         return self.answer(body_of(given))
 

@@ -1,6 +1,5 @@
 """HistoryEvent and FunctionContext: what another host tells an orchestrator beyond what its own past does."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from enum import IntEnum
 from typing import Any
@@ -85,8 +84,3 @@ class FunctionContext:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"The host sent no {name!r} with this trigger.")
-
-
-def history_event_of(row: Mapping[str, Any]) -> HistoryEvent:
-    """The event as the host wrote it."""
-    return HistoryEvent(**row)

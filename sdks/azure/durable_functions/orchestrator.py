@@ -8,7 +8,6 @@ from azure.durable_functions.generations import is_native_orchestrator
 from azure.durable_functions.handles import Handle
 from azure.durable_functions.names import NATIVE_CONVENTIONS
 from azure.durable_functions.orchestration_context import DurableOrchestrationContext
-from azure.durable_functions.protocol import answer_orchestrator
 from azure.durable_functions.replay_policy import POLICY
 from azure.durable_functions.serialization import to_optional_text
 from durabletask.context import orchestrator_definition
@@ -43,6 +42,8 @@ class OrchestratorHandle(Handle):
 
     def answer(self, text: str) -> str:
         """Run the orchestrator over the past that another host hands over; returns its JSON answer."""
+        from azure.durable_functions.protocol import answer_orchestrator
+
         return answer_orchestrator(self.definition(self.__name__), text)
 
 
