@@ -332,3 +332,10 @@ def test_an_entity_that_exists_without_a_state_goes_on_existing():
 def test_a_batch_that_cannot_be_read(text):
     with pytest.raises(ValueError, match="batch"):
         df.Entity.create(waiting)(text)
+
+
+def test_entity_context_from_json():
+    context, batch = df.DurableEntityContext.from_json(batch_of(("get", "null"), state='{"n": 1}'))
+
+    assert (context.entity_name, context.entity_key, context.get_state()) == ("e", "K", {"n": 1})
+    assert batch == [{"name": "get", "input": "null", "isSignal": False}]

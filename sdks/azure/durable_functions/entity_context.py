@@ -1,5 +1,6 @@
 """DurableEntityContext: what entity code may ask for and do, over one batch of operations."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,14 @@ class DurableEntityContext:
         self._result: Any = None
         self.has_result = False
         self._signals: list[EntitySignal] = []
+
+    @classmethod
+    def from_json(cls, json_string: str) -> "tuple[DurableEntityContext, list[dict[str, Any]]]":
+        """The context that a host's JSON text stands for, and its operations, for tests. Raises ValueError."""
+        from perdure.formats.azure_json.entity_batches import read_batch
+
+        batch = read_batch(json_string)
+        return cls(batch.entity_id, batch.state), json.loads(json_string)["batch"]
 
     @property
     def entity_name(self) -> str:

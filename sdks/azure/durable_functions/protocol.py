@@ -185,8 +185,13 @@ class _BatchRun:
 
 
 def _error_of(outcome: OperationOutcome) -> str | None:
-    if outcome.failure is not None:
-        return outcome.failure.message
+    failure = outcome.failure
+    if failure is not None:
+        # In place of an empty text our failures have the class; on this wire the empty text goes as it is.
+        stands_for_nothing = failure.message.startswith("<class '") and failure.message.endswith(
+            f"{failure.error_type}'>"
+        )
+        return "" if stands_for_nothing else failure.message
     if outcome.starts:
         return "An entity cannot start orchestrations where another host runs it; `perdure start` can."
     return None

@@ -364,7 +364,11 @@ def call_entity(df, seed):
 def random_batch(rng):
     state = rng.choice((None, "10", "0", '{"a":   1}'))
     operations = [
-        {"name": rng.choice(("add", "get", "delete", "input", "fail")), "input": rng.choice(INPUTS), "isSignal": False}
+        {
+            "name": rng.choice(("add", "get", "delete", "input", "fail", "fail_mute")),
+            "input": rng.choice(INPUTS),
+            "isSignal": False,
+        }
         for _ in range(rng.randint(1, 4))
     ]
     address = {"name": "counter", "key": "Key1"}
@@ -388,5 +392,7 @@ def counter(context):
         context.destruct_on_exit()
     elif operation == "input":
         context.set_result(context.get_input())
-    else:
+    elif operation == "fail":
         raise ValueError("bad operation")
+    else:
+        raise KeyError
