@@ -339,3 +339,21 @@ def test_entity_context_from_json():
 
     assert (context.entity_name, context.entity_key, context.get_state()) == ("e", "K", {"n": 1})
     assert batch == [{"name": "get", "input": "null", "isSignal": False}]
+
+
+def test_handle_takes_contexts_made_of_json():
+    def orchestrator(context):
+        return context.instance_id
+        yield
+
+    def entity(context):
+        context.set_result([context.get_state(), context.operation_name])
+
+    answer = json.loads(
+        df.Orchestrator(orchestrator).handle(df.DurableOrchestrationContext.from_json(Past().context()))
+    )
+    batch = batch_of(("get", "null"), state="1")
+
+    assert answer["output"] == "i1"
+    results = json.loads(df.Entity(entity).handle(*df.DurableEntityContext.from_json(batch)))["results"]
+    assert results[0]["result"] == '[1, "get"]'

@@ -36,8 +36,9 @@ class EntityHandle(Handle):
     def answer(self, text: str) -> str:
         """Run the batch of operations that another host hands over; returns its JSON answer."""
         from azure.durable_functions.protocol import answer_entity
+        from perdure.formats.azure_json.entity_batches import read_batch
 
-        return answer_entity(self.definition(self.__name__), text)
+        return answer_entity(self.definition(self.__name__), read_batch(text))
 
 
 class Entity:
@@ -45,6 +46,15 @@ class Entity:
 
     def __init__(self, entity_func: Callable[[DurableEntityContext], Any]) -> None:
         self.fn = entity_func
+
+    def handle(self, context: DurableEntityContext, batch: list[dict[str, Any]]) -> str:
+        """Run the operations of a context made by ``from_json``; returns the JSON answer."""
+        from azure.durable_functions.protocol import answer_entity
+        from perdure.formats.azure_json.entity_batches import batch_of
+
+        handle = EntityHandle(self.fn)
+        address = identifiers.EntityId(context.entity_name, context.entity_key)
+        return answer_entity(handle.definition(handle.__name__), batch_of(address, context.written_state(), batch))
 
     @classmethod
     def create(cls, fn: Callable[..., Any]) -> EntityHandle:

@@ -54,13 +54,17 @@ class DurableOrchestrationContext:
         recorder = idle_recorder(json_string)
         return cls(recorder, recorder.call.input)
 
+    def host_call(self) -> "OrchestratorContext | None":
+        """The call of the official host that this context serves; None on our own host."""
+        return getattr(self._recorder, "call", None)
+
     @property
     def histories(self) -> "list[HistoryEvent]":
         """The past that the official host sent along.
 
         Raises NotImplementedError where perdure runs the function: the past stays in the store; ask a client for it.
         """
-        call: OrchestratorContext | None = getattr(self._recorder, "call", None)
+        call = self.host_call()
         if call is None:
             raise NotImplementedError(
                 "The history is not handed to orchestrators; an activity or a client function gets it with "
@@ -75,7 +79,7 @@ class DurableOrchestrationContext:
         """What the official host sent along with the trigger and the protocol does not know; else empty."""
         from azure.durable_functions.history_event import FunctionContext
 
-        call: OrchestratorContext | None = getattr(self._recorder, "call", None)
+        call = self.host_call()
         return FunctionContext() if call is None else FunctionContext(**call.extra)
 
     @property

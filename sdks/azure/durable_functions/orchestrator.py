@@ -43,8 +43,9 @@ class OrchestratorHandle(Handle):
     def answer(self, text: str) -> str:
         """Run the orchestrator over the past that another host hands over; returns its JSON answer."""
         from azure.durable_functions.protocol import answer_orchestrator
+        from perdure.formats.azure_json.contexts import read_context
 
-        return answer_orchestrator(self.definition(self.__name__), text)
+        return answer_orchestrator(self.definition(self.__name__), read_context(text))
 
 
 class Orchestrator:
@@ -52,6 +53,19 @@ class Orchestrator:
 
     def __init__(self, activity_func: Callable[..., Any]) -> None:
         self.fn = activity_func
+
+    def handle(self, context: DurableOrchestrationContext) -> str:
+        """Run the function over the past of a context made by ``from_json``; returns the JSON answer.
+
+        Raises TypeError for a context of our own host.
+        """
+        from azure.durable_functions.protocol import answer_orchestrator
+
+        call = context.host_call()
+        if call is None:
+            raise TypeError("'handle' takes a context made by DurableOrchestrationContext.from_json.")
+        handle = OrchestratorHandle(self.fn)
+        return answer_orchestrator(handle.definition(handle.__name__), call)
 
     @classmethod
     def create(cls, fn: Callable[..., Any]) -> OrchestratorHandle:

@@ -26,8 +26,8 @@ from perdure.core.replay.policy import FailedKind
 from perdure.core.replay.replayer import Replayer
 from perdure.core.replay.watched_program import NOTHING, WatchedProgram
 from perdure.formats.azure_json.answers import Answer, write_answer, write_failure
-from perdure.formats.azure_json.contexts import Part, ShortHistory, read_context
-from perdure.formats.azure_json.entity_batches import OperationResult, read_batch, write_batch_answer
+from perdure.formats.azure_json.contexts import OrchestratorContext, Part, ShortHistory
+from perdure.formats.azure_json.entity_batches import EntityBatch, OperationResult, write_batch_answer
 
 
 def body_of(context: Any) -> str:
@@ -47,13 +47,12 @@ def body_of(context: Any) -> str:
     )
 
 
-def answer_orchestrator(definition: OrchestratorDefinition, text: str) -> str:
+def answer_orchestrator(definition: OrchestratorDefinition, call: OrchestratorContext) -> str:
     """Run an orchestrator over its whole past; returns the answer.
 
     An orchestrator that fails raises Exception, from the original one, with the answer in its text. A history without
-    its beginning, and an unknown schema, raise without one.
+    its beginning raises without one.
     """
-    call = read_context(text)
     try:
         parts = call.parts()
     except ShortHistory as error:
@@ -80,9 +79,8 @@ def answer_orchestrator(definition: OrchestratorDefinition, text: str) -> str:
     return write_answer(answer)
 
 
-def answer_entity(definition: EntityDefinition, text: str) -> str:
-    """Run an entity's operations, each with its own outcome; returns the answer. Raises BadBatch."""
-    batch = read_batch(text)
+def answer_entity(definition: EntityDefinition, batch: EntityBatch) -> str:
+    """Run an entity's operations, each with its own outcome; returns the answer."""
     run = _BatchRun(definition, definition.open(batch.entity_id, batch.state), batch.state)
     for operation in batch.operations:
         run.run(operation)

@@ -1,7 +1,7 @@
 """The JSON batch that an out-of-process entity is called with, and its answer (worker side, replay-protocol.md §8)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,13 +40,14 @@ def read_batch(text: str) -> EntityBatch:
         state = fields["state"]
         if state is None and fields.get("exists"):
             state = "null"
-        return EntityBatch(
-            entity_id=EntityId(address["name"], address["key"]),
-            state=state,
-            operations=tuple(_operation(n, operation) for n, operation in enumerate(fields["batch"])),
-        )
+        return batch_of(EntityId(address["name"], address["key"]), state, fields["batch"])
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise BadBatch(f"The entity's batch cannot be read: {error!r}.") from error
+
+
+def batch_of(entity_id: EntityId, state: str | None, rows: Sequence[Mapping[str, Any]]) -> EntityBatch:
+    """A batch of parsed operations. Raises BadBatch for one without a name."""
+    return EntityBatch(entity_id, state, tuple(_operation(n, row) for n, row in enumerate(rows)))
 
 
 def write_batch_answer(
@@ -63,7 +64,7 @@ def write_batch_answer(
     )
 
 
-def _operation(n: int, fields: Any) -> Operation:
+def _operation(n: int, fields: Mapping[str, Any]) -> Operation:
     name = fields["name"]
     if name is None:
         raise BadBatch(f"Operation {n} of the entity's batch has no name.")
