@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import click
-from click.shell_completion import get_completion_class
 
 from perdure.cli.exit_codes import FAILURE, USAGE
 from perdure.cli.output import fail
@@ -16,6 +15,9 @@ def install_completion(ctx: click.Context, _: click.Parameter, wanted: bool) -> 
     """Write the script of the user's shell where the shell finds it, and end."""
     if not wanted or ctx.resilient_parsing:
         return
+    # Every command imports this module, and only this one needs the scripts.
+    from click.shell_completion import get_completion_class
+
     shell = Path(os.environ.get("SHELL", "")).name
     made = get_completion_class(shell)
     if made is None or shell not in ("bash", "zsh", "fish"):

@@ -1,6 +1,8 @@
 """The grammar that all commands share (cli.md §1): words in any case, flags with a value, the nearest known word."""
 
 import difflib
+from importlib import import_module
+from typing import Any
 
 import click
 
@@ -47,9 +49,27 @@ class ForgivingGroup(click.Group):
 
     command_class = ForgivingCommand
 
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._places: dict[str, str] = {}
+
+    def import_on_use(self, name: str, place: str) -> None:
+        """Add the command at ``module:attribute``, whose module is imported when somebody asks for the command."""
+        self._places[name] = place
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all, imported or not."""
+        return sorted({*super().list_commands(ctx), *self._places})
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, whatever its case."""
-        return super().get_command(ctx, cmd_name) or super().get_command(ctx, cmd_name.lower())
+        return self._command(ctx, cmd_name) or self._command(ctx, cmd_name.lower())
+
+    def _command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in self._places:
+            module, _, attribute = self._places.pop(name).partition(":")
+            self.add_command(getattr(import_module(module), attribute), name)
+        return super().get_command(ctx, name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

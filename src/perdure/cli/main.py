@@ -28,7 +28,7 @@ def perdure() -> None:
     """
 
 
-@perdure.group(cls=ForgivingGroup, context_settings=CONTEXT)
+@click.group(cls=ForgivingGroup, context_settings=CONTEXT)
 def host() -> None:
     """The Functions host, in the words of Core Tools.
 
@@ -36,7 +36,7 @@ def host() -> None:
     """
 
 
-@perdure.group(cls=ForgivingGroup, context_settings=CONTEXT)
+@click.group(cls=ForgivingGroup, context_settings=CONTEXT)
 def function() -> None:
     """Functions, in the words of Core Tools.
 
@@ -45,22 +45,26 @@ def function() -> None:
 
 
 def _add_commands() -> None:
-    from perdure.cli.backup_command import backup
-    from perdure.cli.durable.group import durable
-    from perdure.cli.hub_command import hub
-    from perdure.cli.info_command import info
-    from perdure.cli.keys_command import keys
-    from perdure.cli.project.init_command import init
-    from perdure.cli.project.new_command import new, templates
-    from perdure.cli.settings_command import settings
-    from perdure.cli.start_command import start
-    from perdure.cli.verify_command import verify
-
-    for command in (start, init, new, templates, settings, keys, durable, verify, backup, hub, info):
-        perdure.add_command(command)
-    function.add_command(new)
-    function.add_command(new, "create")
-    host.add_command(start)
+    """Each is imported when it is used: ``perdure start`` does not pay for the others."""
+    for name, place in {
+        "start": "start_command:start",
+        "init": "project.init_command:init",
+        "new": "project.new_command:new",
+        "templates": "project.new_command:templates",
+        "settings": "settings_command:settings",
+        "keys": "keys_command:keys",
+        "durable": "durable.group:durable",
+        "verify": "verify_command:verify",
+        "backup": "backup_command:backup",
+        "hub": "hub_command:hub",
+        "info": "info_command:info",
+    }.items():
+        perdure.import_on_use(name, f"perdure.cli.{place}")
+    for group in (host, function):
+        perdure.add_command(group)
+    for name in ("new", "create"):
+        function.import_on_use(name, "perdure.cli.project.new_command:new")
+    host.import_on_use("start", "perdure.cli.start_command:start")
 
 
 _add_commands()
