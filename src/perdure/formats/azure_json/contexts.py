@@ -95,7 +95,7 @@ def read_context(text: str) -> OrchestratorContext:
     fields = _object(text)
     try:
         history = tuple(dict(event) for event in fields["history"])
-        instance_id = fields["instanceId"]
+        instance_id = _text(fields, "instanceId")
     except (KeyError, TypeError, ValueError) as error:
         raise BadContext(
             f"The orchestrator's context has no readable 'history' and 'instanceId': {error!r}."
@@ -201,8 +201,8 @@ class _EventReader:
 
     def read(self) -> Iterator[ev.HistoryEvent | None]:
         for n, row in enumerate(self._context.history):
-            reader = self._readers.get(row.get("EventType", -1))
             try:
+                reader = self._readers.get(row.get("EventType", -1))
                 yield None if reader is None else reader(self, row)
             except (KeyError, TypeError, AttributeError) as error:
                 raise BadContext(f"Event {n} of the history cannot be read: {error!r}.") from error
@@ -218,29 +218,29 @@ class _EventReader:
         parent_id = context.parent_instance_id
         own: Fields = row.get("OrchestrationInstance") or {}
         return ev.ExecutionStarted(
-            name=row.get("Name") or "",
+            name=_text(row, "Name") if row.get("Name") else "",
             execution_id=own.get("ExecutionId") or "",
             input=context.input,
-            version=row.get("Version"),
+            version=None if row.get("Version") is None else _text(row, "Version"),
             parent=None if parent_id is None else ev.ParentLink(parent_id, "", 0, 0),
             tags=row.get("Tags"),
         )
 
     def _task_completed(self, row: Fields) -> ev.HistoryEvent:
-        return ev.TaskCompleted(row["TaskScheduledId"], 0, _payload(row.get("Result")))
+        return ev.TaskCompleted(_number(row, "TaskScheduledId"), 0, _payload(row.get("Result")))
 
     def _task_failed(self, row: Fields) -> ev.HistoryEvent:
-        return ev.TaskFailed(row["TaskScheduledId"], 0, _failure(row))
+        return ev.TaskFailed(_number(row, "TaskScheduledId"), 0, _failure(row))
 
     def _child_completed(self, row: Fields) -> ev.HistoryEvent:
-        return ev.SubOrchestrationCompleted(row["TaskScheduledId"], 0, _payload(row.get("Result")))
+        return ev.SubOrchestrationCompleted(_number(row, "TaskScheduledId"), 0, _payload(row.get("Result")))
 
     def _child_failed(self, row: Fields) -> ev.HistoryEvent:
-        return ev.SubOrchestrationFailed(row["TaskScheduledId"], 0, _failure(row))
+        return ev.SubOrchestrationFailed(_number(row, "TaskScheduledId"), 0, _failure(row))
 
     def _timer_fired(self, row: Fields) -> ev.HistoryEvent:
         fire_at = row.get("FireAt") or row["Timestamp"]
-        return ev.TimerFired(row["TimerId"], 0, read_time(fire_at))
+        return ev.TimerFired(_number(row, "TimerId"), 0, read_time(fire_at))
 
     def _event_sent(self, row: Fields) -> None:
         try:
@@ -248,10 +248,10 @@ class _EventReader:
         except ValueError:
             return
         if isinstance(request, dict) and not request.get("signal") and isinstance(request.get("id"), str):  # pyright: ignore[reportUnknownMemberType]
-            self._requests[request["id"]] = row["EventId"]
+            self._requests[request["id"]] = _number(row, "EventId")
 
     def _event_raised(self, row: Fields) -> ev.HistoryEvent:
-        name, text = row["Name"], _payload(row.get("Input"))
+        name, text = _text(row, "Name"), _payload(row.get("Input"))
         task_id = self._requests.pop(name, None)
         return ev.EventRaised(name, text) if task_id is None else _entity_answer(task_id, text)
 
@@ -266,6 +266,20 @@ class _EventReader:
         EventType.EventSent: _event_sent,
         EventType.EventRaised: _event_raised,
     }
+
+
+def _number(row: Fields, name: str) -> int:
+    value = row[name]
+    if type(value) is not int:
+        raise TypeError(f"{name} is no number but {value!r}")
+    return value
+
+
+def _text(row: Fields, name: str) -> str:
+    value = row[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is no text but {value!r}")
+    return value
 
 
 _FAILED = "TaskFailed"

@@ -40,6 +40,8 @@ def read_batch(text: str) -> EntityBatch:
         state = fields["state"]
         if state is None and fields.get("exists"):
             state = "null"
+        if not all(isinstance(text, str) for text in (address["name"], address["key"], state or "")):
+            raise TypeError("name, key and state are texts")
         return batch_of(EntityId(address["name"], address["key"]), state, fields["batch"])
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise BadBatch(f"The entity's batch cannot be read: {error!r}.") from error
@@ -66,7 +68,7 @@ def write_batch_answer(
 
 def _operation(n: int, fields: Mapping[str, Any]) -> Operation:
     name = fields["name"]
-    if name is None:
+    if not isinstance(name, str):
         raise BadBatch(f"Operation {n} of the entity's batch has no name.")
     return Operation(name, _plain_input(fields.get("input")), bool(fields.get("isSignal")))
 
