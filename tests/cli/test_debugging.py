@@ -1,13 +1,18 @@
 """F5 without an editor: a breakpoint that is held longer than functionTimeout fails nothing (cli.md §3, §4)."""
 
+import subprocess
+import sys
 import time
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
+from perdure.cli.project.vscode import LAUNCH
 from support.debug_adapter import DebugClient
 from support.host_apps import run_perdure, write_app
-from support.host_process import HostProcess, checkout_environment, free_port
+from support.host_process import HostProcess, checkout_environment, free_port, wait_until
 
 APP = """
 @app.orchestration_trigger(context_name="context")
@@ -92,6 +97,63 @@ def test_app_waits_for_its_debugger(app: Path):
     finally:
         host.kill()
         host.http.close()
+
+
+@pytest.mark.slow
+def test_f5_runs_the_app_and_debugs_it_again_after_a_change(app: Path):
+    """What `perdure init --vscode` writes, with debugpy's own adapter in the place of the editor's."""
+    launch, http, adapter_port = LAUNCH, free_port(), free_port()
+    configuration = {
+        **launch, "args": [*launch["args"], "--port", str(http)], "cwd": str(app), "console": "internalConsole",
+        "python": [sys.executable], "env": {"PYTHONPATH": checkout_environment()["PYTHONPATH"]},
+    }  # fmt: skip
+    place = {"file": app / "function_app.py", "line": line_of(app, "return box")}
+    adapter = subprocess.Popen([sys.executable, "-m", "debugpy.adapter", "--port", str(adapter_port)])
+    host = HostProcess(app, port=http)
+    opened = ExitStack()
+    try:
+        editor = opened.enter_context(closing(editor_at(adapter_port)))
+        editor.launch(**place, configuration=configuration)
+        child = opened.enter_context(closing(editor.attach_to_child(**place)))
+        for number in range(2):
+            wait_until(lambda: pings(host), "the host answers", limit=60)
+            links = host.start_instance(f"/runtime/webhooks/durabletask/orchestrators/ships/f5-{number}")
+            thread = child.stopped()
+            assert host.status(links)["runtimeStatus"] == "Running"
+            child.go_on(thread)
+            assert host.completed(links)["output"] == "a box of tea"
+            if number == 0:
+                (app / "function_app.py").write_text((app / "function_app.py").read_text() + "\n# changed\n")
+                # First the process that tries whether the changed app loads, then the one that runs it.
+                opened.enter_context(closing(editor.attach_to_child(**place)))
+                child = opened.enter_context(closing(editor.attach_to_child(**place)))
+        editor.ask("disconnect", {"terminateDebuggee": True})
+        wait_until(lambda: not pings(host), "the host has ended")
+    finally:
+        opened.close()
+        adapter.terminate()
+        adapter.wait(20)
+        host.http.close()
+
+
+def editor_at(port: int) -> DebugClient:
+    """The adapter's one client, as soon as it listens."""
+    clients: list[DebugClient] = []
+
+    def listens() -> bool:
+        with suppress(ConnectionRefusedError):
+            clients.append(DebugClient(port))
+        return bool(clients)
+
+    wait_until(listens, "the adapter listens")
+    return clients[0]
+
+
+def pings(host: HostProcess) -> bool:
+    try:
+        return host.http.get("/admin/host/ping").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.parametrize(

@@ -18,16 +18,35 @@ class DebugClient:
         self._sent = 0
         self._events: list[dict[str, Any]] = []
 
-    def attach(self, *, file: Path, line: int) -> None:
+    def attach(self, *, file: Path, line: int, configuration: dict[str, Any] | None = None) -> None:
         """Attach, with one breakpoint, and let the program go on."""
+        self._begin("attach", configuration or {"justMyCode": False}, file, line)
+
+    def launch(self, *, file: Path, line: int, configuration: dict[str, Any]) -> None:
+        """Begin a program as an editor does, with one breakpoint."""
+        self._begin("launch", configuration, file, line)
+
+    def attach_to_child(self, *, file: Path, line: int) -> "DebugClient":
+        """Wait for a new process of the program and attach to it, as an editor does."""
+        configuration = self.event("debugpyAttach")
+        child = DebugClient(configuration["connect"]["port"])
+        child.attach(file=file, line=line, configuration=configuration)
+        return child
+
+    def _begin(self, how: str, configuration: dict[str, Any], file: Path, line: int) -> None:
         self.ask("initialize", {"adapterID": "test", "pathFormat": "path", "linesStartAt1": True})
-        attached = self._send("attach", {"justMyCode": False})
+        begun = self._send(how, configuration)
         self.event("initialized")
         place = {"source": {"path": str(file)}, "breakpoints": [{"line": line}], "lines": [line]}
         found = self.ask("setBreakpoints", place)["breakpoints"]
         assert [breakpoint_["verified"] for breakpoint_ in found] == [True], found
         self.ask("configurationDone", {})
-        self._answer(attached)
+        self._answer(begun)
+
+    def close(self) -> None:
+        """Hang up without a word."""
+        self._file.close()
+        self._socket.close()
 
     def stopped(self) -> int:
         """Wait until a thread stands at the breakpoint; returns its id."""
@@ -65,8 +84,7 @@ class DebugClient:
             if kind is None:
                 self.ask("disconnect", {"terminateDebuggee": False})
         finally:
-            self._file.close()
-            self._socket.close()
+            self.close()
 
     def _send(self, request: str, arguments: dict[str, Any]) -> int:
         self._sent += 1

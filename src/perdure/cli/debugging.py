@@ -12,6 +12,7 @@ import click
 
 from perdure.cli.exit_codes import FAILURE, USAGE
 from perdure.cli.output import fail
+from perdure.execution.debugger import tracer
 
 WORKER_ARGUMENTS = "languageWorkers__python__arguments"
 """The setting by which the VS Code extension asks a host's Python to listen for it."""
@@ -87,9 +88,20 @@ def open_door(door: DebuggerDoor) -> None:
         click.echo(f"Listening for a debugger at {door.address}:{door.port}.")
 
 
+def hold_one_thread() -> None:
+    """Let a breakpoint stop the thread that comes to it, and no other.
+
+    Stopping all is a debugger's habit; here it would stop a thread while it holds what the host needs. A debug
+    configuration that says ``stopAllThreadsOnSuspend`` is obeyed.
+    """
+    debugger = tracer()
+    if hasattr(debugger, "multi_threads_single_notification"):
+        debugger.multi_threads_single_notification = False
+
+
 def spare_this_thread() -> None:
-    """A breakpoint stops every thread; not this one, which runs the host and from here on no user code."""
+    """Leave this thread out, also when the user pauses all: it runs the host, and from here on no user code."""
     threading.current_thread().pydev_do_not_trace = True  # type: ignore[attr-defined]
-    tracer = getattr(sys.modules.get("pydevd"), "get_global_debugger", lambda: None)()
-    if tracer is not None:
-        tracer.disable_tracing()
+    debugger = tracer()
+    if debugger is not None:
+        debugger.disable_tracing()

@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from perdure import __version__
-from perdure.cli.debugging import debugger_door, open_door, spare_this_thread, worker_arguments
+from perdure.cli.debugging import debugger_door, hold_one_thread, open_door, spare_this_thread, worker_arguments
 from perdure.cli.exit_codes import FAILURE, OK
 from perdure.cli.output import fail, print_error, wants_color
 from perdure.functions.load_errors import AppLoadError
@@ -55,6 +55,7 @@ def run_app(options: StartOptions, run: RunOptions) -> int:
     door = debugger_door(run.debug_port, waits=run.waits_for_debugger, arguments=arguments)
     if door is not None:
         open_door(door)
+    hold_one_thread()
     patience = StartPatience(run.start_seconds_max)
     patience.begin()
     debug = run.debug

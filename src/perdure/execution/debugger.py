@@ -5,19 +5,24 @@ Asked only when a limit is about to act, never per call.
 
 import sys
 import threading
+from typing import Any
 
 
 def is_attached() -> bool:
     """Whether a debugger's client is connected, code is traced, or a thread waits at a pdb prompt."""
-    pydevd = sys.modules.get("pydevd")
-    if pydevd is None:
+    debugger = tracer()
+    if debugger is None:
         return _is_traced() or _at_a_prompt()
-    # What debugpy and PyCharm stand on. It traces as soon as it listens; only its client can set a breakpoint.
-    tracer = pydevd.get_global_debugger()
-    is_client_there = getattr(tracer, "is_attached", None)
-    if is_client_there is not None:
-        return bool(is_client_there()) or _at_a_prompt()
-    return tracer is not None or _at_a_prompt()
+    # It traces as soon as it listens; only its client can set a breakpoint.
+    is_client_there = getattr(debugger, "is_attached", None)
+    return is_client_there is None or bool(is_client_there()) or _at_a_prompt()
+
+
+def tracer() -> Any:
+    """pydevd's debugger, on which debugpy and PyCharm stand, whether we listen or an editor launched us; else None."""
+    # Not the module pydevd: an editor runs that as __main__.
+    constants = sys.modules.get("_pydevd_bundle.pydevd_constants")
+    return None if constants is None else constants.get_global_debugger()
 
 
 def _is_traced() -> bool:
