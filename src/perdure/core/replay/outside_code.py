@@ -194,10 +194,10 @@ class OutsideReplayer:
         if answer.custom_status is not None and answer.custom_status != self._custom_status:
             self._custom_status = answer.custom_status
             self._new_status = ac.NewStatus(answer.custom_status)
-        if self._recorder.will_continue_as_new:
-            self._end(self._recorder.continuation())
-        elif answer.failure is not None:
+        if answer.failure is not None:
             self._end(ac.Fail(answer.failure))
+        elif self._recorder.will_continue_as_new:
+            self._end(self._recorder.continuation())
         elif answer.is_done:
             self._end(ac.Complete(answer.output))
 

@@ -13,7 +13,7 @@ from perdure.core.replay import asked
 from perdure.core.replay.transcript import Group, GroupKind, Leaf, Step
 from perdure.core.retry import RetryPolicy
 from perdure.formats.azure_json.answers_read import STATE_LABEL
-from perdure.formats.azure_json.numbers import ActionType, SchemaVersion
+from perdure.formats.azure_json.numbers import MAX_INTERVAL_DEFAULT, ActionType, SchemaVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,6 @@ def _child(action: asked.AskedChild) -> dict[str, Any]:
 def _call(kind: ActionType, name: str, input: str | None, retry: RetryPolicy | None) -> dict[str, Any]:
     call = {"actionType": kind.value, "functionName": name, "input": _input(input)}
     return call if retry is None else call | {"retryOptions": write_retry(retry)}
-
-
-MAX_INTERVAL_DEFAULT = timedelta(days=6)
-"""The host's own; need not be said."""
 
 
 def write_retry(retry: RetryPolicy) -> dict[str, Any]:

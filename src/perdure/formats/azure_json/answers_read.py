@@ -9,14 +9,27 @@ import msgspec
 from perdure.core.failures import FailureDetails
 from perdure.core.replay import asked
 from perdure.core.retry import RetryPolicy
-from perdure.formats.azure_json.numbers import ActionType
+from perdure.formats.azure_json.numbers import MAX_INTERVAL_DEFAULT, ActionType
 
 STATE_LABEL = "\n\n$OutOfProcData$:"
 """Stands in the text of a failure between the message and the JSON of the answer."""
 
 _encode = msgspec.json.encode
 Fields = Mapping[str, Any]
-_fields = msgspec.json.Decoder(dict[str, Any]).decode
+_NONE = msgspec.Raw(b"null")
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """The outermost object; values of the user's stay the text that the code wrote."""
+
+    actions: list[list[dict[str, Any]]] | None = None
+    is_done: bool = msgspec.field(name="isDone", default=False)
+    output: msgspec.Raw = _NONE
+    error: Any = None
+    custom_status: msgspec.Raw = msgspec.field(name="customStatus", default=_NONE)
+
+
+_answer = msgspec.json.Decoder(_Answer).decode
 
 
 class BadAnswer(ValueError):
@@ -25,44 +38,43 @@ class BadAnswer(ValueError):
 
 def read_answer(text: str) -> asked.Asked:
     """Read the answer of a call that returned. Raises BadAnswer."""
-    try:
-        return _read(_fields(text), None)
-    except msgspec.ValidationError as error:
-        raise BadAnswer(f"The orchestrator's answer is no JSON object but {text[:40]!r}: {error}.") from error
-    except msgspec.DecodeError as error:
-        raise BadAnswer(f"The orchestrator's answer is not JSON: {error}.") from error
+    answer = _parse(text)
+    failure = FailureDetails("Exception", str(answer.error)) if answer.error else None
+    return _read(answer, failure)
 
 
 def read_failed_answer(error: BaseException) -> asked.Asked | None:
-    """Read the answer that a call's exception carries; None when it carries none."""
+    """Read the answer that a call's exception carries; None when it carries none. Raises BadAnswer."""
     message, label, state = str(error).partition(STATE_LABEL)
     if not label:
         return None
-    try:
-        answer = _fields(state)
-    except msgspec.DecodeError:
-        return None
+    answer = _parse(state)
     origin = error.__cause__ or error.__context__ or error
-    text = answer.get("error") or message
-    return _read(answer, FailureDetails(type(origin).__name__, str(text)))
+    return _read(answer, FailureDetails(type(origin).__name__, str(answer.error or message)))
 
 
-def _read(answer: Fields, failure: FailureDetails | None) -> asked.Asked:
-    if failure is None and (error := answer.get("error")):
-        failure = FailureDetails("Exception", str(error))
+def _parse(text: str) -> _Answer:
     try:
-        outer = msgspec.convert(answer.get("actions") or [], list[list[dict[str, Any]]])
+        return _answer(text)
     except msgspec.ValidationError as error:
-        raise BadAnswer(f"The orchestrator's answer has 'actions' that are no lists of objects: {error}.") from error
-    leaves = [_action(fields) for inner in outer for fields in _leaves(inner)]
-    status = answer.get("customStatus")
+        raise BadAnswer(f"The orchestrator's answer is not laid out as the protocol says: {error}.") from error
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise BadAnswer(f"The orchestrator's answer is not JSON: {error}.") from error
+
+
+def _read(answer: _Answer, failure: FailureDetails | None) -> asked.Asked:
     return asked.Asked(
-        actions=tuple(leaves),
-        is_done=bool(answer.get("isDone")),
-        output=_encode(answer["output"]).decode() if answer.get("output") is not None else None,
+        actions=tuple(_action(fields) for inner in answer.actions or () for fields in _leaves(inner)),
+        is_done=answer.is_done,
+        output=_text(answer.output),
         failure=failure,
-        custom_status=None if status is None else _encode(status).decode(),
+        custom_status=_text(answer.custom_status),
     )
+
+
+def _text(value: msgspec.Raw) -> str | None:
+    text = bytes(value).decode()
+    return None if text == "null" else text
 
 
 def _leaves(actions: list[dict[str, Any]]) -> Iterator[Fields]:
@@ -117,7 +129,7 @@ def _retry(options: Fields) -> RetryPolicy:
         first_interval=timedelta(milliseconds=options["firstRetryIntervalInMilliseconds"]),
         max_attempts=options["maxNumberOfAttempts"],
         backoff_coefficient=options.get("backoffCoefficient") or 1.0,
-        max_interval=None if longest is None else timedelta(milliseconds=longest),
+        max_interval=MAX_INTERVAL_DEFAULT if longest is None else timedelta(milliseconds=longest),
     )
 
 

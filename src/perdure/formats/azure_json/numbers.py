@@ -1,5 +1,6 @@
 """The numbers of the out-of-process protocol (replay-protocol.md): kinds of events and actions, answer versions."""
 
+from datetime import timedelta
 from enum import IntEnum
 
 
@@ -54,3 +55,7 @@ class SchemaVersion(IntEnum):
     V1 = 0
     V2 = 1
     V3 = 2
+
+
+MAX_INTERVAL_DEFAULT = timedelta(days=6)
+"""The longest wait between two attempts where an action does not say another."""
