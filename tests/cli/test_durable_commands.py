@@ -1,7 +1,13 @@
 """`perdure durable …` while a host runs, and over the store that it leaves (cli.md §2)."""
 
 import json
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +15,7 @@ import pytest
 
 from support.commands import command, value_of
 from support.host_apps import run_perdure, write_app
-from support.host_process import HostProcess, wait_until
+from support.host_process import HostProcess, checkout_environment, wait_until
 
 APP = """
 @app.orchestration_trigger(context_name="context")
@@ -31,6 +37,17 @@ def fails(context):
 @app.activity_trigger(input_name="value")
 def echo(value):
     return value
+
+
+@app.orchestration_trigger(context_name="context")
+def mends(context):
+    return (yield context.call_activity("needs", context.get_input()))
+
+
+@app.activity_trigger(input_name="path")
+def needs(path):
+    with open(path) as file:
+        return file.read()
 
 
 @app.activity_trigger(input_name="value", activity="break")
@@ -326,6 +343,28 @@ def test_rewind_of_what_has_not_failed_is_refused(in_app: Path):
     assert (refused.code, "Failed" in refused.err) == (1, True)
 
 
+def test_rewind_runs_again_from_where_it_failed(in_app: Path, tmp_path: Path):
+    needed = tmp_path / "needed.txt"
+    instance_id = started(in_app, "mends", "--input-string", str(needed))
+    ended(in_app, instance_id, code=1)
+    needed.write_text("here it is")
+    said = command("durable", "rewind", "--id", instance_id, "--reason", "the file is back", folder=in_app)
+    assert said.code == 0, said
+    assert said.out.splitlines()[:2] == [f"Rewind sent to '{instance_id}'; reading the new status…", "Before: Failed"]
+    assert said.out.splitlines()[2].removeprefix("After:  ") in ("Running", "Completed", "Pending")
+    assert json.loads(ended(in_app, instance_id)["Output"]) == "here it is"
+
+
+def test_restart_under_a_new_id_or_its_own(in_app: Path):
+    instance_id = started(in_app, "echoes", "--input", "[7]")
+    ended(in_app, instance_id)
+    fresh = durable(in_app, "restart", "--id", instance_id)
+    assert fresh["instanceId"] != fresh["restarted"] == instance_id
+    assert json.loads(ended(in_app, fresh["instanceId"])["Output"]) == [7]
+    assert durable(in_app, "restart", "--id", instance_id, "--same-id")["instanceId"] == instance_id
+    assert json.loads(ended(in_app, instance_id)["Output"]) == [7]
+
+
 def test_purge_counts_before_it_removes(in_app: Path):
     for number in range(2):
         ended(in_app, started(in_app, "fails", "--id", f"old-{number}"), code=1)
@@ -413,6 +452,28 @@ def test_what_is_sent_to_a_closed_store_waits_for_the_next_host(tmp_path: Path):
         assert ended(app, waiting)["Output"] == "2"
 
 
+def test_store_of_a_newer_version_is_refused(tmp_path: Path):
+    app = write_app(tmp_path / "app", APP)
+    started(app, "echoes")
+    with closing(sqlite3.connect(app / ".perdure" / "hub.db")) as store:
+        store.execute("pragma user_version = 999")
+    for words in (["durable", "get-instances"], ["verify"], ["backup", str(tmp_path / "copy.db")]):
+        refused = command(*words, folder=app)
+        assert (refused.code, "newer" in refused.err, len(refused.error_lines)) == (3, True, 1), refused
+
+
+def test_commands_that_are_killed_leave_a_sound_store(tmp_path: Path):
+    app = write_app(tmp_path / "app", APP)
+    line = [sys.executable, "-m", "perdure", "durable", "start-new", "--function-name", "waits"]
+    for hundredths in range(30, 60, 5):
+        with subprocess.Popen(line, cwd=app, env=checkout_environment(), stdout=subprocess.DEVNULL) as process:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(hundredths / 100)
+            process.kill()
+    started(app, "waits")
+    assert command("verify", "--liveness", folder=app).out == "The store is sound.\n"
+
+
 def test_delete_task_hub_leaves_nothing(tmp_path: Path):
     app = write_app(tmp_path / "app", APP)
     started(app, "echoes")
@@ -451,3 +512,33 @@ def test_commands_run_as_a_process_of_their_own(in_app: Path):
     assert said.code == 0, said
     assert len(json.loads(said.out)["instances"]) == 1
     assert run_perdure("durable", "get-history", "--id", "nobody", cwd=in_app).code == 4
+
+
+def test_table_for_a_person_at_a_terminal(in_app: Path):
+    instance_id = started(in_app, "waits", "--id", "table-1")
+    screen, terminal = pty.openpty()
+    line = [sys.executable, "-m", "perdure", "durable", "get-instances", "--prefix", "table-"]
+    environment = {**checkout_environment(), "COLUMNS": "200"}
+    ended_ = subprocess.run(line, cwd=in_app, env=environment, stdout=terminal, timeout=30, check=True)
+    os.close(terminal)
+    with open(screen, "rb", buffering=0) as file:
+        shown = b""
+        with suppress(OSError):
+            while part := file.read(4096):
+                shown += part
+    assert ended_.returncode == 0
+    lines = shown.decode().splitlines()
+    assert lines[0].split("  ")[0] == "Instance id"
+    assert lines[2].split()[:2] == [instance_id, "waits"]
+    assert lines[3] == 'Continuation token for the next page: ""'
+
+
+def test_nobody_reads_the_output(in_app: Path):
+    read, write = os.pipe()
+    os.close(read)
+    line = [sys.executable, "-m", "perdure", "durable", "get-instances"]
+    done = subprocess.run(
+        line, cwd=in_app, env=checkout_environment(), stdout=write, stderr=subprocess.PIPE, timeout=30, check=False
+    )
+    os.close(write)
+    assert done.stderr == b""
