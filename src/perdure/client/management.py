@@ -153,6 +153,7 @@ async def restart(
     *,
     new_instance_id: str | None,
     version: str | None,
+    trace_context: str | None,
 ) -> str:
     """Start an orchestration once more with the name, input and tags it had; returns the new instance's id."""
     origin = (await require_orchestration(storage, instance_id)).origin
@@ -165,7 +166,7 @@ async def restart(
         input=origin.input,
         version=version,
         start_at=None,
-        trace_context=None,
+        trace_context=trace_context,
         tags=origin.tags,
     )
 

@@ -115,7 +115,14 @@ class TaskHubClient:
         check_payload(reason, "reason", self.options.payload_bytes_max)
         await management.rewind(self._storage, instance_id, reason)
 
-    async def restart(self, instance_id: str, *, new_instance_id: str | None = None, version: str | None = None) -> str:
+    async def restart(
+        self,
+        instance_id: str,
+        *,
+        new_instance_id: str | None = None,
+        version: str | None = None,
+        trace_context: str | None = None,
+    ) -> str:
         """Start an orchestration once more with its name, input and tags; returns the new id.
 
         Under a new random id, or ``new_instance_id``, which may be its own. ``version`` None: the default of now.
@@ -128,6 +135,7 @@ class TaskHubClient:
             instance_id,
             new_instance_id=new_instance_id,
             version=version,
+            trace_context=trace_context,
         )
 
     async def purge(self, instance_id: str, recursive: bool = False) -> int:

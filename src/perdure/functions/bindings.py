@@ -9,7 +9,7 @@ import azure.functions as func
 
 from perdure.formats.http_json import LinkTerms, client_binding
 from perdure.functions.descriptions import RETURN_BINDING, UserFunction
-from perdure.functions.invocations import Invocation, InvocationContext, Retries, TraceContext
+from perdure.functions.invocations import Invocation, InvocationContext, Retries, TraceContext, running_trace
 from perdure.functions.signatures import CONTEXT
 
 _log = logging.getLogger("perdure.functions.bindings")
@@ -56,15 +56,12 @@ class OutputHolder(func.Out[Any]):
         return self.value
 
 
-NO_TRACE = TraceContext("", "")
-
-
 def build_arguments(
     call: UserFunction,
     value: Any,
     clients: ClientTexts,
     invocation: Invocation,
-    trace: TraceContext = NO_TRACE,
+    trace: TraceContext | None = None,
     retries: Retries | None = None,
 ) -> dict[str, Any]:
     """All keyword arguments of a call. Raises MissingBinding, naming it, rather than passing None for it."""
@@ -81,7 +78,7 @@ def build_arguments(
         if output.name != RETURN_BINDING:
             arguments[output.name] = OutputHolder()
     if call.wants_context:
-        arguments[CONTEXT] = InvocationContext(invocation, call.directory, trace, retries)
+        arguments[CONTEXT] = InvocationContext(invocation, call.directory, trace or running_trace.get(), retries)
     return arguments
 
 

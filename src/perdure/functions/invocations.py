@@ -140,6 +140,10 @@ class Retries(func._abc.RetryContext):
         return self._error
 
 
+running_trace: ContextVar[TraceContext] = ContextVar("perdure_running_trace", default=TraceContext("", ""))  # noqa: B039
+"""The trace that the running code belongs to, for functions that were not called over HTTP."""
+
+
 class InvocationContext(func.Context):
     """What a function's parameter ``context`` receives."""
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from starlette.types import ASGIApp
 
 from perdure import __version__
-from perdure.client import attached
+from perdure.client import TaskHubClient, attached
 from perdure.core.registry import FailedOperations, Registry
 from perdure.execution.threads import ThreadPool
 from perdure.execution.time_limits import within
@@ -22,7 +22,7 @@ from perdure.functions.bindings import ClientTexts
 from perdure.functions.descriptions import LoadedApp
 from perdure.functions.http_activity import HttpCallOptions, http_activity_definition
 from perdure.functions.http_door import BODY_BYTES_MAX, FunctionsApp
-from perdure.functions.http_triggers import HttpTriggers
+from perdure.functions.http_triggers import HttpTriggers, UserCode
 from perdure.functions.invocations import know_turns
 from perdure.functions.listing import list_functions
 from perdure.functions.load_errors import AppLoadError
@@ -44,6 +44,7 @@ from perdure.host.options import Sdk
 from perdure.host.rpc_endpoint import RpcEndpoint
 from perdure.host.settings import BODY_LIMIT_SETTING, Settings
 from perdure.host.system_clock import SystemClock
+from perdure.host.tracing_setup import open_tracing
 from perdure.host.worker_main import sent_to_workers, worker_processes
 from perdure.http_api.app import ManagementRoute
 from perdure.http_api.health import HubFacts, health_routes
@@ -78,9 +79,17 @@ class FunctionsHost:
         self.settings = settings
         self.gate = Gate(settings)
         self.registry = Registry()
-        self.hub = Hub(self.registry, settings.hub, [LoggingObserver(), durable_tracking(settings)])
+        tracing = self._tracing = open_tracing(settings)
+        observers = [LoggingObserver(), durable_tracking(settings)]
+        self.hub = Hub(
+            self.registry,
+            settings.hub,
+            observers if tracing is None else [*observers, tracing.observer],
+            make_client=TaskHubClient if tracing is None else tracing.client,
+        )
         self.threads = ThreadPool(settings.threads_max)
-        self.user_code = UsersCode(self.threads, self.hub.user_loop, settings.hub.execution.activity_seconds_max)
+        lanes = UsersCode(self.threads, self.hub.user_loop, settings.hub.execution.activity_seconds_max)
+        self.user_code: UserCode = lanes if tracing is None else tracing.user_code(lanes)
         self.not_ready: str | None = "The host is starting."
         self.restart_asked = asyncio.Event()
         self._drain: asyncio.Task[None] | None = None
@@ -118,6 +127,8 @@ class FunctionsHost:
             self._workers = worker_processes(settings)
             sent_to_workers(app, self.registry, self._workers.call)
         self.registry.add_activity(http_activity_definition(_http_calls(settings)))
+        if self._tracing is not None:
+            self._tracing.loaded(self.registry, self.hub.client)
         statuses = FileTimerStatuses(settings.app_folder / ".perdure", settings.hub_name)
         self._timers = TimerTriggers(app.timers, self.user_code, clients, statuses, SystemClock())
         self.manual_runs = ManualRuns(app, self.user_code, clients)
@@ -143,6 +154,8 @@ class FunctionsHost:
             settings.cors,
             settings.host.http,
         )
+        if self._tracing is not None:
+            self.door = self._tracing.door(self.door)
         return app
 
     async def start(self) -> None:
@@ -173,6 +186,8 @@ class FunctionsHost:
         if self._rpc is not None:
             await self._rpc.stop()
         drained = await self.hub.stop(max(deadline - asyncio.get_running_loop().time(), 0))
+        if self._tracing is not None:
+            await self._tracing.close()
         if self._workers is not None:
             await asyncio.to_thread(self._workers.stop)
         if self._token is not None:

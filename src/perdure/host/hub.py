@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from perdure.client import TaskHubClient
@@ -12,6 +12,7 @@ from perdure.contracts.clock import Clock
 from perdure.contracts.errors import StoreUnusable
 from perdure.contracts.observer import Observer
 from perdure.contracts.records import ReusePolicy
+from perdure.contracts.storage import Storage
 from perdure.core.decisions import DecisionLimits
 from perdure.core.registry import FailedOperations, Registry
 from perdure.core.versioning import Versioning
@@ -60,7 +61,12 @@ class Hub:
     """A running hub; ``start`` and ``stop`` belong to one event loop, the engine loop."""
 
     def __init__(
-        self, registry: Registry, options: HubOptions, observers: Sequence[Observer] = (), clock: Clock | None = None
+        self,
+        registry: Registry,
+        options: HubOptions,
+        observers: Sequence[Observer] = (),
+        clock: Clock | None = None,
+        make_client: Callable[[Storage, Clock, ClientOptions], TaskHubClient] = TaskHubClient,
     ) -> None:
         clock = SystemClock() if clock is None else clock
         self.storage = open_storage(options.store_url, clock, options.storage)
@@ -81,7 +87,7 @@ class Hub:
             f"{socket.gethostname()}/{os.getpid()}",
             observers,
         )
-        self.client = TaskHubClient(
+        self.client = make_client(
             self.storage,
             clock,
             ClientOptions(
