@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from perdure.host.options import StartOptions
+from perdure.host.settings import read_settings
+from perdure.host.tracing_setup import open_tracing
 from support.host_apps import write_app
-from support.host_process import HostProcess, checkout_environment, wait_until
+from support.host_process import HostProcess, checkout_environment
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 HOST_JSON = {
@@ -206,11 +209,14 @@ def test_each_kind_of_step_has_its_spans_once(tmp_path: Path, collector: Collect
         ({}, "", "OTEL_EXPORTER_OTLP_ENDPOINT"),
     ],
 )
-def test_tracing_that_leads_nowhere_is_said(tmp_path: Path, changes: dict[str, str], endpoint: str, says: str):
+def test_tracing_that_leads_nowhere_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, changes: dict[str, str],
+    endpoint: str, says: str,
+):  # fmt: skip
     app = write_app(tmp_path / "app", SOURCE, head="", host_json=json.dumps(HOST_JSON | changes))
-    environment = {**checkout_environment(), "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-    with HostProcess(app, environment=environment) as host:
-        wait_until(lambda: says in host.log(), "the notice", about=host.log)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    assert open_tracing(read_settings(StartOptions(app), {})) is None
+    assert says in caplog.text
 
 
 def test_without_tracing_nothing_of_it_is_imported(tmp_path: Path):
