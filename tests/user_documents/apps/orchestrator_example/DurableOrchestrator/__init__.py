@@ -1,0 +1,13 @@
+import azure.durable_functions as df
+
+
+def orchestrator_function(context: df.DurableOrchestrationContext):
+    task1 = yield context.call_activity("DurableActivity", "One")
+    task2 = yield context.call_activity("DurableActivity", "Two")
+    task3 = yield context.call_activity("DurableActivity", "Three")
+
+    outputs = [task1, task2, task3]
+    return outputs
+
+
+main = df.Orchestrator.create(orchestrator_function)
