@@ -88,6 +88,7 @@ class Interpreter:
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.made: list[Task] = []
+        self.cancelled: list[TimerTask] = []
         self.diary: list[Any] = []
 
     def make(self, node: tuple[Any, ...]) -> Task:
@@ -161,6 +162,7 @@ class Interpreter:
                     for task in self.made:
                         if isinstance(task, TimerTask) and not task.is_completed:
                             task.cancel()
+                            self.cancelled.append(task)
                 case ("raise",):
                     raise KeyError("mine")
                 case ("continue",):

@@ -202,6 +202,18 @@ def test_an_event_before_its_wait_is_taken_and_another_is_carried_over(go_on):
     assert world.complete(0).ending == ac.ContinueAsNew("2", carried=(ac.CarriedEvent("Go", "2"),))
 
 
+def test_an_event_after_the_end_of_the_code_in_the_same_turn_is_carried_over(go_on):
+    def code(past: Past) -> ask.Asked:
+        wait = [activity("a"), ask.AskedEvent("Go")]
+        return done(*wait, ask.AskedContinuation("2")) if past.has(ev.TaskCompleted) else waiting(*wait)
+
+    world = world_of(code)
+    world.start()
+    go_on(world)
+    result = world.turn(world.completion(0), ev.EventRaised("Go", "1"), ev.EventRaised("go", "2"))
+    assert result.ending == ac.ContinueAsNew("2", carried=(ac.CarriedEvent("Go", "1"), ac.CarriedEvent("go", "2")))
+
+
 def test_what_follows_continue_as_new_is_dropped():
     world = world_of(always(done(ask.AskedContinuation("2"), activity("late"), ask.AskedContinuation("3"))))
     assert world.start() == ac.TurnResult(ending=ac.ContinueAsNew("2"))

@@ -67,7 +67,8 @@ class OutsideReplayer:
 
     Task ids must be those that the code counts by itself. Ids that the host takes while it works through the events of
     a turn (a retry's timer and its next attempt) therefore come after those of whatever the code asks for in answer to
-    the events before them: at such an event the code is asked with the past up to there.
+    the events before them: at such an event the code is asked with the past up to there. Before an external event too, so
+    that code which has ended by then does not swallow it.
     """
 
     __slots__ = (
@@ -128,7 +129,7 @@ class OutsideReplayer:
                 return
             if type(event) is ev.OrchestratorStarted:
                 self._untold = False
-            elif self._untold and self._takes_id(event):
+            elif self._untold and self._asks_before(event):
                 self._issue_so_far()
             self._take(event)
             self._code.tell((event,))
@@ -149,7 +150,7 @@ class OutsideReplayer:
         if self._divergence is not None:
             return self._report(self._divergence)
         for event in events:
-            if self._untold and self._takes_id(event):
+            if self._untold and self._asks_before(event):
                 self._consult()
             self._take(event)
             self._code.tell((event,))
@@ -160,6 +161,9 @@ class OutsideReplayer:
         self._code.tell([_scheduled(action) for action in actions])
         new_status, self._new_status = self._new_status, None
         ending, self._ending = self._ending, None
+        if isinstance(ending, ac.ContinueAsNew):
+            # Events after the code's end go along as well.
+            ending = recorder.continuation()
         return ac.TurnResult(actions, ending, new_status, recorder.events.awaited_names())
 
     def close(self) -> None:
@@ -201,8 +205,10 @@ class OutsideReplayer:
         elif answer.is_done:
             self._end(ac.Complete(answer.output))
 
-    def _takes_id(self, event: ev.HistoryEvent) -> bool:
-        """Whether a retry asks for something at this event."""
+    def _asks_before(self, event: ev.HistoryEvent) -> bool:
+        """Whether what the code wants so far counts: a retry takes an id here, or an event finds its waiter."""
+        if isinstance(event, ev.EventRaised):
+            return True
         if isinstance(event, ev.TimerFired):
             task = self._recorder.open_timers.get(event.task_id)
         elif isinstance(event, ev.TaskFailed | ev.SubOrchestrationFailed):
