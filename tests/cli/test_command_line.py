@@ -5,12 +5,16 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import click
 import pytest
 
 from perdure import __version__
+from perdure.cli.main import perdure
+from support.commands import command
 from support.host_apps import run_perdure, write_app
 from support.host_process import HostProcess, checkout_environment
 
@@ -34,6 +38,43 @@ def test_help_has_an_example(line: list[str]):
     ended = run_perdure(*line)
     assert ended.code == 0, ended
     assert "Example: perdure" in ended.out
+
+
+def every_command(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command_ = group.get_command(context, name)
+        if isinstance(command_, click.Group):
+            yield from every_command(command_, (*words, name))
+        else:
+            yield (*words, name)
+
+
+def test_every_command_helps_with_an_example():
+    for words in every_command(perdure):
+        ended = command(*words, "-?")
+        assert ended.code == 0, ended
+        assert "Example: perdure" in ended.out, ended
+        assert "...\n" not in ended.out.partition("Options:")[2], ended.out
+
+
+def test_group_alone_lists_what_it_holds():
+    for words in (["durable"], ["help", "durable"], ["durable", "help"], ["DURABLE", "--help"]):
+        ended = command(*words)
+        assert (ended.code, "get-runtime-status" in ended.out) == (0, True), ended
+
+
+def test_completion_is_installed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for shell, place in (("zsh", ".zshrc"), ("fish", ".config/fish/completions/perdure.fish")):
+        monkeypatch.setenv("SHELL", f"/bin/{shell}")
+        for _ in range(2):
+            assert command("--install-completion").code == 0
+        assert "perdure" in (tmp_path / place).read_text()
+    assert len((tmp_path / ".zshrc").read_text().splitlines()) == 1
+    monkeypatch.setenv("SHELL", "/bin/csh")
+    assert command("--install-completion").code == 2
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @json_option
 @hub_options
 def backup(reach: HubOptions, dest: Path, as_json: bool) -> None:
-    """Copy the store to the new file DEST, as one commit left it.
+    """Copy the store to the new file DEST.
+
+    As one commit left it, also while a host runs.
 
     The copy is a store: --store sqlite:DEST opens it.
 

@@ -126,6 +126,12 @@ class HttpDoor:
 
     def _unreachable(self, error: Exception) -> NoReturn:
         self.close()
+        if isinstance(error, ssl.SSLCertVerificationError):
+            fail(
+                f"The certificate of {self.where} is not trusted: {error.verify_message}. "
+                "Name the file of a trusted one in the environment variable SSL_CERT_FILE.",
+                STORE,
+            )
         fail(f"The host at {self.where} does not answer: {error or type(error).__name__}.", STORE)
 
 

@@ -25,7 +25,9 @@ def hub() -> None:
 @json_option
 @hub_options
 def list_hubs(reach: HubOptions, as_json: bool) -> None:
-    """List the task hubs of a store; one in SQLite has one.
+    """List the task hubs of a store.
+
+    A store in SQLite has one.
 
     Example: perdure hub list --script-root samples/hello_cities
     """
@@ -68,7 +70,9 @@ def _in_store(reach: HubOptions) -> list[dict[str, object]]:
 @json_option
 @hub_options
 def drop(reach: HubOptions, name: str | None, yes: bool, as_json: bool) -> None:
-    """Delete a task hub with everything in it. No host may be running on it.
+    """Delete a task hub with everything in it.
+
+    No host may be running on it.
 
     Example: perdure hub drop --yes
     """

@@ -26,7 +26,7 @@ _BESIDE = (
 @click.option("--store", help="Store URL.  [default: as the app's host]")
 @click.option("--script-root", type=click.Path(path_type=Path), help="The app's folder.  [default: here]")
 def info(sdk_path: bool, as_json: bool, store: str | None, script_root: Path | None) -> None:
-    """Show versions, interpreter, SDK folder, what is installed beside, and the store.
+    """Show what runs here, and with which store.
 
     Example: perdure info --sdk-path
     """

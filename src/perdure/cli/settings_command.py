@@ -98,7 +98,7 @@ def delete(name: str, connection: bool, script_root: Path | None) -> None:
 def encrypt() -> None:
     """Not supported.
 
-    Example: none
+    Example: perdure settings list
     """
     _unsupported()
 
@@ -107,7 +107,7 @@ def encrypt() -> None:
 def decrypt() -> None:
     """Not supported.
 
-    Example: none
+    Example: perdure settings list
     """
     _unsupported()
 

@@ -21,7 +21,9 @@ from perdure.cli.reaching import HubOptions, holder_door, hub_options, settings_
 @click.option("--json", "as_json", is_flag=True, help="Findings as JSON.")
 @hub_options
 def verify(reach: HubOptions, app_dir: Path | None, liveness: bool, as_json: bool) -> None:
-    """Read a whole store; ends with exit code 1 when anything is damaged or stuck.
+    """Read a whole store.
+
+    Ends with exit code 1 when anything is damaged or stuck.
 
     While a host runs, it reads its store itself.
 

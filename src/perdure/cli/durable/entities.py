@@ -29,7 +29,9 @@ EMPTY_KEY = "$"
 def list_entities(
     reach: HubOptions, name: str | None, show_state: bool, top: int, token: str | None, as_json: bool
 ) -> None:
-    """List the entities that exist: a table at a terminal, else JSON.
+    """List the entities that exist.
+
+    A table at a terminal, else JSON.
 
     Example: perdure durable list-entities --name counter --show-state
     """
@@ -83,7 +85,9 @@ def get_entity(reach: HubOptions, name: str, key: str, as_json: bool) -> None:
 @json_option
 @hub_options
 def signal_entity(reach: HubOptions, name: str, key: str, operation: str, input_: str | None, as_json: bool) -> None:
-    """Ask an entity for an operation; one that does not exist is made by it.
+    """Ask an entity for an operation.
+
+    An entity that does not exist is made by it.
 
     Example: perdure durable signal-entity --name counter --key visits --op add --input 1
     """

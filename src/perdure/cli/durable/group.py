@@ -12,7 +12,7 @@ from perdure.cli.grammar import CONTEXT, ForgivingGroup
 
 @click.group("durable", cls=ForgivingGroup, context_settings=CONTEXT)
 def durable() -> None:
-    """Orchestrations and entities of an app: start, look, steer, remove.
+    """Orchestrations and entities of an app.
 
     While a host runs, these commands work through it; else they open the store.
 

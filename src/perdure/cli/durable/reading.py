@@ -51,7 +51,9 @@ def get_instances(
     token: str | None,
     as_json: bool,
 ) -> None:
-    """List orchestrations by creation time: a table at a terminal, else JSON.
+    """List orchestrations by creation time.
+
+    A table at a terminal, else JSON.
 
     Example: perdure durable get-instances --runtime-status "running failed" --top 50
     """
@@ -90,7 +92,7 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
 @click.option("--json", "as_json", is_flag=True, help="The same; it is JSON anyway.")
 @hub_options
 def get_history(reach: HubOptions, instance_id: str, folded: bool, as_json: bool) -> None:
-    """Show the events of an orchestration as they are kept.
+    """Show the events of an orchestration.
 
     Example: perdure durable get-history --id order-1001 --folded
     """

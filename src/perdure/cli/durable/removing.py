@@ -32,7 +32,9 @@ def purge_history(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Remove orchestrations that have ended, with their histories.
+    """Remove orchestrations that have ended.
+
+    Their histories go with them.
 
     Example: perdure durable purge-history --created-before 2026-01-01 --runtime-status "completed"
     """
@@ -80,7 +82,9 @@ def _deleted(door: HubDoor, reply: Reply) -> int:
 @json_option
 @hub_options
 def delete_task_hub(reach: HubOptions, yes: bool, as_json: bool) -> None:
-    """Delete everything of a hub. No host may be running on it.
+    """Delete everything of a hub.
+
+    No host may be running on it.
 
     Example: perdure durable delete-task-hub --yes
     """

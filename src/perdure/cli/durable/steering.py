@@ -46,7 +46,9 @@ def raise_event(reach: HubOptions, instance_id: str, event_name: str, event_data
 @json_option
 @hub_options
 def terminate(reach: HubOptions, instance_id: str, reason: str | None, recursive: bool, as_json: bool) -> None:
-    """End an orchestration, and wait until it has ended.
+    """End an orchestration.
+
+    Waits until it has ended.
 
     Example: perdure durable terminate --id order-1001 --reason "ordered twice"
     """
@@ -94,7 +96,7 @@ def resume(reach: HubOptions, instance_id: str, reason: str | None, as_json: boo
 @json_option
 @hub_options
 def rewind(reach: HubOptions, instance_id: str, reason: str | None, as_json: bool) -> None:
-    """Run a failed orchestration again from where it failed.
+    """Run on from where an orchestration failed.
 
     Example: perdure durable rewind --id order-0999 --reason "the warehouse is back"
     """
@@ -132,7 +134,9 @@ def rewind(reach: HubOptions, instance_id: str, reason: str | None, as_json: boo
 @json_option
 @hub_options
 def restart(reach: HubOptions, instance_id: str, new_id: bool, as_json: bool) -> None:
-    """Start an orchestration once more with the input it had.
+    """Start an orchestration once more.
+
+    With the input it had.
 
     Example: perdure durable restart --id order-1001 --new-id
     """
