@@ -67,8 +67,8 @@ class OutsideReplayer:
 
     Task ids must be those that the code counts by itself. Ids that the host takes while it works through the events of
     a turn (a retry's timer and its next attempt) therefore come after those of whatever the code asks for in answer to
-    the events before them: at such an event the code is asked with the past up to there. Before an external event too, so
-    that code which has ended by then does not swallow it.
+    the events before them: at such an event the code is asked with the past up to there. Before an external event too,
+    so that code which has ended by then does not swallow it.
     """
 
     __slots__ = (
