@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from perdure.client import WaitKind
 from perdure.core import events as ev
 from perdure.core.messages import Envelope, Rewind
 from perdure.core.retry import RetryPolicy
@@ -428,7 +429,7 @@ def test_a_stranger_with_the_childs_id_is_left_alone(functions, steps, lives):
             status, output = await rewound(hub, "p")
             assert status is FAILED
             assert output is not None
-            assert "another instance has its id now" in output
+            assert "'c' cannot be rewound" in output
             stranger = await hub.client.get("c")
             assert stranger is not None
             assert stranger.origin.parent is None
@@ -437,16 +438,89 @@ def test_a_stranger_with_the_childs_id_is_left_alone(functions, steps, lives):
     on_virtual_time(scenario)
 
 
-def test_locks_are_asked_for_again(functions: Functions, steps: Steps):
+@pytest.fixture
+def locking(functions: Functions, steps: Steps) -> None:
     @functions.orchestrator
     def locks(recorder: Any, input: str | None) -> Any:
+        beside = recorder.create_timer(recorder.now + timedelta(seconds=5))
+        yield recorder.any_of([beside, recorder.create_timer(recorder.now)])
         with (yield recorder.lock_entities(["@counter@a", "@counter@b"])):
             yield recorder.call_activity("step", "in", text)
             total = yield recorder.call_entity("@counter@a", "add", "5", text)
+        yield beside
         return total
+
+    @functions.orchestrator
+    def keeps(recorder: Any, input: str | None) -> Any:
+        with (yield recorder.lock_entities(["@counter@b"])):
+            yield recorder.wait_for_event("enough", text)
 
     functions.counter()
 
+
+async def free(hub: InProcessHub) -> bool:
+    await asyncio.sleep(1)
+    entities = [await hub.client.get(f"@counter@{key}") for key in "ab"]
+    return all(entity is None or entity.progress.locked_by is None for entity in entities)
+
+
+@pytest.mark.usefixtures("locking")
+def test_locks_are_held_again_before_the_code_goes_on(functions, steps):
+    async def scenario(clock):
+        hub, _ = small_hub(functions, clock)
+        async with hub:
+            steps.broken = {"in"}
+            await hub.client.start("locks", instance_id="x")
+            assert (await ended(hub, "x"))[0] is FAILED
+            for rewinds in (1, 2):
+                steps.broken = {"in"} if rewinds == 1 else set()
+                status, output = await rewound(hub, "x")
+            assert (status, output) == (COMPLETED, '"5"')
+            assert await free(hub)
+            assert [finding async for finding in hub.store.verify(liveness=True)] == []
+
+    on_virtual_time(scenario)
+
+
+@pytest.mark.usefixtures("locking")
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("end", [None, "terminate"])
+def test_a_rewound_one_waits_for_locks_that_somebody_else_has_now(functions, steps, restarted, end):
+    async def scenario(clock):
+        hub, _ = small_hub(functions, clock)
+        async with hub:
+            steps.broken = {"in"}
+            await hub.client.start("locks", instance_id="x")
+            assert (await ended(hub, "x"))[0] is FAILED
+            await hub.client.start("keeps", instance_id="other")
+            await asyncio.sleep(1)
+            steps.broken = set()
+            await hub.client.rewind("x", None)
+            await asyncio.sleep(20)
+            record = await hub.client.get("x")
+            assert record is not None
+            assert record.progress.status is RuntimeStatus.Running
+            [reason] = await hub.client.waiting_on(record)
+            assert (reason.kind, reason.name, reason.reason) == (WaitKind.LOCK, "@counter@b", "held by 'other'")
+            assert [finding async for finding in hub.store.verify(liveness=True)] == []
+            await hub.client.raise_event("x", "early")
+            if restarted:
+                await hub.restart()
+            assert steps.runs == ["in"]
+            if end is None:
+                await hub.client.raise_event("other", "enough")
+                assert await ended(hub, "x") == (COMPLETED, '"5"')
+            else:
+                await hub.client.terminate("x", "no")
+                assert await ended(hub, "x") == (TERMINATED, "no")
+                await hub.client.raise_event("other", "enough")
+            assert await free(hub)
+
+    on_virtual_time(scenario)
+
+
+@pytest.mark.usefixtures("locking")
+def test_a_rewound_one_waits_for_its_locks_only_once_when_it_is_loaded_again(functions, steps):
     async def scenario(clock):
         hub, _ = small_hub(functions, clock)
         async with hub:
@@ -454,11 +528,10 @@ def test_locks_are_asked_for_again(functions: Functions, steps: Steps):
             await hub.client.start("locks", instance_id="x")
             assert (await ended(hub, "x"))[0] is FAILED
             steps.broken = set()
-            assert await rewound(hub, "x") == (COMPLETED, '"5"')
+            await hub.client.rewind("x", None)
             await asyncio.sleep(1)
-            for key in "ab":
-                entity = await hub.client.get(f"@counter@{key}")
-                assert entity is None or entity.progress.locked_by is None
+            await hub.restart()
+            assert await ended(hub, "x") == (COMPLETED, '"5"')
 
     on_virtual_time(scenario)
 

@@ -71,7 +71,9 @@ _LOCK_MESSAGES: list[ms.AnyMessage] = [
     ms.RemoveWhenEmpty(),
 ]
 
-_REWIND_EVENTS: list[ev.HistoryEvent] = [ev.ExecutionRewound("fixed", EXECUTION, (ev.FormerLink(5, EXECUTION, 7),))]
+_REWIND_EVENTS: list[ev.HistoryEvent] = [
+    ev.ExecutionRewound("fixed", EXECUTION, (ev.FormerLink(5, EXECUTION, 7),), (ev.Regain(6, 8, "s"),))
+]
 _REWIND_MESSAGES: list[ms.AnyMessage] = [ms.Rewind("fixed", PARENT)]
 
 EVENT_FILES = {

@@ -1,6 +1,6 @@
 """Rewind: a failed orchestration, and its failed children, go on from before the failure (semantics.md §13)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +12,22 @@ from perdure.core.checkpoint import Checkpoint, Creation, HistoryChange, NewActi
 from perdure.core.decisions import child_creation, refuse_child
 from perdure.core.failures import FailureDetails
 from perdure.core.identifiers import next_execution_id
-from perdure.core.instance import Instance, InstanceRecord, OpenLock, Progress, WorkKind, former_links
+from perdure.core.instance import (
+    Instance,
+    InstanceRecord,
+    OpenWork,
+    Origin,
+    Progress,
+    WorkKind,
+    fold_open_work,
+    former_links,
+    is_regaining,
+)
 from perdure.core.receiving import Intake, concerns_other
-from perdure.core.rewound_history import rewound_history
+from perdure.core.rewound_history import RewoundHistory, rewound_history
 from perdure.core.status import RuntimeStatus
+
+CHILD_GONE = "SubOrchestrationGone"
 
 
 class Rewound(msgspec.Struct, eq=False):
@@ -59,21 +71,44 @@ def rewind(
         episode_at=at,
     )
     instance = Instance.loaded(InstanceRecord(origin, progress), kept.events)
-    links = tuple(
-        ev.FormerLink(seq, execution, scheduled_seq)
-        for seq, work in instance.open_work.items()
-        if work.kind is WorkKind.CHILD
-        for execution, scheduled_seq in (*former_links(work), (former.execution_id, kept.former_seqs[seq]))
+    rewound = ev.ExecutionRewound(
+        message.reason,
+        former.execution_id,
+        tuple(_links(former.execution_id, history, kept, instance)),
+        tuple(_regains(kept.events, instance)),
     )
-    rewound = ev.ExecutionRewound(message.reason, former.execution_id, links)
-    intake = Intake(at, [rewound], [envelope], [], [], runs_code=True)
+    intake = Intake(at, [rewound], [envelope], [], [], runs_code=not rewound.regains)
     return Rewound(message.reason, instance, kept.events, intake, record.progress.last_seq)
+
+
+def _links(
+    execution_id: str, history: Sequence[ev.HistoryEvent], kept: RewoundHistory, instance: Instance
+) -> Iterator[ev.FormerLink]:
+    before: dict[int, OpenWork] = {}
+    fold_open_work(before, [event for event in history if not isinstance(event, ev.ExecutionCompleted)], 0)
+    for seq, work in instance.open_work.items():
+        if work.kind is WorkKind.CHILD:
+            former_seq = kept.former_seqs[seq]
+            former = before.get(former_seq)
+            for link in () if former is None else former_links(former):
+                yield ev.FormerLink(seq, *link)
+            yield ev.FormerLink(seq, execution_id, former_seq)
+
+
+def _regains(history: Sequence[ev.HistoryEvent], instance: Instance) -> Iterator[ev.Regain]:
+    """The sections that the code is in: they were left when it failed."""
+    for seq, event in enumerate(history):
+        if not isinstance(event, ev.EntityLockRequested) or seq in instance.open_work:
+            continue
+        if event.section_id in instance.sections:
+            yield ev.Regain(seq, event.task_id, event.section_id)
 
 
 def completed_rewind(rewound: Rewound, checkpoint: Checkpoint) -> Checkpoint:
     """What the rewound orchestration's first turn decided, as the checkpoint that also makes the rewind true.
 
-    What had no answer when it failed is asked again, unless the turn ended it.
+    What had no answer when it failed is asked again, unless the turn ended it. With locks to regain there was no turn:
+    they are asked for, and the rest when they are there (``regained``).
     """
     checkpoint.expected_last_seq = rewound.former_last_seq
     if checkpoint.history is HistoryChange.REPLACE:
@@ -81,11 +116,30 @@ def completed_rewind(rewound: Rewound, checkpoint: Checkpoint) -> Checkpoint:
         return checkpoint
     checkpoint.history = HistoryChange.REPLACE
     checkpoint.events = [*rewound.history, *checkpoint.events]
-    if not checkpoint.progress.status.is_terminal:
-        again = _asked_again(rewound)
+    if not rewound.intake.runs_code:
+        again = _Again()
+        for event in rewound.intake.events:
+            for regain in event.regains if isinstance(event, ev.ExecutionRewound) else ():
+                asked = rewound.history[regain.seq]
+                assert isinstance(asked, ev.EntityLockRequested), f"event {regain.seq} asks for no locks"
+                _lock(again, rewound, regain.seq, asked)
         checkpoint.outbox = [*again.outbox, *checkpoint.outbox]
-        checkpoint.children = [*again.children, *checkpoint.children]
-        checkpoint.activities = [*again.activities, *checkpoint.activities]
+    elif not checkpoint.progress.status.is_terminal:
+        _ask_again(rewound, checkpoint)
+    return checkpoint
+
+
+def regained(record: InstanceRecord, history: Sequence[ev.HistoryEvent], intake: Intake) -> Rewound:
+    """The rewound orchestration that holds its locks again with what ``intake`` takes; see ``completed_regain``."""
+    last = history[-1]
+    assert isinstance(last, ev.ExecutionRewound), "only a rewind regains locks"
+    return Rewound(last.reason, Instance.loaded(record, history), [*history], intake, record.progress.last_seq)
+
+
+def completed_regain(rewound: Rewound, checkpoint: Checkpoint) -> Checkpoint:
+    """What it decided with its locks regained; what had no answer is asked again now."""
+    if checkpoint.history is HistoryChange.APPEND and not checkpoint.progress.status.is_terminal:
+        _ask_again(rewound, checkpoint)
     return checkpoint
 
 
@@ -102,14 +156,30 @@ def answer_rewind(record: InstanceRecord, envelope: ms.Envelope, now: datetime) 
     if parent is None:
         return _started_anew(record, envelope, origin.parent, now)
     if concerns_other(record.origin, message):
-        text = f"The sub-orchestration '{origin.instance_id}' cannot be rewound: another instance has its id now."
-        failure = FailureDetails("InstanceExists", text)
-        same.outbox = [_to(parent, ms.ChildFailed(parent.execution_id, parent.scheduled_seq, failure))]
+        same.outbox = [refused_rewind(parent, origin.instance_id)]
         return same
     if progress.status is RuntimeStatus.Completed:
         same.outbox = [_to(parent, ms.ChildCompleted(parent.execution_id, parent.scheduled_seq, progress.output))]
         return same
     return _started_anew(record, envelope, parent, now)
+
+
+def refused_rewind(parent: ev.ParentLink, instance_id: str) -> ms.Envelope:
+    """What a rewound parent hears of a child that is not there, or is somebody else's now."""
+    text = f"The sub-orchestration '{instance_id}' cannot be rewound: it is gone, or another instance has its id now."
+    failure = FailureDetails(CHILD_GONE, text)
+    return _to(parent, ms.ChildFailed(parent.execution_id, parent.scheduled_seq, failure))
+
+
+def refusals(origin: Origin, envelopes: Sequence[ms.Envelope]) -> list[ms.Envelope]:
+    """What those of these hear that take this instance for their child."""
+    return [
+        refused_rewind(envelope.message.parent, origin.instance_id)
+        for envelope in envelopes
+        if isinstance(envelope.message, ms.Rewind)
+        and envelope.message.parent is not None
+        and concerns_other(origin, envelope.message)
+    ]
 
 
 def _to(parent: ev.ParentLink, answer: ms.AnyMessage) -> ms.Envelope:
@@ -150,20 +220,15 @@ class _Again(msgspec.Struct, eq=False):
     activities: list[NewActivity] = []
 
 
-def _asked_again(rewound: Rewound) -> _Again:
+def _ask_again(rewound: Rewound, checkpoint: Checkpoint) -> None:
     again = _Again()
-    instance = rewound.instance
-    for seq in instance.open_work:
+    for seq, work in rewound.instance.open_work.items():
         event = rewound.history[seq]
-        _ASKING[type(event)](again, rewound, seq, event)
-    locked = {work.entity_ids for work in instance.open_work.values() if isinstance(work, OpenLock)}
-    for seq, event in enumerate(rewound.history):
-        if not isinstance(event, ev.EntityLockRequested):
-            continue
-        held = instance.sections.get(event.section_id)
-        if held is not None and held not in locked:
-            _lock(again, rewound, seq, event)
-    return again
+        if not (work.kind is WorkKind.LOCK and is_regaining(rewound.history)):
+            _ASKING[type(event)](again, rewound, seq, event)
+    checkpoint.outbox = [*again.outbox, *checkpoint.outbox]
+    checkpoint.children = [*again.children, *checkpoint.children]
+    checkpoint.activities = [*again.activities, *checkpoint.activities]
 
 
 def _run(again: _Again, rewound: Rewound, seq: int, event: ev.TaskScheduled) -> None:

@@ -85,15 +85,25 @@ class FormerLink(msgspec.Struct, frozen=True, gc=False):
     scheduled_seq: int
 
 
+class Regain(msgspec.Struct, frozen=True, gc=False):
+    """A critical section whose locks went with the failure: the request at ``seq`` is made once more."""
+
+    seq: int
+    task_id: int
+    section_id: str
+
+
 class ExecutionRewound(Event, frozen=True):
     """The failure was taken back: what failed is missing from the history before, and is asked for again after.
 
-    ``links``: the open children that may answer an earlier execution.
+    ``links``: the open children that may answer an earlier execution. ``regains``: the code goes on when these
+    locks are held again, and takes nothing before.
     """
 
     reason: str | None = None
     former_execution_id: str = ""
     links: tuple[FormerLink, ...] = ()
+    regains: tuple[Regain, ...] = ()
 
 
 class TaskScheduled(Event, frozen=True):

@@ -1,6 +1,6 @@
 """An instance: where it comes from, how far it is, and what it waits for."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from enum import IntEnum
 
@@ -167,6 +167,15 @@ def _rewound(open_work: dict[int, OpenWork], sections: Sections, event: ev.Execu
         if work is not None:
             former = (*former_links(work), (link.execution_id, link.scheduled_seq))
             open_work[link.seq] = OpenChild(work.kind, work.task_id, work.name, former=former)
+    for regain in event.regains:
+        held = sections.get(regain.section_id, ())
+        open_work[regain.seq] = OpenLock(WorkKind.LOCK, regain.task_id, ", ".join(held), entity_ids=held)
+
+
+def is_regaining(history: Sequence[ev.HistoryEvent]) -> bool:
+    """Whether a rewound execution waits for the locks it had, and for nothing else yet."""
+    last = history[-1] if history else None
+    return isinstance(last, ev.ExecutionRewound) and bool(last.regains)
 
 
 def former_links(work: OpenWork) -> tuple[tuple[str, int], ...]:

@@ -242,6 +242,9 @@ def _rewritten(
             changes["scheduled_seq"] = seqs[scheduled_seq]
         if isinstance(event, ev.ExecutionStarted):
             changes = {"execution_id": execution_id, "parent": parent}
+        elif isinstance(event, ev.ExecutionRewound):
+            # They are of the execution that it began; the newest one says what holds now.
+            changes = {"links": (), "regains": ()}
         elif isinstance(event, ev.EntityLockRequested):
             if event.section_id == f"{started.execution_id}:{event.task_id}":
                 sections[event.section_id] = f"{execution_id}:{changes['task_id']}"

@@ -7,7 +7,7 @@ from enum import Enum
 import msgspec
 
 from perdure.core import events as ev
-from perdure.core.instance import InstanceKind, InstanceRecord, OpenWork, WorkKind, fold_open_work
+from perdure.core.instance import InstanceKind, InstanceRecord, OpenWork, WorkKind, fold_open_work, is_regaining
 from perdure.core.status import RuntimeStatus
 
 
@@ -81,9 +81,11 @@ def _time_of(history: Sequence[ev.HistoryEvent], seq: int) -> datetime | None:
 
 def _outstanding(history: Sequence[ev.HistoryEvent]) -> list[WaitingOn]:
     open_work: dict[int, OpenWork] = {}
-    fold_open_work(open_work, history, 0)
+    fold_open_work(open_work, history, 0, {})
     if not open_work:
         return []
+    if is_regaining(history):
+        open_work = {seq: work for seq, work in open_work.items() if work.kind is WorkKind.LOCK}
     attempts = _attempts(history)
     return [_reason(history, seq, work, attempts.get(seq, 1)) for seq, work in open_work.items()]
 

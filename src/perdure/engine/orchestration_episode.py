@@ -6,12 +6,20 @@ from datetime import datetime, timedelta
 from perdure.contracts.executor import Executor, OrchestrationSession, OrchestrationTurn, Turn
 from perdure.core.actions import Fail, TurnResult
 from perdure.core.checkpoint import Checkpoint, HistoryChange
-from perdure.core.control import Rewound, answer_rewind, completed_rewind, rewind
+from perdure.core.control import (
+    Rewound,
+    answer_rewind,
+    completed_regain,
+    completed_rewind,
+    refusals,
+    regained,
+    rewind,
+)
 from perdure.core.decisions import DecisionLimits, decide
 from perdure.core.events import HistoryEvent, OrchestratorStarted
 from perdure.core.failures import FailureDetails
-from perdure.core.instance import Instance, InstanceRecord, WorkKind
-from perdure.core.messages import Envelope, Rewind, Terminate
+from perdure.core.instance import Instance, InstanceRecord, WorkKind, is_regaining
+from perdure.core.messages import Envelope, LockGranted, Rewind, Terminate
 from perdure.core.receiving import Intake, receive
 from perdure.core.versioning import Failed, Rejected, Versioning, check
 from perdure.engine.live import Begun
@@ -25,7 +33,8 @@ class LiveOrchestration:
     """See ``LiveInstance``."""
 
     __slots__ = (
-        "_accepted", "_ended", "_history", "_intake", "_limits", "_rewound", "_session", "_versioning",
+        "_accepted", "_ended", "_history", "_intake", "_limits", "_regained", "_regaining", "_rewound", "_session",
+        "_versioning",
         "execution_id", "instance", "instance_id", "left_behind", "queue", "turn", "used_at",
     )  # fmt: skip
 
@@ -55,11 +64,16 @@ class LiveOrchestration:
         self._ended = record.progress.status.is_terminal
         """Loaded after its end: it takes a rewind and nothing else."""
         self._rewound: Rewound | None = None
+        self._regained: Rewound | None = None
+        self._regaining = is_regaining(history)
+        """Rewound, and waiting for its locks: whatever else comes waits in the queue."""
 
     def begin(self, now: datetime, executor: Executor) -> Begun:
         """Take the queue in."""
         if self._ended:
             return self._begin_after_end(now, executor)
+        if self._regaining:
+            return self._begin_regained(now, executor)
         envelopes, self.queue = self.queue, []
         begun = Begun()
         failed: TurnResult | None = None
@@ -127,13 +141,45 @@ class LiveOrchestration:
             return begun
         self._ended, self._rewound, self._intake = False, rewound, rewound.intake
         self.instance, self.execution_id = rewound.instance, rewound.instance.origin.execution_id
-        if failed is not None:
+        if failed is not None or not rewound.intake.runs_code:
             begun.checkpoint = self._decide(failed)
             return begun
         self._session = executor.open(self.instance.origin, rewound.history)
         self._history = ()
         events = [OrchestratorStarted(rewound.intake.at), *rewound.intake.events]
         self.turn = begun.turn = OrchestrationTurn(self._session, events)
+        return begun
+
+    def _begin_regained(self, now: datetime, executor: Executor) -> Begun:
+        """Take the grant of the locks that a rewind asked for, or the end; everything else stays in the queue."""
+        failed = None if self._accepted else self._judge()
+        begun = Begun(rejected=failed.text if isinstance(failed, Rejected) else None)
+        wanted = (Terminate,) if begun.rejected is not None else (Terminate, LockGranted)
+        intake: Intake | None = None
+        waiting: list[Envelope] = []
+        for envelope in self.queue:
+            if intake is not None or not isinstance(envelope.message, wanted):
+                waiting.append(envelope)
+                continue
+            intake = receive(self.instance, [envelope], now)
+            if not intake.events:
+                begun.dropped.append(envelope)
+                intake = None
+        self.queue = begun.kept = waiting
+        if intake is None:
+            return begun
+        self._intake = intake
+        if intake.terminated is not None:
+            begun.checkpoint = self._decide(None)
+            return begun
+        record = InstanceRecord(self.instance.origin, self.instance.progress)
+        self._regained = regained(record, self._history, intake)
+        if isinstance(failed, TurnResult):
+            begun.checkpoint = self._decide(failed)
+            return begun
+        self._session = executor.open(self.instance.origin, self._history)
+        self._history = ()
+        self.turn = begun.turn = OrchestrationTurn(self._session, [OrchestratorStarted(intake.at), *intake.events])
         return begun
 
     def _refuse_parent(self, envelopes: list[Envelope], message: Rewind, now: datetime) -> Begun:
@@ -144,10 +190,15 @@ class LiveOrchestration:
         record = InstanceRecord(self.instance.origin, self.instance.progress)
         return Begun(checkpoint=answer_rewind(record, taken, now), kept=self.queue)
 
-    def _decide(self, result: TurnResult) -> Checkpoint:
+    def _decide(self, result: TurnResult | None) -> Checkpoint:
         assert self._intake is not None
         checkpoint = decide(self.instance, self._intake, result, self._limits)
-        return checkpoint if self._rewound is None else completed_rewind(self._rewound, checkpoint)
+        if self.queue and checkpoint.progress.status.is_terminal:
+            # Their rows go with its end, and who sent them waits.
+            checkpoint.outbox += refusals(self.instance.origin, self.queue)
+        if self._rewound is not None:
+            return completed_rewind(self._rewound, checkpoint)
+        return checkpoint if self._regained is None else completed_regain(self._regained, checkpoint)
 
     @property
     def revives(self) -> bool:
@@ -158,6 +209,9 @@ class LiveOrchestration:
         """Rows and instances are numbered as they are stored, so what has a lower number was there before it."""
         number = self.instance.origin.number
         if number is None or envelope.position is None or envelope.position > number:
+            return False
+        if type(envelope.message) is Rewind:
+            # Whoever sent it is told that its child is gone.
             return False
         self.left_behind.append(envelope)
         return True
@@ -196,6 +250,9 @@ class LiveOrchestration:
         if (rewound := self._rewound) is not None:
             self._rewound = None
             events = events[len(rewound.history) :]
+        self._regained = None
+        if self._regaining or rewound is not None:
+            self._regaining = is_regaining(events)
         if checkpoint.history is HistoryChange.REPLACE and not events:
             self.close()
             self._history = ()

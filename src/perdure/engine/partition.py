@@ -25,7 +25,7 @@ from perdure.contracts.records import Committed, PartitionLease, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint
 from perdure.core.failures import failure_of
-from perdure.core.messages import ActivityCompleted, ActivityFailed, Envelope
+from perdure.core.messages import ActivityCompleted, ActivityFailed, Envelope, StartExecution
 from perdure.engine.due_messages import LONGEST_SLEEP_SECONDS, DueMessages
 from perdure.engine.live import Begun, LiveInstance
 from perdure.engine.live_instances import LiveInstances
@@ -308,7 +308,8 @@ class Partition:
                 gone.append((live, checkpoint))
         for live, checkpoint in gone:
             episodes.remove((live, checkpoint))
-            round_.discarded.extend(checkpoint.consumed)
+            for envelope in checkpoint.consumed:
+                self._router.drop(envelope, "the instance was purged", round_)
             self._live.remove(live)
             self._incoming.extend(live.queue)
         round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
@@ -363,6 +364,8 @@ class Partition:
         others: list[Envelope] = []
         for envelope in self._incoming:
             is_mine = envelope.target == live.instance_id and (envelope.due_at is None or envelope.due_at <= now)
+            # A start without a row makes another instance of the id: it must find its own way.
+            is_mine = is_mine and (envelope.position is not None or type(envelope.message) is not StartExecution)
             (mine if is_mine else others).append(envelope)
         self._incoming = others
         held: list[Envelope] = []

@@ -7,7 +7,7 @@ from datetime import datetime
 from perdure.contracts.observer import Fact, InstanceDamaged, MessageDropped
 from perdure.contracts.records import DamagedInstance, PartitionLease, Round
 from perdure.contracts.storage import Storage
-from perdure.core.control import takes_rewind
+from perdure.core.control import refused_rewind, takes_rewind
 from perdure.core.events import HistoryEvent
 from perdure.core.identifiers import is_entity, read_entity_id
 from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
@@ -79,7 +79,7 @@ class Router:
                     renewed_later.add(target)
                     self._let_go(target, round_)
                     for former in absent.pop(target, ()):
-                        self._drop(former, "the instance was replaced", round_)
+                        self.drop(former, "the instance was replaced", round_)
                     ready.pop(target, None)
                 continue
             if start is not None:
@@ -88,7 +88,7 @@ class Router:
             if live is not None:
                 self._queue(live, envelope, ready, round_)
             elif target in self._finished and type(envelope.message) is not Rewind:
-                self._drop(envelope, "the instance has ended", round_)
+                self.drop(envelope, "the instance has ended", round_)
             else:
                 absent.setdefault(target, []).append(envelope)
         if absent:
@@ -124,12 +124,13 @@ class Router:
         former = self._live.get(envelope.target)
         live = self._orchestration(record, ())
         # Dropped with the new one's first commit: until then the former is what is stored, and may come back.
-        live.left_behind = absent.pop(envelope.target, [])
+        left = absent.pop(envelope.target, [])
         if former is not None:
             self._live.remove(former)
             _keep_no_more(former.queue, round_)
-            live.left_behind += former.queue
+            left += former.queue
             former.queue = []
+        live.left_behind = self._without_rewinds(left, round_)
         self._live.add(live)
 
     def _replaces(self, envelope: Envelope, start: StartExecution) -> bool:
@@ -148,7 +149,7 @@ class Router:
             queue, live.queue = live.queue, []
             _keep_no_more(queue, round_)
             for former in queue:
-                self._drop(former, "the instance was replaced", round_)
+                self.drop(former, "the instance was replaced", round_)
 
     def _queue(self, live: LiveInstance, envelope: Envelope, ready: dict[str, LiveInstance], round_: Round) -> None:
         live.queue.append(envelope)
@@ -175,7 +176,7 @@ class Router:
                 live = self._live_of(_new_entity(target, now), ())
             else:
                 for envelope in envelopes:
-                    self._drop(envelope, "there is no such instance", round_)
+                    self.drop(envelope, "there is no such instance", round_)
                 continue
             if live.is_finished():
                 assert found is not None
@@ -201,7 +202,7 @@ class Router:
         for envelope in envelopes:
             message = envelope.message
             if not (taken or (isinstance(message, Rewind) and takes_rewind(record, message))):
-                self._drop(envelope, "the instance has ended", round_)
+                self.drop(envelope, "the instance has ended", round_)
                 continue
             # A row that is gone went with the instance's end, which came first: nothing is left to be consumed.
             taken.append(envelope if envelope.position in rows else Envelope(target, message))
@@ -218,9 +219,10 @@ class Router:
         """A turn ended of what was replaced meanwhile: what it has in hand goes with it."""
         successor = self._live.get(live.instance_id)
         if isinstance(successor, LiveOrchestration) and not successor.instance.started:
-            successor.left_behind += live.in_hand()
+            successor.left_behind += self._without_rewinds(live.in_hand(), round_)
         else:
-            round_.discarded.extend(live.in_hand())
+            for envelope in live.in_hand():
+                self.drop(envelope, "the instance was replaced", round_)
 
     def _orchestration(
         self, record: InstanceRecord, history: Sequence[HistoryEvent], history_bytes: int = 0
@@ -228,9 +230,22 @@ class Router:
         options = self._options
         return LiveOrchestration(record, history, options.decisions, options.versioning, history_bytes)
 
-    def _drop(self, envelope: Envelope, reason: str, round_: Round) -> None:
+    def drop(self, envelope: Envelope, reason: str, round_: Round) -> None:
+        """The message has no effect; a parent that was rewound hears that its child is not there."""
         round_.discarded.append(envelope)
-        self._announce(MessageDropped(envelope.target, type(envelope.message).__name__, reason))
+        message = envelope.message
+        if isinstance(message, Rewind) and message.parent is not None:
+            refusal = refused_rewind(message.parent, envelope.target)
+            round_.kept.append(refusal)
+            self._postponed.append(refusal)
+        self._announce(MessageDropped(envelope.target, type(message).__name__, reason))
+
+    def _without_rewinds(self, envelopes: list[Envelope], round_: Round) -> list[Envelope]:
+        """What may be dropped silently; who was meant by a rewind is not who has the id now."""
+        for envelope in envelopes:
+            if type(envelope.message) is Rewind:
+                self.drop(envelope, "the instance was replaced", round_)
+        return [envelope for envelope in envelopes if type(envelope.message) is not Rewind]
 
 
 def _keep_no_more(envelopes: Sequence[Envelope], round_: Round) -> None:

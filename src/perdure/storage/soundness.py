@@ -15,6 +15,7 @@ from perdure.core.instance import (
     OpenWork,
     WorkKind,
     former_links,
+    is_regaining,
 )
 from perdure.core.status import RuntimeStatus
 
@@ -57,7 +58,11 @@ def stuck(record: InstanceRecord, history: Sequence[HistoryEvent], around: Surro
     open_work = Instance.loaded(record, history).open_work
     answered = _answered(inbox)
     pending = around.activities_of(record)
+    only_locks = is_regaining(history)
     for seq, work in open_work.items():
+        if only_locks and work.kind is not WorkKind.LOCK:
+            # It is asked for again when the locks are there.
+            continue
         links = ((record.origin.execution_id, seq), *former_links(work))
         if not answered.isdisjoint(links):
             continue

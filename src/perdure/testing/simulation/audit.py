@@ -12,6 +12,7 @@ from perdure.contracts.records import Backlog, Committed, PendingActivity, Reuse
 from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.checkpoint import Checkpoint, Creation, HistoryChange
+from perdure.core.control import CHILD_GONE
 from perdure.core.decisions import DecisionLimits
 from perdure.core.instance import Instance, InstanceKind, InstanceRecord, OpenLock, Progress
 from perdure.core.messages import Envelope
@@ -234,8 +235,11 @@ class Audit:
         kept = [(envelope, self._release(envelope)) for envelope in round_.kept]
         for envelope, sent in kept:
             if sent is None:
-                # The late result of an activity that nobody waits for any more.
-                self.require(envelope.ends_activity is not None, f"kept, but never sent: {envelope}")
+                # The late result of an activity that nobody waits for any more, or what a rewound parent hears of a
+                # child that is gone.
+                message = envelope.message
+                refused = isinstance(message, ms.ChildFailed) and message.failure.error_type == CHILD_GONE
+                self.require(refused or envelope.ends_activity is not None, f"kept, but never sent: {envelope}")
                 sent = shadow.custody(envelope, None)
             self._store(envelope, sent)
         for envelope, former in discarded:
@@ -339,6 +343,9 @@ class Audit:
             return taken or former.is_suspended is (kind is ms.Suspend)
         if isinstance(message, ms.RaiseEvent | ms.Terminate):
             return False
+        if isinstance(message, ms.Rewind):
+            # Only what failed takes one; a living child answers by itself.
+            return True
         if isinstance(message, ms.LockRelease):
             holder = now.progress.locked_by
             return holder is None or holder.section_id != message.section_id
@@ -359,7 +366,8 @@ class Audit:
         elif former is None:
             self.require(origin.kind is InstanceKind.ENTITY, f"'{instance_id}' had an episode and no start")
             former = ShadowInstance(origin, Progress(RuntimeStatus.Running, origin.created_at), [], 0)
-        self.require(not former.is_terminal, f"'{instance_id}' had an episode after its end")
+        rewound = any(isinstance(envelope.message, ms.Rewind) for envelope in checkpoint.consumed)
+        self.require(rewound or not former.is_terminal, f"'{instance_id}' had an episode after its end")
         self._check_square(former, checkpoint)
         if checkpoint.history is HistoryChange.REMOVE:
             empty = former.progress.state is None and former.progress.locked_by is None
@@ -373,12 +381,13 @@ class Audit:
             history = list(checkpoint.events)
         else:
             history = former.history + checkpoint.events
-        suspended = former.is_suspended
+        suspended = former.is_suspended and not rewound
         for envelope in checkpoint.consumed:
             if isinstance(envelope.message, ms.Suspend | ms.Resume):
                 suspended = isinstance(envelope.message, ms.Suspend)
         now = ShadowInstance(msgspec.structs.replace(origin), progress, history, former.order, suspended)
-        self._check_status(former, now)
+        if not rewound or checkpoint.events or checkpoint.history is HistoryChange.REPLACE:
+            self._check_status(former, now)
         if origin.kind is InstanceKind.ENTITY:
             self._check_ledger(former, now, checkpoint)
         else:
@@ -478,6 +487,8 @@ class Audit:
                 at = event.at
             elif isinstance(event, _OPENING):
                 opened[seq] = event
+            elif isinstance(event, ev.ExecutionRewound):
+                opened.update((regain.seq, history[regain.seq]) for regain in event.regains)
             elif (wanted := _CLOSED_BY.get(type(event))) is not None:
                 scheduled = opened.pop(event.scheduled_seq, None)  # type: ignore[union-attr]
                 self.require(
@@ -493,7 +504,7 @@ class Audit:
         for creation in checkpoint.children:
             child_id = creation.record.origin.instance_id
             present = shadow.instances.get(child_id)
-            lives = present is not None and not present.is_terminal
+            lives = present is not None and (creation.keeps_finished or not present.is_terminal)
             if creation.start.position is not None:
                 self.require(not lives, f"X4: a child replaced the living '{child_id}'")
                 shadow.create(creation, shadow.custody(creation.start, sender))

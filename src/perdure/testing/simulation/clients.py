@@ -10,6 +10,7 @@ from perdure.client import TaskHubClient
 from perdure.contracts.errors import (
     InstanceExists,
     InstanceFinished,
+    InstanceNotFailed,
     InstanceNotFound,
     InstanceRunning,
     StorageError,
@@ -160,6 +161,28 @@ class ScriptedClient:
         self._explained(any(s is not None and s.is_terminal for s in statuses), "purged", instance_id, statuses)
         return str(purged)
 
+    async def rewind(self, instance_id: str) -> str:
+        began = self._audit.shadow.commit_count
+        try:
+            await self._client.rewind(instance_id, "fixed")
+        except InstanceNotFound:
+            statuses = self._since(instance_id, began)
+            self._explained(None in statuses, "not found", instance_id, statuses)
+            return "not found"
+        except (InstanceNotFailed, InstanceFinished) as error:
+            statuses = self._since(instance_id, began)
+            self._explained(statuses != {RuntimeStatus.Failed}, type(error).__name__, instance_id, statuses)
+            return type(error).__name__
+        statuses = self._since(instance_id, began)
+        self._explained(RuntimeStatus.Failed in statuses, "rewound", instance_id, statuses)
+        return "accepted"
+
+    async def restart(self, instance_id: str, new: bool) -> str:
+        try:
+            return await self._client.restart(instance_id, new_instance_id=None if new else instance_id)
+        except (InstanceNotFound, InstanceExists) as error:
+            return type(error).__name__
+
     async def clean(self) -> str:
         cleaned = await self._client.clean_entity_storage(remove_empty_entities=True, release_orphaned_locks=True)
         return str(cleaned)
@@ -181,4 +204,6 @@ _STEPS: dict[str, Callable[..., Any]] = {
     "get": ScriptedClient.get,
     "purge": ScriptedClient.purge,
     "clean": ScriptedClient.clean,
+    "rewind": ScriptedClient.rewind,
+    "restart": ScriptedClient.restart,
 }

@@ -7,6 +7,7 @@ import msgspec
 
 from perdure.core.actions import Fail, TurnResult
 from perdure.core.checkpoint import Checkpoint
+from perdure.core.control import answer_rewind, completed_regain, completed_rewind, regained, rewind
 from perdure.core.decisions import DecisionLimits, decide
 from perdure.core.entities.batch import run_batch
 from perdure.core.entities.decisions import decide_batch
@@ -15,7 +16,8 @@ from perdure.core.errors import NotRegistered
 from perdure.core.events import HistoryEvent, OrchestratorStarted
 from perdure.core.failures import failure_of
 from perdure.core.identifiers import read_entity_id
-from perdure.core.instance import Instance, InstanceKind, InstanceRecord
+from perdure.core.instance import Instance, InstanceKind, InstanceRecord, is_regaining
+from perdure.core.messages import Rewind
 from perdure.core.receiving import receive
 from perdure.core.registry import OutsideDefinition, Registry
 from perdure.core.replay.replayer import Replayer
@@ -31,6 +33,8 @@ def decided_anew(
     """What the messages that ``made`` consumed lead to, for an instance that is loaded and replayed just now."""
     if before.origin.kind is InstanceKind.ENTITY:
         return _entity(registry, before, made)
+    if any(isinstance(envelope.message, Rewind) for envelope in made.consumed):
+        return _rewound(registry, limits, before, history, made)
     instance = Instance.loaded(InstanceRecord(msgspec.structs.replace(before.origin), before.progress), history)
     at = made.progress.episode_at
     assert at is not None, "an episode has a time"
@@ -40,7 +44,30 @@ def decided_anew(
     result = None
     if intake.runs_code:
         result = _turn(registry, before, history, [OrchestratorStarted(intake.at), *intake.events])
-    return decide(instance, intake, result, limits)
+    anew = decide(instance, intake, result, limits)
+    if is_regaining(history) and intake.runs_code:
+        return completed_regain(regained(before, history, intake), anew)
+    return anew
+
+
+def _rewound(
+    registry: Registry,
+    limits: DecisionLimits,
+    before: InstanceRecord,
+    history: Sequence[HistoryEvent],
+    made: Checkpoint,
+) -> Checkpoint:
+    [envelope] = made.consumed
+    at = made.progress.episode_at or made.progress.updated_at
+    rewound = rewind(before, history, envelope, at)
+    if rewound is None:
+        return answer_rewind(before, envelope, at)
+    instance, intake = rewound.instance, rewound.intake
+    result = None
+    if intake.runs_code:
+        record = InstanceRecord(instance.origin, instance.progress)
+        result = _turn(registry, record, rewound.history, [OrchestratorStarted(intake.at), *intake.events])
+    return completed_rewind(rewound, decide(instance, intake, result, limits))
 
 
 def _turn(

@@ -58,8 +58,10 @@ class Workload:
                 "purge",
                 "unknown",
                 "clean",
+                "rewind",
+                "restart",
             ],
-            [10, 8, 4, 3, 3, 2, 1.5, 1, 2, 1, 0.3, 1],
+            [10, 8, 4, 3, 3, 2, 1.5, 1, 2, 1, 0.3, 1, 5, 1],
         )[0]
         match kind:
             case "start":
@@ -76,6 +78,8 @@ class Workload:
                 return ("wait", instance_id, chance.choice([0.5, 20.0]))
             case "clean":
                 return (kind,)
+            case "restart":
+                return (kind, instance_id, chance.random() < 0.5)
             case "unknown":
                 return ("start", instance_id, "no_such_program", {"program": []}, None)
             case _:
