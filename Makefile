@@ -2,19 +2,23 @@
 VENV ?= .venv
 PORT ?= 7071
 SEEDS ?= 10000
+MINUTES ?= 30
 # Most tests of the host wait rather than compute: more test processes than cores.
 TEST_PROCESSES ?= 4
 PYTEST_ARGS ?=
 
 PY := $(VENV)/bin/python
 
-.PHONY: help start test check bench simulate crash clean
+.PHONY: help start test check bench load growth soak simulate crash clean
 
 help:
 	@echo "make start [PORT=7071]      run the sample app samples/hello_cities"
 	@echo "make test                   the whole test suite"
 	@echo "make check                  format, lint, types, import rules"
 	@echo "make bench                  workloads A to F against perdure and the peers that install"
+	@echo "make load                   what a host bears through HTTP: highest rate, gates, eight workloads (30 minutes)"
+	@echo "make growth                 the same questions with 1,000,000 finished instances in the store"
+	@echo "make soak MINUTES=30        half of the highest rate for so long; memory must not grow"
 	@echo "make simulate SEEDS=10000   the whole hub on virtual time, with faults"
 	@echo "make crash                  the slow suites: long crash and load tests"
 
@@ -52,7 +56,7 @@ start: $(VENV)/.installed
 	@exec $(VENV)/bin/perdure start samples/hello_cities --port $(PORT)
 
 test: $(VENV)/.installed-dev
-	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
@@ -62,6 +66,20 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-bench
 	$(PY) -m benchmarks --keep $(BENCH_ARGS)
+
+# These need psutil besides perdure; their figures are kept in benchmarks/results.
+$(VENV)/.installed-load: pyproject.toml benchmarks/requirements.txt | $(VENV)/bin/python
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable . --requirement benchmarks/requirements.txt
+	@touch $@ $(VENV)/.installed
+
+load: $(VENV)/.installed-load
+	$(PY) -m benchmarks.load load --keep $(LOAD_ARGS)
+
+growth: $(VENV)/.installed-load
+	$(PY) -m benchmarks.load growth --keep $(LOAD_ARGS)
+
+soak: $(VENV)/.installed-load
+	$(PY) -m benchmarks.load soak --minutes $(MINUTES) --keep $(LOAD_ARGS)
 
 simulate: $(VENV)/.installed-dev
 	PERDURE_SIMULATION_SEEDS=$(SEEDS) $(PY) -m pytest tests/simulation --timeout 0 $(PYTEST_ARGS)

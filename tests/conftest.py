@@ -14,6 +14,21 @@ hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2_0
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
 
 
+SHARED_ENVIRONMENTS = "packaging"
+"""Tests of this folder share a wheel and a download, so they stay in one test process."""
+SPREAD = "simulation"
+"""Tests of this folder compute for long and share nothing, so each may go to any test process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one process of several (``--dist loadgroup``)."""
+    for item in items:
+        folder = item.path.parent.name
+        if folder != SPREAD:
+            group = folder if folder == SHARED_ENVIRONMENTS else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def nothing_left_running() -> Iterator[None]:
     """After the last test of a file, no child process and no thread that would keep the process alive is left."""
