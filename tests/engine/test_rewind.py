@@ -608,3 +608,109 @@ def test_one_that_never_began_starts_anew_and_one_that_goes_on_continues_as_new(
             assert steps.runs == ["round 0", "round 1", "round 1", "round 2"]
 
     on_virtual_time(scenario)
+
+
+@pytest.mark.usefixtures("nested")
+def test_a_rewind_that_is_sent_while_nothing_runs_waits_for_the_next_start(functions, steps):
+    async def scenario(clock):
+        hub, _ = small_hub(functions, clock)
+        async with hub:
+            steps.broken = {"second"}
+            await hub.client.start("top", instance_id="t")
+            assert (await ended(hub, "t"))[0] is FAILED
+            await hub.stop()
+            await hub.client.rewind("t", "later")
+            assert await status_of(hub, "t") is FAILED
+            assert [finding async for finding in hub.store.verify(liveness=True)] == []
+            steps.broken = set()
+            await hub.start()
+            await hub.store.wait_for_status("t", frozenset({COMPLETED}))
+            assert steps.runs == ["top", "first", "second", "second"]
+
+    on_virtual_time(scenario)
+
+
+@pytest.mark.usefixtures("nested")
+@pytest.mark.parametrize("commits", range(1, 7))
+def test_a_crash_between_any_two_commits_of_a_rewind_changes_nothing(functions, steps, commits):
+    async def scenario(clock):
+        hub, storage = small_hub(functions, clock)
+        async with hub:
+            steps.broken = {"second"}
+            await hub.client.start("top", instance_id="t")
+            assert (await ended(hub, "t"))[0] is FAILED
+            steps.broken = set()
+            await hub.stop()
+            await hub.client.rewind("t", None)
+            left = [commits]
+            reached = asyncio.Event()
+
+            async def stalling(round_: Any) -> None:
+                left[0] -= 1
+                if left[0] == 0:
+                    reached.set()
+                    await asyncio.Event().wait()
+
+            storage.before_commit = stalling
+            await hub.start()
+            done = asyncio.create_task(hub.store.wait_for_status("t", frozenset({COMPLETED})))
+            await asyncio.wait([done, asyncio.create_task(reached.wait())], return_when=asyncio.FIRST_COMPLETED)
+            storage.before_commit = None
+            await hub.restart()
+            await hub.store.wait_for_status("t", frozenset({COMPLETED}))
+            done.cancel()
+            assert set(steps.runs) == {"top", "first", "second"}
+            assert steps.runs[:4] == ["top", "first", "second", "second"]
+            for instance_id in ("t", "m", "b"):
+                assert await status_of(hub, instance_id) is COMPLETED
+
+    on_virtual_time(scenario)
+
+
+@pytest.mark.usefixtures("nested")
+@pytest.mark.parametrize("how", ["purged", "replaced", "replaced later"])
+def test_a_child_that_goes_while_its_rewind_is_on_the_way_fails_the_parents_call(functions, steps, how):
+    async def scenario(clock):
+        hub, storage = small_hub(functions, clock)
+        async with hub:
+            steps.broken = {"second"}
+            await hub.client.start("top", instance_id="t")
+            assert (await ended(hub, "t"))[0] is FAILED
+            commits = []
+
+            async def at_the_second(round_: Any) -> None:
+                commits.append(round_)
+                if len(commits) == 2:
+                    # The parent's rewind is durable, and so is the message to its child.
+                    storage.before_commit = None
+                    await hub.store.purge(["m"])
+
+            if how == "purged":
+                storage.before_commit = at_the_second
+                await hub.client.rewind("t", None)
+            else:
+                await hub.stop()
+                await hub.client.rewind("t", None)
+                delay = timedelta(seconds=3) if how == "replaced later" else timedelta(0)
+
+                async def starting(round_: Any) -> None:
+                    commits.append(round_)
+                    if len(commits) == 1:
+                        started.append(
+                            asyncio.create_task(
+                                hub.client.start("bottom", instance_id="m", start_at=clock.now() + delay)
+                            )
+                        )
+                        await asyncio.sleep(0)
+
+                started: list[Any] = []
+                storage.before_commit = starting
+                await hub.start()
+                await hub.store.wait_for_status("t", frozenset({RuntimeStatus.Running}))
+            await hub.store.wait_for_status("t", frozenset({FAILED}))
+            record = await hub.client.get("t")
+            assert record is not None
+            assert record.progress.failure is not None
+            assert "'m' cannot be rewound" in record.progress.failure.message
+
+    on_virtual_time(scenario)

@@ -86,13 +86,17 @@ class LiveOrchestration:
                 begun.kept, begun.rejected = envelopes, verdict.text
                 return begun
         intake = receive(self.instance, envelopes, now)
-        begun.kept = intake.held
+        if intake.foreign is not None:
+            if self.instance.origin.number is not None:
+                return self._refuse_parent(envelopes, intake.foreign, now)
+            # Its start comes first, with everything else.
+            self.queue = [envelope for envelope in envelopes if isinstance(envelope.message, Rewind)]
+            intake = receive(self.instance, [e for e in envelopes if not isinstance(e.message, Rewind)], now)
+        begun.kept = [*intake.held, *self.queue] if self.queue else intake.held
         begun.dropped = intake.dropped
         if self.left_behind:
             begun.dropped += self.left_behind
             self.left_behind = []
-        if intake.foreign is not None:
-            return self._refuse_parent(envelopes, intake.foreign, now)
         if not intake.events:
             return begun
         self._intake = intake
