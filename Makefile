@@ -2,14 +2,16 @@
 VENV ?= .venv
 PORT ?= 7071
 SEEDS ?= 10000
+MINUTES ?= 10
 MINUTES ?= 30
 # Most tests of the host wait rather than compute: more test processes than cores.
 TEST_PROCESSES ?= 4
 PYTEST_ARGS ?=
+ENDURE := tests/host/test_everything_under_kills.py
 
 PY := $(VENV)/bin/python
 
-.PHONY: help start test check bench load growth soak simulate crash clean
+.PHONY: help start test check bench load growth soak simulate crash endure clean
 
 help:
 	@echo "make start [PORT=7071]      run the sample app samples/hello_cities"
@@ -21,6 +23,7 @@ help:
 	@echo "make soak MINUTES=30        half of the highest rate for so long; memory must not grow"
 	@echo "make simulate SEEDS=10000   the whole hub on virtual time, with faults"
 	@echo "make crash                  the slow suites: long crash and load tests"
+	@echo "make endure MINUTES=10      an app with everything, under starts and kill -9 for so long"
 
 # PYTHON=... chooses another interpreter for a new environment.
 $(VENV)/bin/python:
@@ -85,7 +88,10 @@ simulate: $(VENV)/.installed-dev
 	PERDURE_SIMULATION_SEEDS=$(SEEDS) $(PY) -m pytest tests/simulation --timeout 0 $(PYTEST_ARGS)
 
 crash: $(VENV)/.installed-dev
-	$(PY) -m pytest -m slow --timeout 1800 $(PYTEST_ARGS)
+	$(PY) -m pytest -m slow --timeout 1800 --deselect $(ENDURE) $(PYTEST_ARGS)
+
+endure: $(VENV)/.installed-dev
+	PERDURE_CRASH_MINUTES=$(MINUTES) $(PY) -m pytest -m slow -s $(ENDURE) $(PYTEST_ARGS)
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
