@@ -1,5 +1,8 @@
 """What a presented key is worth, and to whom: the pure rules."""
 
+import statistics
+import time
+
 import pytest
 
 from perdure.http_api.access import KeyAccess, Level, OpenAccess, Verdict, presented_key
@@ -88,6 +91,27 @@ def test_a_function_is_opened_by_its_own_the_hosts_and_the_master_key(level: Lev
     access = KeyAccess(lambda: RING)
     keys = {"", "wrong", "the master", "the host", "hello's", "bye's", "the durable"}
     assert {key for key in keys if access.admits(scope(x_functions_key=key), level, "Hello")} == opened_by
+
+
+@pytest.mark.slow
+def test_the_time_of_a_comparison_tells_nothing():
+    """A key that is wrong in its first byte takes as long as one that is wrong in its last (reliability.md S3)."""
+    right = new_key()
+    ring = KeyRing(right, {"default": new_key()}, {DURABLE_SYSTEM_KEY: new_key()})
+    wrong = {"first": b"\0" + right[1:].encode(), "last": right[:-1].encode() + b"\0"}
+    taken: dict[str, list[int]] = {"first": [], "last": []}
+    for _ in range(20_000):
+        for name, key in wrong.items():
+            began = time.perf_counter_ns()
+            ring.standing(key)
+            taken[name].append(time.perf_counter_ns() - began)
+    blocks = {
+        name: [statistics.median(times[at : at + 1000]) for at in range(0, 20_000, 1000)]
+        for name, times in taken.items()
+    }
+    medians = {name: statistics.median(times) for name, times in taken.items()}
+    sigma = max(statistics.stdev(block) for block in blocks.values())
+    assert abs(medians["first"] - medians["last"]) < 3 * max(sigma, 1)
 
 
 OWN, LISTED, FOREIGN = "http://localhost:7071", "https://app.example", "https://evil.example"
