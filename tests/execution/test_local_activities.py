@@ -192,6 +192,35 @@ def test_both_kinds_together_keep_to_one_limit():
     on_loop(scenario)
 
 
+def test_plain_ones_do_without_the_loop_while_no_coroutine_is_in_use():
+    """Also after one was: the host itself brings one that few apps use."""
+
+    async def scenario() -> None:
+        lane, done = Lane(), threading.Event()
+
+        @lane.plain
+        def plain(input: str | None) -> None:
+            if input == "last":
+                done.set()
+
+        @lane.coroutine
+        async def coroutine(input: str | None) -> None:
+            await asyncio.sleep(0)
+
+        async with running(lane, threads=1, at_once=2):
+            for _ in range(2):
+                done.clear()
+                lane.begin("plain", *[None] * 40, "last")
+                # The loop stands still, and all of them run.
+                assert done.wait(LIMIT_SECONDS)
+                await lane.take(41)
+                lane.begin("coroutine", None)
+                lane.begin("plain", None)
+                await lane.take(2)
+
+    on_loop(scenario)
+
+
 @pytest.mark.parametrize("busy", ["plain", "coroutine"])
 def test_many_of_one_kind_do_not_starve_the_other(busy: str, gate: threading.Event):
     """Older ones begin first, and what needs no thread does not wait for one."""

@@ -9,6 +9,7 @@ import collections
 import logging
 import threading
 from collections.abc import Sequence
+from typing import TypeVar
 
 from perdure.contracts.executor import ActivityResult
 from perdure.contracts.records import PendingActivity
@@ -25,6 +26,8 @@ from perdure.execution.user_loop import UserLoop
 
 STUCK_AFTER_SECONDS = 5.0
 RETRY_SECONDS = 1.0
+
+T = TypeVar("T")
 
 logger = logging.getLogger("perdure.execution")
 
@@ -52,10 +55,11 @@ class LocalActivities:
         self._queue: collections.deque[tuple[PendingActivity, ActivityDefinition]] = collections.deque()
         """What threads take from."""
         self._is_mixed = False
-        """Both kinds are registered. Then an activity is in the queue only while a thread and a place are free for it:
-        otherwise the two kinds together would run more than the maximum."""
+        """Both kinds wait or run now. Then an activity is in the queue only while a thread and a place are free for it:
+        otherwise the two kinds together would run more than the maximum. That costs a turn of the loop for each result
+        or two, so apps in which only one kind is in use, as most of the time in all of them, do without."""
         self._for_threads = self._queue
-        """Plain functions that have not begun; the queue itself when there is only this kind."""
+        """Plain functions that have not begun; the queue itself while there is only this kind."""
         self._threads_taken = 0
         """Places that plain functions have, until their result is taken."""
         self._loop_ended = 0
@@ -86,14 +90,11 @@ class LocalActivities:
     def start(self) -> None:
         """Begin; must be called on the engine loop. Threads are made as they are needed."""
         self._loop = asyncio.get_running_loop()
-        if len({definition.mode for definition in self._registry.activities.values()}) > 1:
-            self._is_mixed = True
-            self._for_threads = collections.deque()
         self._look_at_times()
 
     def begin(self, activities: Sequence[PendingActivity]) -> None:
         """Queue activities; those that nobody can run fail at once."""
-        threaded = 0
+        plain: list[tuple[PendingActivity, ActivityDefinition]] = []
         for activity in activities:
             try:
                 definition = self._registry.activity(activity.name)
@@ -102,39 +103,48 @@ class LocalActivities:
                 self._loop_ended += 1
                 continue
             if definition.mode is ActivityMode.THREAD:
-                self._for_threads.append((activity, definition))
-                threaded += 1
+                plain.append((activity, definition))
             else:
                 self._on_loop.append((activity, definition))
+        self._mix_or_separate(len(plain))
+        self._for_threads += plain
         if self._results:
             self._fire()
         if self._draining:
             return
         if self._is_mixed:
             self._admit()
-        elif threaded:
-            self._wake_threads(threaded)
+        elif plain:
+            self._wake_threads(len(plain))
         elif self._on_loop:
             self._fill_loop()
-        if threaded:
+        if plain:
             self._watch_queue()
+
+    def _mix_or_separate(self, plain: int) -> None:
+        """Before so many plain functions are queued, see whether both kinds have work."""
+        if self._on_loop or self._loop_tasks:
+            if not self._is_mixed and (plain or self._threads_taken):
+                self._is_mixed = True
+                # What no thread has taken yet waits for its place again.
+                self._for_threads = collections.deque(_drained(self._queue))
+                self._threads_taken -= len(self._for_threads)
+        elif self._is_mixed and not self._for_threads:
+            self._is_mixed = False
+            self._for_threads = self._queue
+        if not self._is_mixed:
+            self._threads_taken += plain
 
     async def results(self) -> list[ActivityResult]:
         """Wait for ended activities; at least one, each once."""
         while not self._results:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        taken: list[ActivityResult] = []
-        take = self._results.popleft
-        try:
-            while True:
-                taken.append(take())
-        except IndexError:
-            pass
-        if self._is_mixed:
-            self._threads_taken -= len(taken) - self._loop_ended
-            self._admit()
+        taken = _drained(self._results)
+        self._threads_taken -= len(taken) - self._loop_ended
         self._loop_ended = 0
+        if self._is_mixed:
+            self._admit()
         return taken
 
     async def drain(self, seconds: float) -> bool:
@@ -353,7 +363,8 @@ class LocalActivities:
             self._wake_threads(admitted)
 
     def _loop_task_ended(self, task: "asyncio.Task[None]") -> None:
-        del self._loop_tasks[task]
+        # One that was cancelled by ``stop`` gave no result.
+        self._loop_tasks.pop(task, None)
         self._timed_out.discard(task)
         if self._is_mixed:
             self._admit()
@@ -384,6 +395,20 @@ class LocalActivities:
         self._end_on_loop(result)
 
     def _end_on_loop(self, result: ActivityResult) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        del self._loop_tasks[task]
         self._results.append(result)
         self._loop_ended += 1
         self._fire()
+
+
+def _drained(queue: "collections.deque[T]") -> list[T]:
+    """All that is in it; threads may take from it, or add to it, meanwhile."""
+    taken: list[T] = []
+    take = queue.popleft
+    try:
+        while True:
+            taken.append(take())
+    except IndexError:
+        return taken
