@@ -220,8 +220,9 @@ class Partition:
             episodes.extend((live, self._finish(live)) for live, turn in begun if id(turn) not in self._out)
         for live, checkpoint in episodes:
             round_.checkpoints.append(checkpoint)
-            if checkpoint.progress.status.is_terminal:
-                round_.discarded.extend(held.pop(live.instance_id, ()))
+            if checkpoint.progress.status.is_terminal and (gone := held.pop(live.instance_id, None)):
+                round_.discarded.extend(gone)
+                live.queue = [envelope for envelope in live.queue if envelope not in gone]
         round_.kept.extend(e for envelopes in held.values() for e in envelopes if e.position is None)
         if round_.checkpoints or round_.kept or round_.discarded:
             await self._follow_up(episodes, await self._commit(round_, episodes))

@@ -12,6 +12,7 @@ from perdure.core.events import HistoryEvent
 from perdure.core.identifiers import is_entity, read_entity_id
 from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
 from perdure.core.messages import Envelope, LockRequest, OperationRequest, Rewind, StartExecution
+from perdure.core.receiving import concerns_other
 from perdure.core.status import RuntimeStatus
 from perdure.engine.due_messages import DueMessages
 from perdure.engine.entity_episode import LiveEntity
@@ -203,9 +204,13 @@ class Router:
             message = envelope.message
             if not (taken or (isinstance(message, Rewind) and takes_rewind(record, message))):
                 self.drop(envelope, "the instance has ended", round_)
-                continue
-            # A row that is gone went with the instance's end, which came first: nothing is left to be consumed.
-            taken.append(envelope if envelope.position in rows else Envelope(target, message))
+            elif envelope.position in rows:
+                taken.append(envelope)
+            elif isinstance(message, Rewind) and not concerns_other(record.origin, message):
+                # Its row went with the instance's end, which came after it and has answered its parent.
+                round_.discarded.append(envelope)
+            else:
+                self.drop(envelope, "the instance has ended", round_)
         if taken:
             self._finished.pop(target, None)
         return taken
