@@ -113,8 +113,9 @@ def test_all_parts_are_read() -> None:
 def test_keys_that_ask_for_what_happens_anyway_are_no_warning() -> None:
     keys = {"rollbackEntityOperationsOnExceptions": True, "throwStatusExceptionsOnRaiseEvent": True}
     assert _read(_durable(**keys)).warnings == ()
-    (warning,) = _read(_durable(notifications={"eventGrid": {"topicEndpoint": "https://example.com"}})).warnings
-    assert warning == "host.json: without effect here: extensions.durableTask.notifications.eventGrid."
+    settings = _read(_durable(notifications={"eventGrid": {"topicEndpoint": "https://example.com"}}))
+    assert settings.warnings == ()
+    assert settings.durable.notifications.topic_endpoint == "https://example.com"
 
 
 @pytest.mark.parametrize(

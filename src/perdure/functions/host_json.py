@@ -236,7 +236,7 @@ def _read_durable(section: Section, warnings: list[str]) -> DurableTaskSettings:
         ),
         uses_forwarded_host=http.take("useForwardedHost", boolean, False),
         tracing=_read_tracing(section.section("tracing")),
-        notifications=_read_notifications(section.section("notifications"), warnings),
+        notifications=_read_notifications(section.section("notifications")),
         storage=_read_storage(section.section("storageProvider"), warnings),
     )
     http.finish()
@@ -259,7 +259,7 @@ def _read_tracing(section: Section) -> TracingSettings:
     return settings
 
 
-def _read_notifications(section: Section, warnings: list[str]) -> NotificationSettings:
+def _read_notifications(section: Section) -> NotificationSettings:
     grid = section.section("eventGrid")
     settings = NotificationSettings(
         topic_endpoint=grid.take("topicEndpoint", text, None),
@@ -270,8 +270,6 @@ def _read_notifications(section: Section, warnings: list[str]) -> NotificationSe
     )
     grid.ignore("publishRetryHttpStatus")
     grid.finish()
-    if settings.topic_endpoint is not None:
-        _warn_without_effect(section.ignore("eventGrid"), warnings)
     section.finish()
     return settings
 

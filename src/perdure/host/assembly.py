@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from perdure import __version__
 from perdure.client import TaskHubClient, attached
+from perdure.contracts.observer import Observer
 from perdure.core.registry import FailedOperations, Registry
 from perdure.execution.threads import ThreadPool
 from perdure.execution.time_limits import within
@@ -39,6 +40,7 @@ from perdure.host.durable_tracking import durable_tracking
 from perdure.host.front_door import front_door
 from perdure.host.gate import Gate
 from perdure.host.hub import Hub
+from perdure.host.notifications import LifeCyclePublisher
 from perdure.host.observers import LoggingObserver
 from perdure.host.options import Sdk
 from perdure.host.rpc_endpoint import RpcEndpoint
@@ -80,7 +82,11 @@ class FunctionsHost:
         self.gate = Gate(settings)
         self.registry = Registry()
         tracing = self._tracing = open_tracing(settings)
-        observers = [LoggingObserver(), durable_tracking(settings)]
+        observers: list[Observer] = [LoggingObserver(), durable_tracking(settings)]
+        self._publisher: LifeCyclePublisher | None = None
+        if settings.host.durable.notifications.topic_endpoint:
+            self._publisher = LifeCyclePublisher(settings.host.durable.notifications, settings.app, settings.hub_name)
+            observers.append(self._publisher)
         self.hub = Hub(
             self.registry,
             settings.hub,
@@ -109,7 +115,7 @@ class FunctionsHost:
     def load(self) -> LoadedApp:
         """Import the app and build the door. Raises AppLoadError, KeyFilesError, StartFailed."""
         settings = self.settings
-        sdk = sdk_choice.prepare(settings.sdk)
+        sdk = sdk_choice.prepare(settings.sdk, settings.host.durable.has_local_rpc)
         app = self.app = load_app(
             settings.app_folder, settings.app, allowed=settings.functions, retry=settings.host.retry, sdk=sdk
         )
@@ -186,6 +192,8 @@ class FunctionsHost:
         if self._rpc is not None:
             await self._rpc.stop()
         drained = await self.hub.stop(max(deadline - asyncio.get_running_loop().time(), 0))
+        if self._publisher is not None:
+            await self._publisher.close()
         if self._tracing is not None:
             await self._tracing.close()
         if self._workers is not None:
