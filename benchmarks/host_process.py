@@ -34,7 +34,7 @@ def measure_host(folder: Path) -> Figures:
     """
     app = folder / "app"
     shutil.copytree(SAMPLE, app, ignore=shutil.ignore_patterns("__pycache__", ".perdure"))
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "perdure", "start", str(app), "--port", str(port)]
     log_path = folder / "host.log"
     with log_path.open("ab") as log:
@@ -104,7 +104,8 @@ def _pause(until: float) -> None:
     time.sleep(PAUSE_SECONDS)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

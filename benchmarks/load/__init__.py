@@ -1,0 +1,1 @@
+"""Load through the HTTP door: open-loop generators, growth and soak."""
