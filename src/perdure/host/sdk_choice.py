@@ -19,11 +19,20 @@ def chosen_sdk(said: Sdk | None, app: AppSettings) -> Sdk:
         raise StartFailed(f"{SDK_SETTING} is 'ours' or 'installed', not '{text}'.", 2) from None
 
 
-def prepare(sdk: Sdk) -> SdkSide:
-    """Make the import names of the SDKs mean the chosen one. Before any user code; raises StartFailed."""
+def prepare(sdk: Sdk, local_rpc: bool | None = None) -> SdkSide:
+    """Make the import names of the SDKs mean the chosen one. Before any user code; raises StartFailed.
+
+    ``local_rpc`` is what host.json says of the local RPC endpoint, without which the official package has no client.
+    """
     if sdk is Sdk.OURS:
         sdks.prefer_ours()
         return OWN_SDK
+    if local_rpc is False:
+        raise StartFailed(
+            "--sdk installed: the client of the official package reaches this host by its local RPC endpoint, which "
+            "host.json switches off. Remove 'localRpcEndpointEnabled' under extensions.durableTask.",
+            1,
+        )
     from perdure.functions.guest.official import GuestRefused, require_official
     from perdure.functions.guest.side import GUEST_SDK
 
