@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from perdure.core.failures import FailureDetails
+from perdure.core.failures import FailureDetails, failure_of
 from perdure.core.replay import asked
 from perdure.core.retry import RetryPolicy
 from perdure.formats.azure_json.numbers import MAX_INTERVAL_DEFAULT, ActionType
@@ -49,8 +49,8 @@ def read_failed_answer(error: BaseException) -> asked.Asked | None:
     if not label:
         return None
     answer = _parse(state)
-    origin = error.__cause__ or error.__context__ or error
-    return _read(answer, FailureDetails(type(origin).__name__, str(answer.error or message)))
+    origin = failure_of(error.__cause__ or error.__context__ or error)
+    return _read(answer, msgspec.structs.replace(origin, message=str(answer.error or message)))
 
 
 def _parse(text: str) -> _Answer:
