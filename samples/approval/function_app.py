@@ -1,4 +1,6 @@
+from collections.abc import Generator
 from datetime import timedelta
+from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -21,7 +23,7 @@ async def decide(req: func.HttpRequest, client: df.DurableOrchestrationClient) -
 
 
 @app.orchestration_trigger(context_name="context")
-def approval_workflow(context: df.DurableOrchestrationContext):
+def approval_workflow(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     request = context.get_input()
     yield context.call_activity("ask_for_approval", request)
 
@@ -39,15 +41,15 @@ def approval_workflow(context: df.DurableOrchestrationContext):
 
 
 @app.activity_trigger(input_name="request")
-def ask_for_approval(request: dict) -> str:
+def ask_for_approval(request: dict[str, Any]) -> str:
     return f"Please approve {request['amount']} for {request['purpose']}"
 
 
 @app.activity_trigger(input_name="request")
-def pay_out(request: dict) -> str:
+def pay_out(request: dict[str, Any]) -> str:
     return f"{request['purpose']}: {request['amount']} paid"
 
 
 @app.activity_trigger(input_name="request")
-def escalate(request: dict) -> str:
+def escalate(request: dict[str, Any]) -> str:
     return f"{request['purpose']}: escalated"

@@ -1,4 +1,6 @@
 import logging
+from collections.abc import Generator
+from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -15,7 +17,7 @@ async def start_orchestrator(req: func.HttpRequest, client: df.DurableOrchestrat
 
 
 @bp.orchestration_trigger(context_name="context")
-def my_orchestrator(context: df.DurableOrchestrationContext):
+def my_orchestrator(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     first = yield context.call_activity("say_hello", "Tokyo")
     second = yield context.call_activity("say_hello", "Seattle")
     third = yield context.call_activity("say_hello", context.get_input())

@@ -1,6 +1,6 @@
 import azure.functions as func
 
-import plain_functions  # noqa: F401  its functions register themselves
+import plain_functions as plain_functions  # its functions register themselves
 from durable_blueprints import bp
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)

@@ -1,3 +1,6 @@
+from collections.abc import Generator
+from typing import Any
+
 import azure.durable_functions as df
 import azure.functions as func
 from azure.durable_functions import EntityContext
@@ -6,13 +9,13 @@ app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 
 class Counter:
-    def __init__(self):
+    def __init__(self) -> None:
         self.value = 0
 
-    def add(self, amount: int):
+    def add(self, amount: int) -> None:
         self.value += amount
 
-    def reset(self):
+    def reset(self) -> None:
         self.value = 0
 
     def get(self) -> int:
@@ -20,7 +23,7 @@ class Counter:
 
 
 @app.entity_trigger(context_name="context")
-def counter_entity(context: EntityContext):
+def counter_entity(context: EntityContext) -> None:
     state = context.get_state(Counter) or Counter()
     operation = context.operation_name
 
@@ -35,7 +38,7 @@ def counter_entity(context: EntityContext):
 
 
 @app.orchestration_trigger(context_name="context")
-def add_and_read(context: df.DurableOrchestrationContext):
+def add_and_read(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     request = context.get_input()
     entity_id = df.EntityId("counter_entity", request["key"])
 

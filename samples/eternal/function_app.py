@@ -1,4 +1,6 @@
+from collections.abc import Generator
 from datetime import timedelta
+from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -14,7 +16,7 @@ async def start_cleanup(req: func.HttpRequest, client: df.DurableOrchestrationCl
 
 
 @app.orchestration_trigger(context_name="context")
-def periodic_cleanup(context: df.DurableOrchestrationContext):
+def periodic_cleanup(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     state = context.get_input()
     rounds = state.get("rounds", 0)
     removed = yield context.call_activity("clean_up", rounds)

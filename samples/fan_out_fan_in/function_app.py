@@ -1,4 +1,6 @@
 import json
+from collections.abc import Generator
+from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -15,7 +17,7 @@ async def start_totals(req: func.HttpRequest, client: df.DurableOrchestrationCli
 
 
 @app.orchestration_trigger(context_name="context")
-def totals(context: df.DurableOrchestrationContext):
+def totals(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     orders = context.get_input()
     tasks = [context.call_activity("price", order) for order in orders]
     prices = yield context.task_all(tasks)
@@ -23,5 +25,5 @@ def totals(context: df.DurableOrchestrationContext):
 
 
 @app.activity_trigger(input_name="order")
-def price(order: dict) -> int:
-    return order["quantity"] * order["unit_price"]
+def price(order: dict[str, Any]) -> int:
+    return int(order["quantity"] * order["unit_price"])

@@ -1,5 +1,7 @@
 import json
 import time
+from collections.abc import Generator
+from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -18,7 +20,7 @@ async def start_rendering(req: func.HttpRequest, client: df.DurableOrchestration
 
 
 @app.orchestration_trigger(context_name="context")
-def render(context: df.DurableOrchestrationContext):
+def render(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     order = context.get_input()
     # The service answers 202 with a Location; the call asks there again until the answer is another one.
     response = yield context.call_http("POST", order["jobs_url"], content={"scene": order["scene"]})

@@ -1,4 +1,6 @@
+from collections.abc import Generator
 from datetime import timedelta
+from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -14,7 +16,7 @@ async def start_monitor(req: func.HttpRequest, client: df.DurableOrchestrationCl
 
 
 @app.orchestration_trigger(context_name="context")
-def monitor(context: df.DurableOrchestrationContext):
+def monitor(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     config = context.get_input()
     expiry = context.current_utc_datetime + timedelta(seconds=config.get("duration_seconds", 3600))
     check = 0
@@ -32,6 +34,6 @@ def monitor(context: df.DurableOrchestrationContext):
 
 
 @app.activity_trigger(input_name="request")
-def read_job_state(request: dict) -> str:
+def read_job_state(request: dict[str, Any]) -> str:
     """Stands for the question to a real system; here the job is done at the third check."""
     return "done" if request["job"] != "endless" and request["check"] >= 3 else "running"

@@ -1,7 +1,9 @@
 """Functions of two arguments: a context and the input, with the words of `durabletask`."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import azure.functions as func
 import azure.durable_functions as df
@@ -31,7 +33,7 @@ async def order(req: func.HttpRequest, client: df.DurableFunctionsClient) -> fun
 
 
 @app.orchestration_trigger(context_name="context")
-def buy(context: task.OrchestrationContext, order: Order):
+def buy(context: task.OrchestrationContext, order: Order) -> Generator[Any, Any, Any]:
     policy = df.RetryPolicy(first_retry_interval=timedelta(milliseconds=10), max_number_of_attempts=3)
     shelf = EntityInstanceId("Shelf", order.item)
     try:
@@ -52,7 +54,8 @@ def buy(context: task.OrchestrationContext, order: Order):
 
 @app.orchestration_trigger(context_name="context")
 async def make_code(context: task.OrchestrationContext, item: str) -> str:
-    return await context.call_activity("shout", input=f"{item} for {context.parent_instance_id}")
+    code: str = await context.call_activity("shout", input=f"{item} for {context.parent_instance_id}")
+    return code
 
 
 @app.activity_trigger(input_name="order")
@@ -110,5 +113,5 @@ def stop_sweeping(req: func.HttpRequest, client: df.SyncDurableFunctionsClient) 
 
 
 @app.orchestration_trigger(context_name="context")
-def sweep(context: task.OrchestrationContext, input: dict) -> str:
+def sweep(context: task.OrchestrationContext, input: dict[str, Any]) -> str:
     return f"room {input['room']}"

@@ -1,3 +1,6 @@
+from collections.abc import Generator
+from typing import Any
+
 import azure.durable_functions as df
 import azure.functions as func
 
@@ -12,7 +15,7 @@ async def start_booking(req: func.HttpRequest, client: df.DurableOrchestrationCl
 
 
 @app.orchestration_trigger(context_name="context")
-def book_trip(context: df.DurableOrchestrationContext):
+def book_trip(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     trip = context.get_input()
     retry_options = df.RetryOptions(first_retry_interval_in_milliseconds=100, max_number_of_attempts=3)
 
@@ -30,7 +33,7 @@ attempts: dict[str, int] = {}
 
 
 @app.activity_trigger(input_name="trip")
-def book_seat(trip: dict) -> str:
+def book_seat(trip: dict[str, Any]) -> str:
     """Fails as often as the trip says, then works: a service that is down for a moment."""
     attempts[trip["id"]] = attempts.get(trip["id"], 0) + 1
     if attempts[trip["id"]] <= trip.get("seat_failures", 0):
@@ -39,7 +42,7 @@ def book_seat(trip: dict) -> str:
 
 
 @app.activity_trigger(input_name="trip")
-def book_room(trip: dict) -> str:
+def book_room(trip: dict[str, Any]) -> str:
     if trip.get("hotel") == "full":
         raise ValueError("no room left")
     return "room 7"

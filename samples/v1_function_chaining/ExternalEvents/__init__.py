@@ -1,9 +1,11 @@
+from collections.abc import Generator
 from datetime import timedelta
+from typing import Any
 
 import azure.durable_functions as df
 
 
-def orchestrator_function(context: df.DurableOrchestrationContext):
+def orchestrator_function(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     request = context.get_input()
     yield context.call_activity("AskForApproval", request)
 

@@ -1,7 +1,10 @@
+from collections.abc import Generator
+from typing import Any
+
 import azure.durable_functions as df
 
 
-def orchestrator_function(context: df.DurableOrchestrationContext):
+def orchestrator_function(context: df.DurableOrchestrationContext) -> Generator[Any, Any, Any]:
     task1 = yield context.call_activity("DurableActivity", "One")
     task2 = yield context.call_activity("DurableActivity", "Two")
     task3 = yield context.call_activity("DurableActivity", "Three")
