@@ -102,4 +102,5 @@ def binding(req: func.HttpRequest, client: str) -> str:
         assert base.endswith("/durabletask/")
         started = host.http.post(f"{base}orchestrators/hello", json='"you"')
         assert started.status_code == 202, started.text
-        assert host.completed(started.json())["output"] == "Hello you"
+        management = f"{host.url}/runtime/webhooks/durabletask/instances/{started.json()['id']}"
+        assert host.completed({"statusQueryGetUri": management})["output"] == "Hello you"
