@@ -78,7 +78,7 @@ def _workload(parser: argparse.ArgumentParser, text: str) -> Workload:
 
 def _profiled(parser: argparse.ArgumentParser, text: str) -> Workload:
     workload = _workload(parser, text)
-    if workload in (Workload.RESIDENT, Workload.CRASH):
+    if workload in (Workload.RESIDENT, Workload.SIXTY, Workload.CRASH):
         parser.error(f"--profile takes A, B, C, E or F, not {workload.value}")
     return workload
 

@@ -67,6 +67,8 @@ TARGETS = (
     Target("C 200", "p99_to_p50", *_most(None, 5)),
     Target("D 1", "idle_mb", *_most(90, 60)),
     Target("D 1", "first_result_s", *_most(0.6, 0.35)),
+    *(Target("D2 60", f"added_{model}_s", *_most(0.3, 0.3)) for model in ("v2", "v1")),
+    *(Target("D2 60", f"added_{model}_mb", *_most(15, 15)) for model in ("v2", "v1")),
     Target("E 2,000", "ms_per_step", *_most(0.6, 0.35, Basis.REFERENCE)),
     Target("E 5,000", "ms_per_step", *_most(0.6, 0.35, Basis.REFERENCE)),
     Target("E 5,000", "last_to_first", *_most(1.25, 1.25)),

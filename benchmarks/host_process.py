@@ -1,5 +1,6 @@
 """D for perdure: a real ``perdure start samples/hello_cities``, and one HTTP client as a user would be."""
 
+import compileall
 import http.client
 import json
 import os
@@ -14,7 +15,7 @@ from typing import Any
 from benchmarks.engines.engine import stop_server
 from benchmarks.job import Figures
 from benchmarks.machine import ROOT
-from benchmarks.measuring import memory_mb
+from benchmarks.measuring import cpu_seconds, memory_mb
 
 SAMPLE = ROOT / "samples" / "hello_cities"
 START = "/api/orchestrators/hello_orchestrator"
@@ -27,13 +28,16 @@ class HostFailed(Exception):
     """The host did not give the result; the message is what is known."""
 
 
-def measure_host(folder: Path) -> Figures:
+def measure_host(folder: Path, sample: Path = SAMPLE) -> Figures:
     """From the start of the process to the first result, and its memory when it then does nothing.
+
+    The app is compiled before, as after its first start.
 
     Raises HostFailed.
     """
     app = folder / "app"
-    shutil.copytree(SAMPLE, app, ignore=shutil.ignore_patterns("__pycache__", ".perdure"))
+    shutil.copytree(sample, app, ignore=shutil.ignore_patterns("__pycache__", ".perdure"))
+    compileall.compile_dir(app, quiet=2)
     port = free_port()
     command = [sys.executable, "-m", "perdure", "start", str(app), "--port", str(port)]
     log_path = folder / "host.log"
@@ -45,13 +49,14 @@ def measure_host(folder: Path) -> Figures:
     try:
         _first_result(host, port, begun + RESULT_SECONDS_MAX)
         first_result = time.perf_counter() - begun
+        used = cpu_seconds([host.pid])
         time.sleep(IDLE_SECONDS)
         idle = memory_mb([host.pid])
     except HostFailed as error:
         raise HostFailed(f"{error}; its log ends: {log_path.read_text(errors='replace')[-500:]}") from error
     finally:
         stop_server(host)
-    return {"first_result_s": first_result, "idle_mb": idle}
+    return {"first_result_s": first_result, "first_result_cpu_s": used, "idle_mb": idle}
 
 
 def own_environment() -> dict[str, str]:

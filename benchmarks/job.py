@@ -16,6 +16,7 @@ class Workload(Enum):
     FAN_OUT = "B"
     LATENCY = "C"
     RESIDENT = "D"
+    SIXTY = "D2"
     LONG = "E"
     WAITING = "F"
     CRASH = "crash"

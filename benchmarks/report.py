@@ -34,6 +34,14 @@ COLUMNS: dict[Workload, tuple[Column, ...]] = {
     ),
     Workload.LATENCY: (Column("p50_ms", "p50 ms", 2), Column("p95_ms", "p95 ms", 2), Column("p99_ms", "p99 ms", 2)),
     Workload.RESIDENT: (Column("first_result_s", "first result s", 2), Column("idle_mb", "idle MB", 0)),
+    Workload.SIXTY: (
+        Column("added_v2_s", "v2 adds s", 3),
+        Column("added_v2_cpu_s", "of CPU", 3),
+        Column("added_v2_mb", "MB", 1),
+        Column("added_v1_s", "v1 adds s", 3),
+        Column("added_v1_cpu_s", "of CPU", 3),
+        Column("added_v1_mb", "MB", 1),
+    ),
     Workload.LONG: (
         Column("ms_per_step", "ms per step", 3),
         Column("first_tenth_ms", "first tenth ms", 3),

@@ -22,6 +22,7 @@ from benchmarks.machine import ROOT
 from benchmarks.measuring_process import FIGURES, FIRST_RESULT, READY_TO_DIE
 from benchmarks.outcomes import Outcome
 from benchmarks.plan import Measurement
+from benchmarks.sixty_functions import measure_sixty
 
 RUN_SECONDS_MAX = 120.0
 OWN_RUN_SECONDS_MAX = 600.0
@@ -75,6 +76,8 @@ def run_once(measurement: Measurement, engine: str, round_: int, work: Path) -> 
 def _measure(job: Job) -> tuple[Figures, dict[str, str]]:
     if job.workload is Workload.RESIDENT and job.engine == OURS:
         return measure_host(job.folder), {}
+    if job.workload is Workload.SIXTY:
+        return measure_sixty(job.folder), {}
     if job.workload is Workload.CRASH:
         _run(replace(job, part=Part.BEFORE), kill_at=READY_TO_DIE)
         job = replace(job, part=Part.AFTER)
