@@ -23,6 +23,7 @@ from perdure.http_api.allowed_hosts import LOOPBACK_NAMES
 from perdure.http_api.cors import CorsRules, read_origins
 from perdure.storage.options import Durability, StorageOptions
 
+RUNTIME_SETTING = "FUNCTIONS_WORKER_RUNTIME"
 THREAD_COUNT_SETTING = "PYTHON_THREADPOOL_THREAD_COUNT"
 PROCESS_COUNT_SETTING = "FUNCTIONS_WORKER_PROCESS_COUNT"
 PROCESSES_MAX = 10
@@ -79,6 +80,7 @@ def read_settings(options: StartOptions, environment: MutableMapping[str, str]) 
     address = options.address or local.http_address or DEFAULT_ADDRESS
     notices = [*local.notices, *apply_local_settings(local, environment, folder=folder, port=port)]
     app = AppSettings(environment)
+    _check_runtime(app)
     host = read_host_file(folder, environment)
     threads_max = _thread_count(app, notices)
     sdk = chosen_sdk(options.sdk, app)
@@ -109,6 +111,16 @@ def read_settings(options: StartOptions, environment: MutableMapping[str, str]) 
         sdk=sdk,
         notices=(*notices, *host.warnings),
     )
+
+
+def _check_runtime(app: AppSettings) -> None:
+    runtime = (app.get(RUNTIME_SETTING) or "python").strip()
+    if runtime.lower() != "python":
+        raise StartFailed(
+            f"{RUNTIME_SETTING} is '{runtime}': this host runs Python apps only. "
+            "Set it to python, in local.settings.json or the environment, or take it out.",
+            1,
+        )
 
 
 def checked_address(address: str) -> str:
