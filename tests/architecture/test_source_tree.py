@@ -15,7 +15,10 @@ def test_azure_stays_a_namespace_that_others_share():
 
 
 def test_tests_are_no_packages():
-    assert not list((REPOSITORY / "tests").rglob("__init__.py"))
+    found = (REPOSITORY / "tests").rglob("__init__.py")
+
+    # Functions apps that tests run have such files where function.json names them.
+    assert not [path for path in found if not any((folder / "host.json").exists() for folder in path.parents)]
 
 
 def test_every_package_is_typed():
