@@ -3,15 +3,22 @@
 import traceback
 
 from perdure.core.failures import FailureDetails
-from perdure.core.replay.policy import FailedKind
 
 
 class TaskFailedError(Exception):
-    """A called activity, sub-orchestration or entity operation failed; ``details`` tells how."""
+    """A called activity, sub-orchestration or entity operation failed; ``details`` tells how.
+
+    What is raised at a yield is also of the type that the called function raised, where the code knows that type; the
+    attributes of the original exception stay where it was raised.
+    """
 
     def __init__(self, message: str, details: FailureDetails) -> None:
-        super().__init__(message)
+        # Not super(): the type joined to this one may want other arguments.
+        Exception.__init__(self, message)
         self.details = details
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
     @property
     def failure_details(self) -> FailureDetails:
@@ -30,16 +37,3 @@ class NonDeterministicOrchestrationException(Exception):
 
 class DurableFunctionsCompatibilityWarning(UserWarning):
     """Something about this app that another generation of the package takes differently."""
-
-
-def failed_call(kind: FailedKind, name: str, failure: FailureDetails) -> TaskFailedError:
-    """The exception raised where the failed call is yielded, with the official text (functions-sdk.md §12)."""
-    if kind is FailedKind.ENTITY:
-        return TaskFailedError(failure.message, failure)
-    reason = f"{kind.value} function '{name}' failed: {failure.message}"
-    return TaskFailedError(f"{reason} \n {_details_of(failure)}", failure)
-
-
-def _details_of(failure: FailureDetails) -> str:
-    text = f"{failure.error_type}: {failure.message}"
-    return f"{text}\n{failure.stack_trace}" if failure.stack_trace else text

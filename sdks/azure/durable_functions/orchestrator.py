@@ -8,7 +8,7 @@ from azure.durable_functions.generations import is_native_orchestrator
 from azure.durable_functions.handles import Handle
 from azure.durable_functions.names import NATIVE_CONVENTIONS
 from azure.durable_functions.orchestration_context import DurableOrchestrationContext
-from azure.durable_functions.replay_policy import POLICY
+from azure.durable_functions.replay_policy import policy_of
 from azure.durable_functions.serialization import to_optional_text
 from durabletask.context import orchestrator_definition
 from perdure.core.errors import OrchestratorMisuse
@@ -38,7 +38,7 @@ class OrchestratorHandle(Handle):
         def begin(recorder: Recorder, input: str | None) -> Program | Returned:
             return _begun(function(DurableOrchestrationContext(recorder, input, input_type)))
 
-        return OrchestratorDefinition(name, begin, to_optional_text, POLICY)
+        return OrchestratorDefinition(name, begin, to_optional_text, policy_of(function))
 
     def answer(self, text: str) -> str:
         """Run the orchestrator over the past that another host hands over; returns its JSON answer."""

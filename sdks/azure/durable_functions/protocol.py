@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from azure.durable_functions.errors import TaskFailedError, failed_call
+from azure.durable_functions.errors import TaskFailedError
+from azure.durable_functions.failed_calls import FailedCalls
 from azure.durable_functions.protocol_recorder import ProtocolRecorder
 from perdure.core.actions import Complete, ContinueAsNew, Ending, Fail
 from perdure.core.failures import FailureDetails
@@ -97,7 +98,7 @@ def _as_the_host_expects(definition: OrchestratorDefinition) -> OrchestratorDefi
             raise
 
     policy = definition.policy
-    if policy.make_error is failed_call:
+    if isinstance(policy.make_error, FailedCalls):
         policy = dataclasses.replace(policy, make_error=_failed_call)
     return dataclasses.replace(definition, policy=policy, write_output=write_output)
 
