@@ -43,3 +43,18 @@ def test_the_core_brings_no_io():
     modules = modules_after(f"import {names}")
 
     assert not modules & {"asyncio", "sqlite3", "socket", "starlette", "uvicorn", "azure"}
+
+
+def test_a_plain_start_does_not_pay_for_what_it_may_never_use():
+    """What the host stands on, before the app is imported; the app's imports are its own."""
+    modules = modules_after("import perdure.cli.main, perdure.cli.start_command, perdure.cli.running")
+
+    libraries = {"azure.identity", "cryptography", "debugpy", "httpx", "opentelemetry", "rich"}
+    ours = {
+        "perdure.cli.doors",
+        "perdure.core.replay.outside_code",
+        "perdure.http_api.operations",
+        "perdure.host.worker_main",
+        "durabletask",
+    }
+    assert not modules & (libraries | ours)

@@ -7,7 +7,7 @@ import azure.durable_functions as df
 from perdure.core import events as ev
 from perdure.core.registry import OutsideDefinition
 from perdure.core.replay.asked import Asked
-from perdure.core.replay.outside_code import OutsideReplayer
+from perdure.core.replay.outside_code import OutsideReplayer, replayer_of
 from perdure.functions.guest.orchestrators import orchestrator_definition
 from support.replay_world import World
 
@@ -50,7 +50,7 @@ class OutsideWorld(World):
     def __init__(self, definition: OutsideDefinition) -> None:
         super().__init__(lambda recorder: None)
         self._outside = definition
-        self.replayer: Any = definition.open("order-1")
+        self.replayer: Any = replayer_of(definition, "order-1")
 
     @classmethod
     def of_script(cls, script: Script) -> "OutsideWorld":
@@ -64,6 +64,6 @@ class OutsideWorld(World):
 
     def fresh(self) -> Any:
         """A new replayer that has replayed the history so far."""
-        replayer: OutsideReplayer = self._outside.open("order-1")
+        replayer: OutsideReplayer = replayer_of(self._outside, "order-1")
         replayer.replay(self.history)
         return replayer

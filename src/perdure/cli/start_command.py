@@ -1,5 +1,6 @@
 """`perdure start`: run the Functions host on an app (cli.md §3)."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -90,8 +91,12 @@ def start(**given: Any) -> None:
         sdk=None if given["sdk"] is None else Sdk(given["sdk"]),
     )
     _use_the_apps_interpreter(options.app_folder)
+    # What is imported stays: collections would look at all of it a dozen times and find nothing.
+    gc.disable()
     from perdure.cli.running import RunOptions, check_app, run_app, run_reloading
 
+    gc.freeze()
+    gc.enable()
     if given["check"]:
         raise SystemExit(check_app(options))
     if given["reload"]:

@@ -13,7 +13,7 @@ from perdure.core.errors import NotRegistered
 from perdure.core.failures import FailureDetails
 from perdure.core.identifiers import EntityId
 from perdure.core.replay.definition import OrchestratorDefinition, Program, Returned
-from perdure.core.replay.outside_code import OutsideDefinition
+from perdure.core.replay.outside_definition import OutsideDefinition
 
 __all__ = [
     "BUILT_IN",

@@ -1,6 +1,7 @@
 """A session of this process: one Replayer, opened with history and advanced with new events."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from perdure.contracts.executor import OrchestrationTurn
 from perdure.core.actions import Fail, TurnResult
@@ -9,8 +10,10 @@ from perdure.core.events import HistoryEvent
 from perdure.core.failures import failure_of
 from perdure.core.instance import Origin
 from perdure.core.registry import OutsideDefinition, Registry
-from perdure.core.replay.outside_code import OutsideReplayer
 from perdure.core.replay.replayer import Replayer
+
+if TYPE_CHECKING:
+    from perdure.core.replay.outside_code import OutsideReplayer
 
 
 class LocalSession:
@@ -45,7 +48,7 @@ class LocalSession:
                 return TurnResult(ending=Fail(failure_of(error)))
             instance_id = self.origin.instance_id
             if isinstance(definition, OutsideDefinition):
-                replayer = definition.open(instance_id)
+                replayer = _outside_replayer(definition, instance_id)
             else:
                 replayer = Replayer(definition, instance_id)
             self._replayer = replayer
@@ -79,3 +82,10 @@ class LocalSession:
         replayer, self._ended = self._ended, None
         if replayer is not None:
             replayer.close()
+
+
+def _outside_replayer(definition: OutsideDefinition, instance_id: str) -> "OutsideReplayer":
+    # Only guests have such code; a plain app does not pay for its import.
+    from perdure.core.replay.outside_code import replayer_of
+
+    return replayer_of(definition, instance_id)

@@ -8,7 +8,6 @@ import asyncio
 import functools
 import json
 import ssl
-import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -208,6 +207,8 @@ async def _content(response: "httpx.Response", bytes_max: int) -> str:
 
 
 def _proxy_for(uri: str) -> str | None:
+    import urllib.request
+
     parts = urlsplit(uri)
     proxies = urllib.request.getproxies()
     if not proxies or urllib.request.proxy_bypass(parts.hostname or ""):

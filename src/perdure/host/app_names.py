@@ -5,8 +5,7 @@ import re
 from perdure.functions.descriptions import AuthLevel, HttpFunction, LoadedApp
 from perdure.functions.manual_runs import all_functions, function_name
 from perdure.functions.routes import full_route
-from perdure.http_api.app_names import AppNames, FunctionRoute
-from perdure.http_api.operations import NamedThings
+from perdure.http_api.app_names import AppNames, FunctionRoute, NamedThings
 
 _PARAMETER = re.compile(r"\{\*?([A-Za-z_][A-Za-z0-9_-]*)(?:[^{}]|\{\{|\}\})*\}")
 

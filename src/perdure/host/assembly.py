@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.types import ASGIApp
 
@@ -15,7 +15,6 @@ from perdure.core.registry import FailedOperations, Registry
 from perdure.execution.threads import ThreadPool
 from perdure.execution.time_limits import within
 from perdure.execution.user_loop import UserLoop
-from perdure.execution.worker_processes import WorkerProcesses
 from perdure.formats.http_json import LinkTerms
 from perdure.functions.activities import fill_registry
 from perdure.functions.app_loader import load_app
@@ -47,12 +46,14 @@ from perdure.host.rpc_endpoint import RpcEndpoint
 from perdure.host.settings import BODY_LIMIT_SETTING, Settings
 from perdure.host.system_clock import SystemClock
 from perdure.host.tracing_setup import open_tracing
-from perdure.host.worker_main import sent_to_workers, worker_processes
 from perdure.http_api.app import ManagementRoute
 from perdure.http_api.health import HubFacts, health_routes
 from perdure.http_api.links import PREFIX
 from perdure.http_api.options import ManagementOptions
 from perdure.storage.sqlite.storage import SqliteStorage
+
+if TYPE_CHECKING:
+    from perdure.execution.worker_processes import WorkerProcesses
 
 T = TypeVar("T")
 
@@ -130,6 +131,8 @@ class FunctionsHost:
         if settings.hub.failed_operations is FailedOperations.KEPT:
             self.registry.keep_failed_operations()
         if settings.processes > 1:
+            from perdure.host.worker_main import sent_to_workers, worker_processes
+
             self._workers = worker_processes(settings)
             sent_to_workers(app, self.registry, self._workers.call)
         self.registry.add_activity(http_activity_definition(_http_calls(settings)))

@@ -2,8 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
-from perdure.http_api.operations import NamedThings
+
+class NamedThings(Enum):
+    """What a ``{name}`` in a path is the name of."""
+
+    ORCHESTRATORS = "orchestrators"
+    ENTITIES = "entities"
+    FUNCTIONS = "functions"
+    RUNNABLE = "functions that run by hand"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from perdure import __version__
 from perdure.client import TaskHubClient
 from perdure.http_api.access import KEY_PARAMETER, LEVELS, Level
 from perdure.http_api.answers import Answer, json_answer
-from perdure.http_api.app_names import AppNames, FunctionRoute
+from perdure.http_api.app_names import AppNames, FunctionRoute, NamedThings
 from perdure.http_api.links import PREFIX, origin_of
 from perdure.http_api.operations import (
     EMPTY,
@@ -16,7 +16,6 @@ from perdure.http_api.operations import (
     QUERY_PARAMETERS,
     SHAPES,
     TEXT,
-    NamedThings,
     Operation,
     Schema,
 )

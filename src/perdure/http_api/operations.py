@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
+
+from perdure.http_api.app_names import NamedThings
 
 Schema = dict[str, Any]
 
@@ -58,15 +59,6 @@ QUERY_PARAMETERS: dict[str, tuple[Schema, str]] = {
     "fetchState": (_FLAG, "With the state."),
     "liveness": (_FLAG, "Also what is running and waits for nothing."),
 }  # fmt: skip
-
-
-class NamedThings(Enum):
-    """What a ``{name}`` in a path is the name of."""
-
-    ORCHESTRATORS = "orchestrators"
-    ENTITIES = "entities"
-    FUNCTIONS = "functions"
-    RUNNABLE = "functions that run by hand"
 
 
 @dataclass(frozen=True, slots=True)

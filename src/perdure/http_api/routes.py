@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from perdure.client import TaskHubClient
-from perdure.http_api import entities, openapi, orchestrations
+from perdure.http_api import entities, orchestrations
 from perdure.http_api.answers import Answer, ErrorShape
 from perdure.http_api.options import ManagementOptions
 from perdure.http_api.requests import Request
@@ -12,8 +12,16 @@ from perdure.http_api.routing import Route
 PRIMARY_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 Handler = Callable[[Request, TaskHubClient, ManagementOptions], Awaitable[Answer]]
 
+
+async def _openapi(request: Request, client: TaskHubClient, options: ManagementOptions) -> Answer:
+    # Few ask for it, and the table behind it is large.
+    from perdure.http_api import openapi
+
+    return await openapi.serve(request, client, options)
+
+
 ROUTES: tuple[Route[Handler], ...] = (
-    Route("GET", "openapi.json", openapi.serve),
+    Route("GET", "openapi.json", _openapi),
     Route("POST", "orchestrators/{name}", orchestrations.start),
     Route("POST", "orchestrators/{name}/{id}", orchestrations.start),
     Route("GET", "instances", orchestrations.list_instances),

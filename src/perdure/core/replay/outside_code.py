@@ -4,9 +4,8 @@ The other kind of code, a live program, is driven by ``Replayer``; to the engine
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -17,6 +16,7 @@ from perdure.core.failures import FailureDetails, failure_of
 from perdure.core.replay.asked import Asked
 from perdure.core.replay.asked_tasks import AskedTasks
 from perdure.core.replay.matching import ERROR_TYPE, find_divergence
+from perdure.core.replay.outside_definition import OutsideCode, OutsideDefinition
 from perdure.core.replay.policy import AllMode, FailedKind, ReplayPolicy, RetryIds, ScheduleAt
 from perdure.core.replay.recorder import Recorder
 from perdure.core.replay.task_types import TaskTypes
@@ -38,28 +38,9 @@ OUTSIDE_POLICY = ReplayPolicy(
 _TASKS = TaskTypes(retry=TrailingRetryTask)
 
 
-class OutsideCode(Protocol):
-    """One execution's code, with the past it has been told so far."""
-
-    def tell(self, events: Sequence[ev.HistoryEvent]) -> None:
-        """More of the past, in order: what arrived, and what was scheduled."""
-        ...
-
-    def ask(self) -> Asked:
-        """What the code wants, given the past. What it raises fails the instance."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class OutsideDefinition:
-    """An orchestrator whose code keeps nothing between turns. ``open_code`` gets the instance id."""
-
-    name: str
-    open_code: Callable[[str], OutsideCode]
-
-    def open(self, instance_id: str) -> "OutsideReplayer":
-        """Begin one execution."""
-        return OutsideReplayer(instance_id, lambda: self.open_code(instance_id))
+def replayer_of(definition: OutsideDefinition, instance_id: str) -> "OutsideReplayer":
+    """Begin one execution."""
+    return OutsideReplayer(instance_id, lambda: definition.open_code(instance_id))
 
 
 class OutsideReplayer:
