@@ -44,3 +44,11 @@ async def test_python_words_for_true_and_false(rpc):
     shown = await rpc.get("/instances/o1?showInput=True&showHistory=True&showHistoryOutput=True")
     assert hidden.json()["input"] is None
     assert shown.json()["input"] == "in"
+
+
+async def test_links_lead_to_the_door_for_everybody(api):
+    options = ManagementOptions("ShopHub", origin="http://localhost:7071")
+    app = Starlette(routes=[RpcRoute(api.client, options, OpenAccess())])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:17071") as rpc:
+        links = (await rpc.post("/durabletask/orchestrators/ship_order")).json()
+    assert links["statusQueryGetUri"].startswith("http://localhost:7071/runtime/webhooks/durabletask/instances/")

@@ -14,6 +14,8 @@ _FORWARDED_PART = re.compile(r'\s*(proto|host)\s*=\s*(?:"([^"]*)"|([^;,\s]*))', 
 
 def origin_of(request: Request, options: ManagementOptions) -> str:
     """Scheme and host of the request; of the first proxy's request when the app trusts forwarded headers."""
+    if options.origin is not None:
+        return options.origin
     scheme, host = request.scheme, request.header(b"host") or "localhost"
     if options.use_forwarded_host:
         scheme, host = _forwarded(request) or (scheme, host)
