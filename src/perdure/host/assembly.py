@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.types import ASGIApp
@@ -125,7 +126,8 @@ class FunctionsHost:
         code = self.gate.prepare(app)
         terms = LinkTerms(f"{self.url}{PREFIX}", settings.hub_name, settings.connection_name, code)
         if settings.sdk is Sdk.INSTALLED or settings.host.durable.has_local_rpc:
-            self._rpc = RpcEndpoint(self.hub.client, self._management_options(app, code))
+            # Its own address is for clients on this machine; the links it gives are for everybody.
+            self._rpc = RpcEndpoint(self.hub.client, replace(self._management_options(app, code), origin=self.url))
         clients = ClientTexts(terms, self._token, None if self._rpc is None else self._rpc.url)
         fill_registry(app, self.registry, sdk.codec(), clients)
         if settings.hub.failed_operations is FailedOperations.KEPT:
