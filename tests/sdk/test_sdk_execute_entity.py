@@ -65,6 +65,27 @@ def test_a_function_of_one_argument():
     assert (result.get_result(), result.get_state(), len(result.actions)) == (3, 3, 1)
 
 
+class Till:
+    """A state of a plain class, as the user documents' counter has it."""
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
+def till(context):
+    state = context.get_state(Till) or Till()
+    state.value += context.get_input()
+    context.set_state(state)
+
+
+def test_a_state_of_a_plain_class_comes_back():
+    first = execute_entity(till, "add", 2)
+    again = execute_entity(till, "add", 3, state=first.get_state(Till))
+
+    assert isinstance(first.get_state(Till), Till)
+    assert again.get_state(Till).value == 5
+
+
 def test_an_undecorated_function_of_two_arguments():
     result = execute_entity(native, "get", 1, entity_name="Thing")
 

@@ -38,7 +38,7 @@ from azure.durable_functions.status import (
     PurgeHistoryResult,
 )
 from azure.durable_functions.sync_functions_client import SyncDurableFunctionsClient
-from durabletask.task import RetryPolicy
+from durabletask.retry import RetryPolicy
 
 EntityContext = DurableEntityContext
 

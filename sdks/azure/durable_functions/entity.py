@@ -7,9 +7,7 @@ from typing import Any
 from azure.durable_functions.entity_context import DurableEntityContext
 from azure.durable_functions.generations import is_native_entity
 from azure.durable_functions.handles import Handle
-from azure.durable_functions.native_payloads import NATIVE_CONVERTER
 from azure.durable_functions.serialization import to_optional_text
-from durabletask.entities.definition import entity_definition
 from perdure.core import identifiers
 from perdure.core.failures import failure_of
 from perdure.core.registry import EntityDefinition, Operation, OperationOutcome
@@ -26,6 +24,9 @@ class EntityHandle(Handle):
         """The entity as the core runs it, under the name it is registered with."""
         function = self.entity_function
         if is_native_entity(function):
+            from azure.durable_functions.native_payloads import NATIVE_CONVERTER
+            from durabletask.entities.definition import entity_definition
+
             return entity_definition(function, name, NATIVE_CONVERTER)
 
         def open_batch(entity_id: identifiers.EntityId, state: str | None) -> FunctionEntity:

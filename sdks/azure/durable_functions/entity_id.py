@@ -2,7 +2,7 @@
 
 import functools
 
-from durabletask.entities import EntityInstanceId
+from durabletask.entities.instance_id import EntityInstanceId
 from perdure.core import identifiers
 
 

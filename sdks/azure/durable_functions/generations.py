@@ -1,6 +1,7 @@
 """Which generation of the programming model a function belongs to: its parameters tell (functions-sdk.md §18)."""
 
 import inspect
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -8,10 +9,7 @@ from typing import Any
 import azure.functions as func
 
 from azure.durable_functions.errors import DurableFunctionsCompatibilityWarning
-from durabletask.activity_context import ActivityContext
 from durabletask.annotations import hints_of
-from durabletask.entities import DurableEntity
-from durabletask.task import OrchestrationContext
 
 _POSITIONAL = (
     inspect.Parameter.POSITIONAL_ONLY,
@@ -32,7 +30,7 @@ def is_native_orchestrator(function: Callable[..., Any]) -> bool:
 def is_native_entity(entity: Callable[..., Any]) -> bool:
     """Whether an entity is a DurableEntity class, or a function that takes the input as second argument."""
     if isinstance(entity, type):
-        return issubclass(entity, DurableEntity)
+        return _is_of(entity, "durabletask.entities.durable_entity", "DurableEntity")
     return len(positional(entity)) > 1
 
 
@@ -46,7 +44,7 @@ def is_native_activity(function: Callable[..., Any], input_name: str) -> bool:
         return False
     first = parameters[0].name
     annotation = hints_of(function).get(first)
-    if annotation is ActivityContext:
+    if _is_of(annotation, "durabletask.activity_context", "ActivityContext"):
         return True
     return first != input_name and annotation is not func.Context
 
@@ -60,9 +58,15 @@ def positional(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return [parameter for parameter in parameters if parameter.kind in _POSITIONAL]
 
 
+def _is_of(annotation: Any, module: str, name: str) -> bool:
+    """Whether it is a class of that name or made from it. What was never imported, nothing was made from."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(annotation, type) and issubclass(annotation, getattr(loaded, name))
+
+
 def _warn_of_default(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:
     annotation = hints_of(function).get(parameters[0].name)
-    if isinstance(annotation, type) and issubclass(annotation, OrchestrationContext):
+    if _is_of(annotation, "durabletask.orchestration_context", "OrchestrationContext"):
         return
     name = getattr(function, "__name__", str(function))
     warnings.warn(

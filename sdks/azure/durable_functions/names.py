@@ -9,10 +9,8 @@ from azure.functions.decorators.function_app import FunctionBuilder
 
 from azure.durable_functions.constants import ACTIVITY_TRIGGER, ENTITY_TRIGGER, ORCHESTRATION_TRIGGER
 from azure.durable_functions.declared_types import hints_of
-from azure.durable_functions.native_payloads import NATIVE_CONVERTER
 from azure.durable_functions.serialization import Decode, decode_annotated, from_text
 from durabletask.annotations import declared_return_type
-from durabletask.context import Conventions
 from durabletask.markers import ENTITY_NAME, NAME
 
 NAME_FIELDS = {ORCHESTRATION_TRIGGER: "orchestration", ACTIVITY_TRIGGER: "activity", ENTITY_TRIGGER: "entity_name"}
@@ -117,21 +115,3 @@ class DeclaredResults:
 
 activity_results = DeclaredResults()
 orchestrator_results = DeclaredResults()
-
-
-def _activity_result(function: Any) -> Any:
-    return activity_results.annotation(name_of(function, ACTIVITY_TRIGGER))
-
-
-def _orchestrator_result(function: Any) -> Any:
-    return orchestrator_results.annotation(name_of(function, ORCHESTRATION_TRIGGER))
-
-
-NATIVE_CONVENTIONS = Conventions(
-    converter=NATIVE_CONVERTER,
-    activity_name=lambda function: name_of(function, ACTIVITY_TRIGGER),
-    orchestrator_name=lambda function: name_of(function, ORCHESTRATION_TRIGGER),
-    activity_result=_activity_result,
-    orchestrator_result=_orchestrator_result,
-)
-"""How two-argument orchestrators of an app name functions and write values."""

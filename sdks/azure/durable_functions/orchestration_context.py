@@ -12,7 +12,7 @@ from azure.durable_functions.entity_id import EntityId, scheduler_id_of
 from azure.durable_functions.names import DeclaredResults, activity_results, name_of, orchestrator_results, plain
 from azure.durable_functions.retry_options import policy_of
 from azure.durable_functions.serialization import Decode, decode_as, from_text, to_optional_text
-from durabletask.task import RetryPolicy
+from durabletask.retry import RetryPolicy
 from perdure.core.replay.recorder import Recorder
 from perdure.core.replay.tasks import Task, TimerTask
 from perdure.formats.durable_http import next_poll

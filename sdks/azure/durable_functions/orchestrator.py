@@ -6,11 +6,9 @@ from typing import Any
 
 from azure.durable_functions.generations import is_native_orchestrator
 from azure.durable_functions.handles import Handle
-from azure.durable_functions.names import NATIVE_CONVENTIONS
 from azure.durable_functions.orchestration_context import DurableOrchestrationContext
 from azure.durable_functions.replay_policy import policy_of
 from azure.durable_functions.serialization import to_optional_text
-from durabletask.context import orchestrator_definition
 from perdure.core.errors import OrchestratorMisuse
 from perdure.core.registry import OrchestratorDefinition, Program, Returned
 from perdure.core.replay.recorder import Recorder
@@ -33,6 +31,9 @@ class OrchestratorHandle(Handle):
         """The orchestrator as the core runs it, under the name it is registered with."""
         function, input_type = self.orchestrator_function, self._df_input_type
         if self._is_native:
+            from azure.durable_functions.native_conventions import NATIVE_CONVENTIONS
+            from durabletask.context import orchestrator_definition
+
             return orchestrator_definition(function, name, NATIVE_CONVENTIONS)
 
         def begin(recorder: Recorder, input: str | None) -> Program | Returned:

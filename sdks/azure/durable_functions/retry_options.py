@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from durabletask.task import RetryPolicy
+from durabletask.retry import RetryPolicy
 from perdure.core import retry
 
 MAX_INTERVAL_DEFAULT = timedelta(days=6)

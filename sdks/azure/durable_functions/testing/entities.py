@@ -80,9 +80,9 @@ def execute_entity(
     """
     code, name = _code_of(entity)
     address = entity_id_of(entity_name or name, entity_key)
-    asked = Operation(operation, NATIVE_CONVERTER.serialize(input), False)
-    run = _run_native if is_native_entity(code) else _run_classic
-    return run(code, address, asked, NATIVE_CONVERTER.serialize(state))
+    # Each generation's values are written as its own code would have written them.
+    run, write = (_run_native, NATIVE_CONVERTER.serialize) if is_native_entity(code) else (_run_classic, to_optional_text)
+    return run(code, address, Operation(operation, write(input), False), write(state))
 
 
 def _code_of(entity: Any) -> tuple[Any, str]:
