@@ -72,6 +72,8 @@ def init(folder: Path | None, **given: Any) -> None:
             write_project(root, project)
         if given["vscode"]:
             write_vscode(root)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         fail(f"{error.filename} cannot be written: {error.strerror}.", FAILURE)
     if given["source_control"]:

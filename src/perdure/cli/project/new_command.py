@@ -53,6 +53,8 @@ def new(
             fail("--file is for apps of the v2 model; here each function has a folder.", USAGE)
         else:
             _add_folder(root, template, name, authlevel)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         fail(f"{error.filename} cannot be written: {error.strerror}.", FAILURE)
     click.echo(f"The function '{name}' was made from the template '{template.title}'.")
