@@ -81,7 +81,9 @@ def execute_entity(
     code, name = _code_of(entity)
     address = entity_id_of(entity_name or name, entity_key)
     # Each generation's values are written as its own code would have written them.
-    run, write = (_run_native, NATIVE_CONVERTER.serialize) if is_native_entity(code) else (_run_classic, to_optional_text)
+    is_native = is_native_entity(code)
+    write = NATIVE_CONVERTER.serialize if is_native else to_optional_text
+    run = _run_native if is_native else _run_classic
     return run(code, address, Operation(operation, write(input), False), write(state))
 
 
