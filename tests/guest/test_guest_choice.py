@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.host_apps import run_perdure, write_app
-from support.host_process import REPOSITORY, HostProcess
+from support.host_process import REPOSITORY, HostProcess, free_port
 
 HELLO = """
 @app.orchestration_trigger(context_name="context")
@@ -36,7 +36,7 @@ def app(tmp_path: Path) -> Path:
 
 
 def refused(app: Path, *arguments: str, environment: dict[str, str] | None = None) -> str:
-    ended = run_perdure("start", app, *arguments, environment=environment)
+    ended = run_perdure("start", app, "--port", str(free_port()), *arguments, environment=environment)
     assert ended.code == 1, ended.err
     assert "Traceback" not in ended.err
     return " ".join(ended.err.split())

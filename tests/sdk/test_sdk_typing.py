@@ -19,9 +19,8 @@ def marked_lines() -> set[int]:
 
 
 def test_pyright_strict_finds_the_mistakes_and_nothing_else(tmp_path):
-    samples = [os.path.relpath(path, tmp_path) for path in sorted((REPOSITORY / "samples").glob("*/function_app.py"))]
     config = tmp_path / "pyrightconfig.json"
-    include = [os.path.relpath(APPS, tmp_path), *samples]
+    include = [os.path.relpath(APPS, tmp_path)]
     config.write_text(json.dumps({"include": include, "extraPaths": SOURCES}), encoding="utf-8")
     command = [sys.executable, "-m", "pyright", "-p", str(config), "--pythonpath", sys.executable, "--outputjson"]
 
@@ -30,7 +29,7 @@ def test_pyright_strict_finds_the_mistakes_and_nothing_else(tmp_path):
     report = json.loads(ended.stdout)
     errors = [found for found in report["generalDiagnostics"] if found["severity"] == "error"]
     in_bad_app = [found for found in errors if found["file"].endswith("bad_app.py")]
-    assert report["summary"]["filesAnalyzed"] == 2 + len(samples)
+    assert report["summary"]["filesAnalyzed"] == 2
     assert [found for found in errors if found not in in_bad_app] == []
     assert {found["range"]["start"]["line"] + 1 for found in in_bad_app} == marked_lines()
 
