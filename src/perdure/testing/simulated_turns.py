@@ -48,6 +48,10 @@ class SimulatedTurns:
         """Run it at once."""
         self._run_turn(turn)
 
+    def turn_here(self) -> Turn | None:
+        """None: no thread is a turn's own."""
+        return None
+
     async def late_turns(self) -> list[Turn]:
         """Late turns that have returned."""
         while not self._late:
