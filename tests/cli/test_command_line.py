@@ -13,6 +13,7 @@ import click
 import pytest
 
 from perdure import __version__
+from perdure.cli.grammar import ForgivingCommand, ForgivingGroup
 from perdure.cli.main import perdure
 from support.commands import command
 from support.host_apps import run_perdure, write_app
@@ -213,3 +214,10 @@ def test_foreign_host_header_is_refused_on_loopback(used_app: Path):
         assert host.http.get("/admin/host/ping", headers={"Host": "evil.example"}).status_code in (400, 403, 421)
     with HostProcess(used_app, "--allowed-hosts", "localhost,127.0.0.1,good.example") as host:
         assert host.http.get("/admin/host/ping", headers={"Host": "good.example"}).status_code == 200
+
+
+def test_help_words_are_the_same_whoever_asks_first():
+    for made in (ForgivingCommand("one"), ForgivingGroup("many")):
+        option = made.get_help_option(click.Context(made))
+        assert option is not None
+        assert set(option.opts) == {"-h", "--help", "-?"}

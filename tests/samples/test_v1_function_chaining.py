@@ -38,7 +38,7 @@ def test_or_time_runs_out(host):
 
 def test_a_restart_loses_nothing_and_repeats_no_line(host):
     links = host.start_instance("/api/orchestrators/ExternalEvents", {"what": "a boat"})
-    host.wait_for(links, lambda status: status["runtimeStatus"] == "Running", "it runs")
+    host.awaits_event(links)
 
     host.kill()
     host.start()

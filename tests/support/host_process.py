@@ -160,6 +160,15 @@ class HostProcess:
         wait_until(reached, what, limit=limit, about=lambda: f"the newest status was {newest}\n{self.log()}")
         return newest
 
+    def awaits_event(self, links: Mapping[str, str]) -> None:
+        """Wait until the store says that the instance waits for an event: what came before is committed."""
+
+        def awaited() -> bool:
+            reasons = self.status(links, showWaitingOn="true").get("waitingOn") or []
+            return any(reason["kind"] == "event" for reason in reasons)
+
+        wait_until(awaited, "it waits for an event", about=self.log)
+
     def finished(self, links: Mapping[str, str], limit: float = 20) -> dict[str, Any]:
         """Wait until the instance has ended; returns its status."""
         return self.wait_for(links, lambda status: status["runtimeStatus"] in TERMINAL, "the instance has ended", limit)

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-CONTEXT = {"help_option_names": ["-h", "--help", "-?"], "max_content_width": 100, "token_normalize_func": str.lower}
+HELP_NAMES = ("-h", "--help", "-?")
+CONTEXT = {"help_option_names": list(HELP_NAMES), "max_content_width": 100, "token_normalize_func": str.lower}
 _VALUES = {"true": True, "false": False}
 
 
@@ -16,6 +17,10 @@ class ForgivingCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Fold the values of flags into the flags themselves."""
         return super().parse_args(ctx, _without_values(args, self._flags()))
+
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        """The same in every context: click keeps the option that it made for the first one."""
+        return list(HELP_NAMES)
 
     def _flags(self) -> frozenset[str]:
         flags = [p for p in self.params if isinstance(p, click.Option) and p.is_flag and not p.secondary_opts]
@@ -52,6 +57,10 @@ class ForgivingGroup(click.Group):
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
         self._places: dict[str, str] = {}
+
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        """The same in every context, as for commands."""
+        return list(HELP_NAMES)
 
     def import_on_use(self, name: str, place: str) -> None:
         """Add the command at ``module:attribute``, whose module is imported when somebody asks for the command."""
