@@ -3,8 +3,8 @@
 import dataclasses
 
 from azure.durable_functions.replay_policy import POLICY
-from perdure.core.replay.mirrored_retry import MirroredRetryTask
 from perdure.core.replay.policy import ReplayPolicy, RetryIds
+from perdure.core.replay.protocol_retries import MirroredRetryTask
 from perdure.core.replay.task_types import CORE_TASKS, TaskTypes
 from perdure.core.replay.transcript import LongTimerFromCreation, Transcript
 from perdure.formats.azure_json.contexts import OrchestratorContext, read_context

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import azure.durable_functions as df
 from perdure.core import actions as ac
 from perdure.core.failures import FailureDetails
+from perdure.core.replay.protocol_retries import TrailingRetryTask
 from perdure.core.replay.replayer import Replayer
 from perdure.core.replay.task_types import TaskTypes
-from perdure.core.replay.trailing_timer import TrailingRetryTask
 from perdure.core.retry import RetryPolicy
 from support.outside_world import OutsideWorld
 from support.random_messages import random_messages

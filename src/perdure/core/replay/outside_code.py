@@ -18,9 +18,9 @@ from perdure.core.replay.asked_tasks import AskedTasks
 from perdure.core.replay.matching import ERROR_TYPE, find_divergence
 from perdure.core.replay.outside_definition import OutsideCode, OutsideDefinition
 from perdure.core.replay.policy import AllMode, FailedKind, ReplayPolicy, RetryIds, ScheduleAt
+from perdure.core.replay.protocol_retries import TrailingRetryTask
 from perdure.core.replay.recorder import Recorder
 from perdure.core.replay.task_types import TaskTypes
-from perdure.core.replay.trailing_timer import TrailingRetryTask
 
 
 def _error_of(kind: FailedKind, name: str, failure: FailureDetails) -> BaseException:

@@ -12,8 +12,7 @@ from typing import Any
 from perdure.core.replay import asked
 from perdure.core.replay.transcript import Group, GroupKind, Leaf, Step
 from perdure.core.retry import RetryPolicy
-from perdure.formats.azure_json.answers_read import STATE_LABEL
-from perdure.formats.azure_json.numbers import MAX_INTERVAL_DEFAULT, ActionType, SchemaVersion
+from perdure.formats.azure_json.numbers import MAX_INTERVAL_DEFAULT, STATE_LABEL, ActionType, SchemaVersion
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,7 @@ import msgspec
 from perdure.core.failures import FailureDetails, failure_of
 from perdure.core.replay import asked
 from perdure.core.retry import RetryPolicy
-from perdure.formats.azure_json.numbers import MAX_INTERVAL_DEFAULT, ActionType
-
-STATE_LABEL = "\n\n$OutOfProcData$:"
-"""Stands in the text of a failure between the message and the JSON of the answer."""
+from perdure.formats.azure_json.numbers import MAX_INTERVAL_DEFAULT, STATE_LABEL, ActionType
 
 _encode = msgspec.json.encode
 Fields = Mapping[str, Any]

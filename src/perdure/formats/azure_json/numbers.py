@@ -3,6 +3,9 @@
 from datetime import timedelta
 from enum import IntEnum
 
+STATE_LABEL = "\n\n$OutOfProcData$:"
+"""Stands in the text of a failure between the message and the JSON of the answer (§6)."""
+
 
 class EventType(IntEnum):
     """``EventType`` of a history event (§2)."""
