@@ -9,7 +9,8 @@ update setting set value = ? where name = ?;
 -- Writing: in the order of Changes.
 
 -- name: purgeable_by_id
-select number, id from instance where id in (:list) and kind = 0 and status in (1, 3, 4, 5);
+-- The plus keeps SQLite from walking all orchestrations by their kind's index, which it does from eight ids on.
+select number, id from instance where id in (:list) and +kind = 0 and status in (1, 3, 4, 5);
 
 -- name: delete_instances
 delete from instance where number in (select value from json_each(?));
