@@ -8,13 +8,18 @@ from typing import Any
 import pytest
 
 from perdure.client import ClientOptions, InstanceExists, ReusePolicy, RuntimeStatus
+from perdure.contracts.executor import OrchestrationTurn, Turn
+from perdure.contracts.records import Committed, PartitionLease, Round
 from perdure.core.checkpoint import Creation
 from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
 from perdure.core.messages import Envelope, StartExecution
 from perdure.core.replay.recorder import Recorder
 from perdure.core.status import TERMINAL
+from perdure.storage.memory.storage import MemoryStorage
+from perdure.testing.faulty_storage import FaultyStorage, NoFaults
 from perdure.testing.in_process_hub import InProcessHub
 from perdure.testing.simulated_loop import SimulatedClock
+from perdure.testing.simulated_turns import simulated_turns
 from support.small_hub import Functions, on_virtual_time, small_hub, text
 
 Code = Generator[Any, Any, Any]
@@ -132,3 +137,76 @@ def test_a_start_that_begins_later_replaces_at_once(functions: Functions, status
             assert record.progress.output == '["1","2"]'
 
     on_virtual_time(scenario)
+
+
+class _SlowCommits(NoFaults):
+    """A store that takes a while to say that a commit is done."""
+
+    def seconds(self, operation: str) -> float:
+        return 0.2 if operation == "commit" else 0.0
+
+
+def test_what_had_to_wait_for_a_later_start_comes_before_what_came_after_it(functions: Functions) -> None:
+    """Events for an instance that begins later must not reach the third one of that id."""
+
+    async def scenario(clock: SimulatedClock) -> None:
+        store = MemoryStorage()
+        storage = FaultyStorage(store, _SlowCommits(), store.crash)
+        hub = InProcessHub(
+            functions.registry, clock, store, storage, client_options=ClientOptions(reuse=ReusePolicy.ANY)
+        )
+        async with hub:
+            await _brought_to(hub, RuntimeStatus.Running)
+            later = clock.now() + timedelta(minutes=5)
+            second = asyncio.create_task(hub.client.start("collect", instance_id="it", start_at=later))
+            raising = [asyncio.create_task(hub.client.raise_event("it", "item", text)) for text in ("1", "2")]
+            third = asyncio.create_task(hub.client.start("collect", instance_id="it"))
+            await asyncio.gather(second, *raising, third)
+            for number in ("3", "4"):
+                await hub.client.raise_event("it", "item", number)
+            record = await hub.client.wait_for_completion("it", 10)
+            assert record is not None
+            assert record.progress.output == '["3","4"]'
+
+    on_virtual_time(scenario)
+
+
+@pytest.mark.parametrize("is_before", [True, False], ids=["before its end is stored", "before its end is known"])
+def test_a_start_that_comes_while_its_former_ends_gets_nothing_of_it(functions: Functions, is_before: bool) -> None:
+    async def scenario(clock: SimulatedClock) -> None:
+        policy = ReusePolicy.ANY if is_before else ReusePolicy.NON_RUNNING
+        turns = simulated_turns(lambda turn: 5.0 if _name_of(turn) == "fail" else 0.0)
+        hub, storage = small_hub(functions, clock, client_options=ClientOptions(reuse=policy), turns=turns)
+        commit = storage.inner.commit
+        starting: list[asyncio.Task[str]] = []
+
+        async def start_meanwhile() -> None:
+            starting.append(asyncio.create_task(hub.client.start("collect", instance_id="it")))
+            await asyncio.sleep(1)
+
+        async def slow(lease: PartitionLease, round_: Round) -> Committed:
+            is_end = any(checkpoint.progress.status in TERMINAL for checkpoint in round_.checkpoints)
+            if is_end and is_before:
+                await start_meanwhile()
+            committed = await commit(lease, round_)
+            if is_end and not starting:
+                await start_meanwhile()
+            return committed
+
+        storage.inner.commit = slow
+        async with hub:
+            await hub.client.start("fail", instance_id="it")
+            await hub.client.raise_event("it", "item", "0")
+            await asyncio.sleep(10)
+            await starting[0]
+            for number in ("1", "2"):
+                await hub.client.raise_event("it", "item", number)
+            record = await hub.client.wait_for_completion("it", 10)
+            assert record is not None
+            assert record.progress.output == '["1","2"]'
+
+    on_virtual_time(scenario)
+
+
+def _name_of(turn: Turn) -> str:
+    return turn.session.origin.name if isinstance(turn, OrchestrationTurn) else ""

@@ -226,7 +226,8 @@ class Partition:
         round_.kept.extend(e for envelopes in held.values() for e in envelopes if e.position is None)
         if round_.checkpoints or round_.kept or round_.discarded:
             await self._follow_up(episodes, await self._commit(round_, episodes))
-        self._incoming.extend(self._router.take_postponed())
+        # They came before whatever has come since, also before a start that gives their id to yet another instance.
+        self._incoming[:0] = self._router.take_postponed()
 
     def _take_incoming(self) -> list[Envelope]:
         room = MESSAGES_PER_ROUND - len(self._ready)
