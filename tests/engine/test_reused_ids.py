@@ -15,6 +15,7 @@ from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
 from perdure.core.messages import Envelope, StartExecution
 from perdure.core.replay.recorder import Recorder
 from perdure.core.status import TERMINAL
+from perdure.execution.local_session import LocalSession
 from perdure.storage.memory.storage import MemoryStorage
 from perdure.testing.faulty_storage import FaultyStorage, NoFaults
 from perdure.testing.in_process_hub import InProcessHub
@@ -209,4 +210,5 @@ def test_a_start_that_comes_while_its_former_ends_gets_nothing_of_it(functions: 
 
 
 def _name_of(turn: Turn) -> str:
-    return turn.session.origin.name if isinstance(turn, OrchestrationTurn) else ""
+    session = turn.session if isinstance(turn, OrchestrationTurn) else None
+    return session.origin.name if isinstance(session, LocalSession) else ""

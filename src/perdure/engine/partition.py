@@ -313,7 +313,7 @@ class Partition:
             for envelope in checkpoint.consumed:
                 self._router.drop(envelope, "the instance was purged", round_)
             self._live.remove(live)
-            self._incoming.extend(live.queue)
+            self._incoming[:0] = live.queue
         round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
         return bool(gone)
 
@@ -337,7 +337,8 @@ class Partition:
                 if (failure := checkpoint.progress.failure) is not None:
                     self._announce(InstanceFailed(live.instance_id, checkpoint.origin.name, failure))
                 self._ready.pop(live.instance_id, None)
-                self._incoming.extend(live.queue)
+                # It was for this instance: a start that has come meanwhile gives the id to another one.
+                self._incoming[:0] = live.queue
                 self._router.finished(live)
                 continue
             self._live.use(live, at)
