@@ -3,7 +3,6 @@ VENV ?= .venv
 PORT ?= 7071
 SEEDS ?= 10000
 MINUTES ?= 10
-MINUTES ?= 30
 # Most tests of the host wait rather than compute: more test processes than cores.
 TEST_PROCESSES ?= 4
 PYTEST_ARGS ?=
@@ -11,7 +10,7 @@ ENDURE := tests/host/test_everything_under_kills.py
 
 PY := $(VENV)/bin/python
 
-.PHONY: help start test check bench load growth soak simulate crash endure clean
+.PHONY: help start test check bench load growth soak simulate crash endure protobuf clean
 
 help:
 	@echo "make start [PORT=7071]      run the sample app samples/hello_cities"
@@ -92,6 +91,11 @@ crash: $(VENV)/.installed-dev
 
 endure: $(VENV)/.installed-dev
 	PERDURE_CRASH_MINUTES=$(MINUTES) $(PY) -m pytest -m slow -s $(ENDURE) $(PYTEST_ARGS)
+
+# Only after an edit of the .proto; the pins do not matter, since no code is generated.
+protobuf: $(VENV)/.installed-dev
+	$(PY) -m pip install --quiet --disable-pip-version-check grpcio-tools
+	$(PY) packaging/make_protobuf.py
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
