@@ -173,7 +173,7 @@ class Side:
     async def record(self, move: Move, left: list[Envelope]) -> InstanceRecord | None:
         """A new instance whose start is at hand and first in line, else the stored one."""
         first = next((e for e in left if e.target == move.target), None)
-        if first is not None and move.take and (made := self.stage.storage.creation_of(first)) is not None:
+        if first is not None and move.take and (made := self.stage.record_of(first)) is not None:
             return made
         stored = await self.stage.storage.get(move.target)
         if stored is None and move.target in ENTITIES:

@@ -6,12 +6,17 @@ from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from perdure.client import CleanedEntities, EntityId, ReusePolicy, RuntimeStatus, WaitKind
+from perdure.contracts.records import Round
 from perdure.core.messages import Envelope, LockRequest, RemoveWhenEmpty, ReplyTo
 from perdure.core.replay.recorder import Recorder
-from perdure.testing.in_process_hub import InProcessHub, counted_ids
+from perdure.engine.live_instances import LiveLimits
+from perdure.storage.memory.storage import MemoryStorage
+from perdure.testing.faulty_storage import CommitFate, FaultyStorage, NoFaults
+from perdure.testing.in_process_hub import InProcessHub, counted_ids, default_options
 from perdure.testing.simulated_loop import SimulatedClock
 from support.small_hub import Functions, on_virtual_time, small_hub, text
 
@@ -193,13 +198,96 @@ def test_termination_takes_back_a_request_that_still_waits() -> None:
     on_virtual_time(scenario)
 
 
-def test_a_replaced_holder_lets_go() -> None:
+class _DiesAt(NoFaults):
+    """The process dies around a commit once it is told so."""
+
+    def __init__(self) -> None:
+        self.next_fate = CommitFate.FINE
+
+    def fate(self) -> CommitFate:
+        fate, self.next_fate = self.next_fate, CommitFate.FINE
+        return fate
+
+
+@pytest.mark.parametrize("in_memory", [True, False], ids=["in memory", "in the store"])
+@pytest.mark.parametrize("delay", [None, timedelta(hours=2)], ids=["at once", "later"])
+@pytest.mark.parametrize("fate", CommitFate, ids=lambda fate: fate.name)
+def test_a_replaced_holder_lets_go_with_the_commit_that_replaces_it(
+    fate: CommitFate, delay: timedelta | None, in_memory: bool
+) -> None:
+    async def scenario(clock: SimulatedClock) -> None:
+        schedule, crashed = _DiesAt(), asyncio.Event()
+        store = MemoryStorage()
+
+        def crash() -> None:
+            store.crash()
+            crashed.set()
+
+        options = msgspec.structs.replace(
+            default_options(), live=LiveLimits() if in_memory else LiveLimits(instances_max=0)
+        )
+        hub = InProcessHub(
+            _functions().registry,
+            clock,
+            store,
+            FaultyStorage(store, schedule, crash),
+            options=options,
+            client_options=dataclasses.replace(counted_ids(), reuse=ReusePolicy.ANY),
+        )
+        async with hub:
+            holder = await _held(hub)
+            schedule.next_fate = fate
+            start_at = None if delay is None else clock.now() + delay
+            starting = asyncio.create_task(hub.client.start("rest", instance_id=holder, start_at=start_at))
+            if fate is not CommitFate.FINE:
+                await crashed.wait()
+                await hub.restart()
+            await asyncio.gather(starting, return_exceptions=True)
+            await asyncio.sleep(1)
+            record = await hub.client.get(holder)
+            assert record is not None
+            is_replaced = fate is not CommitFate.CRASH_BEFORE
+            assert record.origin.name == ("rest" if is_replaced else "hold")
+            assert [await _holder_of(hub, key) for key in "ab"] == ([None, None] if is_replaced else [holder, holder])
+
+    on_virtual_time(scenario)
+
+
+def test_a_holder_that_is_replaced_while_no_engine_runs_lets_go() -> None:
     async def scenario(clock: SimulatedClock) -> None:
         options = dataclasses.replace(counted_ids(), reuse=ReusePolicy.ANY)
         hub, _ = small_hub(_functions(), clock, client_options=options)
         async with hub:
             holder = await _held(hub)
+            await hub.stop()
             await hub.client.start("rest", instance_id=holder)
+            hub.store.crash()
+            await hub.start()
+            await asyncio.sleep(1)
+            assert [await _holder_of(hub, key) for key in "ab"] == [None, None]
+
+    on_virtual_time(scenario)
+
+
+def test_locks_that_are_asked_for_while_the_start_is_on_its_way_are_let_go_too() -> None:
+    """What is let go is what the former had when it was replaced, not when the start was asked for."""
+
+    async def scenario(clock: SimulatedClock) -> None:
+        options = dataclasses.replace(counted_ids(), reuse=ReusePolicy.ANY)
+        hub, storage = small_hub(_functions(), clock, client_options=options)
+        async with hub:
+            holder = await hub.client.start("rest", instance_id="it")
+            starting: list[asyncio.Task[str]] = []
+
+            async def replace(round_: Round) -> None:
+                if any(checkpoint.origin.name == "hold" for checkpoint in round_.checkpoints) and not starting:
+                    starting.append(asyncio.create_task(hub.client.start("rest", instance_id=holder)))
+                    await asyncio.sleep(1)
+
+            storage.before_commit = replace
+            await hub.client.terminate(holder)
+            await hub.client.start("hold", instance_id=holder)
+            await starting[0]
             await asyncio.sleep(1)
             assert [await _holder_of(hub, key) for key in "ab"] == [None, None]
 

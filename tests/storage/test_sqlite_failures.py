@@ -111,7 +111,7 @@ def test_a_full_disk_refuses_until_there_is_space(tmp_path: Path, placement: Pla
             big = '"' + "x" * 100_000 + '"'
             client = stage.creating(creation("b", text=big))
             [start] = await stage.receive()
-            record = stage.storage.creation_of(start)
+            record = stage.record_of(start)
             assert record is not None
             round_ = [episode(record, [start], first_events(record)), episode(a, events=[started(later(1))])]
             for _ in range(3):

@@ -13,6 +13,7 @@ from perdure.contracts.records import Committed, CreateOutcome, PartitionLease, 
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint, Creation, NewActivity
 from perdure.core.events import HistoryEvent
+from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.storage.memory.storage import MemoryStorage
@@ -146,6 +147,11 @@ class Stage:
     ) -> Committed:
         return await self.storage.commit(self.lease, Round(list(checkpoints), list(kept), list(discarded)))
 
+    def record_of(self, start: Envelope) -> InstanceRecord | None:
+        """The record of the instance that a start message makes."""
+        made = self.storage.creation_of(start)
+        return None if made is None else made.record
+
     async def begin(
         self,
         made: Creation,
@@ -162,7 +168,7 @@ class Stage:
         while start not in self._set_aside:
             self._set_aside += await self.storage.receive(self.lease)
         self._set_aside.remove(start)
-        record = self.storage.creation_of(start)
+        record = self.record_of(start)
         assert record is not None
         checkpoint = episode(
             record, [start], [*first_events(record), *events], status=status, activities=activities, **fields

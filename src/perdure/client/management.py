@@ -74,13 +74,12 @@ async def start(
             tags=tags,
         ),
     )
-    left = await _sections_of(storage, instance_id) if options.reuse is ReusePolicy.ANY else {}
+    if options.reuse is ReusePolicy.ANY:
+        # Exact as long as no engine runs; an engine says it anew when the former gives way.
+        creation.releases = leave_sections(instance_id, await _sections_of(storage, instance_id))
     outcome = await storage.create_instance(creation, options.reuse)
     if outcome is CreateOutcome.EXISTS:
         raise InstanceExists(f"An instance with the id '{instance_id}' exists and has not ended; it was left as it is.")
-    if outcome is CreateOutcome.REPLACED:
-        for release in leave_sections(instance_id, left):
-            await storage.send(release)
     return instance_id
 
 

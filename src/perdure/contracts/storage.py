@@ -61,7 +61,8 @@ class Inboxes(Protocol):
 
         EXISTS changes nothing. REPLACED removed the former instance, its history and its activities; its inbox rows
         stay (what answers the old execution is dropped by its execution id, and no row vanishes under a reader).
-        ``creation_of`` tells the record of the start envelope handed out.
+        Whatever makes the creation true sends its ``releases``, too.
+        ``creation_of`` tells the creation of the start envelope handed out.
         Raises Overloaded when too many are waiting.
         """
         ...
@@ -99,13 +100,14 @@ class Inboxes(Protocol):
         """The inbox rows of one instance that are due by ``now``, in order of position."""
         ...
 
-    def creation_of(self, start: Envelope) -> InstanceRecord | None:
-        """The record of the instance that this start message creates or created, if this process just did so.
+    def creation_of(self, start: Envelope) -> Creation | None:
+        """The creation that this start message belongs to, if this process just did or does it.
 
         Spares the load of an instance whose start was handed out without a row, or committed a moment ago.
         """
         ...
 
+        Until the start is committed, its ``releases`` may be set.
 
 class Checkpoints(Protocol):
     """Making episodes true."""

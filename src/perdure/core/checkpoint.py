@@ -37,12 +37,16 @@ class Creation(msgspec.Struct, eq=False):
     """
 
     record: InstanceRecord
+    ``replaces``: an instance has the id and gives way; only a storage writes it. ``releases`` let go of the locks that
+    this one leaves; the commit that makes the creation true sends them.
     start: Envelope
     if_taken: Envelope | None = None
     keeps_finished: bool = False
 
 
 class Checkpoint(msgspec.Struct, eq=False):
+    replaces: bool = False
+    releases: list[Envelope] = []
     """What one episode of one instance makes true, all or nothing.
 
     ``expected_last_seq`` is asserted in the transaction. ``events`` get the seqs after it (from 0 after REPLACE).

@@ -15,7 +15,7 @@ from perdure.core.control import (
     regained,
     rewind,
 )
-from perdure.core.decisions import DecisionLimits, decide
+from perdure.core.decisions import DecisionLimits, decide, leave_sections
 from perdure.core.events import HistoryEvent, OrchestratorStarted
 from perdure.core.failures import FailureDetails
 from perdure.core.instance import Instance, InstanceRecord, WorkKind, is_regaining
@@ -219,6 +219,10 @@ class LiveOrchestration:
             return False
         self.left_behind.append(envelope)
         return True
+
+    def releases(self) -> list[Envelope]:
+        """What lets go of all that it has locked or asked to lock, as far as that is committed."""
+        return leave_sections(self.instance_id, self.instance.sections)
 
     def in_hand(self) -> list[Envelope]:
         """What the turn in user code consumes."""

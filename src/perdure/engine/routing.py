@@ -3,14 +3,17 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from perdure.contracts.observer import Fact, InstanceDamaged, MessageDropped
-from perdure.contracts.records import DamagedInstance, PartitionLease, Round
+from perdure.contracts.records import DamagedInstance, PartitionLease, Round, StoredInstance
 from perdure.contracts.storage import Storage
+from perdure.core.checkpoint import Creation
 from perdure.core.control import refused_rewind, takes_rewind
+from perdure.core.decisions import leave_sections
 from perdure.core.events import HistoryEvent
 from perdure.core.identifiers import is_entity, read_entity_id
-from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
+from perdure.core.instance import Instance, InstanceKind, InstanceRecord, Origin, Progress
 from perdure.core.messages import Envelope, LockRequest, OperationRequest, Rewind, StartExecution
 from perdure.core.receiving import concerns_other
 from perdure.core.status import RuntimeStatus
@@ -48,6 +51,8 @@ class Router:
         """Ids that ended a while ago → their execution, so that a late message costs no load."""
         self._damaged: set[str] = set()
         self._postponed: list[Envelope] = []
+        self._unread: list[Creation] = []
+        """Creations that replace what is not in memory: what it has locked is not known yet."""
 
     async def route(self, envelopes: Sequence[Envelope], now: datetime, round_: Round) -> list[LiveInstance]:
         """Put each message into its instance's queue; returns the instances that can have an episode now.
@@ -76,8 +81,9 @@ class Router:
                 if envelope.position is None:
                     round_.kept.append(envelope)
                 self._due.add(envelope)
-                if start is not None and self._replaces(envelope, start):
+                if start is not None and (creation := self._new_creation(envelope, start)) is not None:
                     renewed_later.add(target)
+                    self._release_locks(creation)
                     self._let_go(target, round_)
                     for former in absent.pop(target, ()):
                         self.drop(former, "the instance was replaced", round_)
@@ -92,6 +98,8 @@ class Router:
                 self.drop(envelope, "the instance has ended", round_)
             else:
                 absent.setdefault(target, []).append(envelope)
+        if self._unread:
+            await self._read_locks()
         if absent:
             await self._load(absent, now, ready, round_)
             for target in renewed:
@@ -119,11 +127,12 @@ class Router:
         self, envelope: Envelope, start: StartExecution, absent: dict[str, list[Envelope]], round_: Round
     ) -> None:
         """Make the new instance if the message does; it takes the place of whatever had the id."""
-        record = self._storage.creation_of(envelope) if self._replaces(envelope, start) else None
-        if record is None:
+        creation = self._new_creation(envelope, start)
+        if creation is None:
             return
+        self._release_locks(creation)
         former = self._live.get(envelope.target)
-        live = self._orchestration(record, ())
+        live = self._orchestration(creation.record, ())
         # Dropped with the new one's first commit: until then the former is what is stored, and may come back.
         left = absent.pop(envelope.target, [])
         if former is not None:
@@ -134,12 +143,34 @@ class Router:
         live.left_behind = self._without_rewinds(left, round_)
         self._live.add(live)
 
-    def _replaces(self, envelope: Envelope, start: StartExecution) -> bool:
-        """Whether the message belongs to a creation of this process, and not to what is in memory."""
+    def _new_creation(self, envelope: Envelope, start: StartExecution) -> Creation | None:
+        """The creation of this process that the message belongs to, unless what it makes is in memory."""
         live = self._live.get(envelope.target)
         if live is not None and live.execution_id == start.execution_id:
-            return False
-        return self._storage.creation_of(envelope) is not None
+            return None
+        return self._storage.creation_of(envelope)
+
+    def _release_locks(self, creation: Creation) -> None:
+        """What had the id lets go of what it has locked, as of now, in the commit that replaces it."""
+        if not creation.replaces:
+            return
+        former = self._live.get(creation.start.target)
+        if former is None:
+            self._unread.append(creation)
+        elif isinstance(former, LiveOrchestration):
+            creation.releases = former.releases()
+
+    async def _read_locks(self) -> None:
+        """The same for those that are not in memory."""
+        unread, self._unread = self._unread, []
+        for creation in unread:
+            target = creation.start.target
+            record = await until_available(partial(self._storage.get, target))
+            if record is None or record.progress.status.is_terminal:
+                continue
+            stored = await until_available(partial(self._storage.load, self._lease, [target]))
+            if isinstance(found := stored.get(target), StoredInstance):
+                creation.releases = leave_sections(target, Instance.loaded(found.record, found.history).sections)
 
     def _let_go(self, target: str, round_: Round) -> None:
         """What had the id is replaced, with all that it has not taken."""

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from perdure.contracts.errors import LeaseLost, Overloaded
 from perdure.contracts.records import PartitionLease
 from perdure.core.checkpoint import Creation
-from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
-from perdure.storage.changes import Unsaved
 from perdure.storage.claims import Claims
 
 
@@ -17,7 +15,7 @@ class Arrival:
 
     __slots__ = ("creation", "envelope", "saved", "size")
 
-    def __init__(self, envelope: Envelope, creation: Unsaved | None, saved: asyncio.Future[None]) -> None:
+    def __init__(self, envelope: Envelope, creation: Creation | None, saved: asyncio.Future[None]) -> None:
         self.envelope = envelope
         self.creation = creation
         self.saved = saved
@@ -35,7 +33,7 @@ class Arrivals:
 
     def __init__(self, waiting_max: int, waiting_bytes_max: int) -> None:
         self.lease: PartitionLease | None = None
-        self.unsaved: dict[int, Unsaved] = {}
+        self.unsaved: dict[int, Creation] = {}
         """Identity of a start envelope → the creation that has no row yet."""
         self.claims = Claims()
         self._waiting_max = waiting_max
@@ -43,7 +41,7 @@ class Arrivals:
         self._waiting_bytes = 0
         self._queue: list[Envelope] = []
         self._arrivals: dict[int, Arrival] = {}
-        self._created: dict[int, tuple[Envelope, InstanceRecord]] = {}
+        self._created: dict[int, Creation] = {}
         self._wake: asyncio.Future[None] | None = None
 
     def check(self, lease: PartitionLease) -> None:
@@ -63,7 +61,7 @@ class Arrivals:
         self._created.clear()
         self._wake_receiver()
 
-    def admit(self, envelope: Envelope, creation: Unsaved | None) -> asyncio.Future[None]:
+    def admit(self, envelope: Envelope, creation: Creation | None) -> asyncio.Future[None]:
         """Queue a message without a row; the future ends when it is durable or consumed. Raises Overloaded."""
         if len(self._arrivals) >= self._waiting_max or self._waiting_bytes >= self._waiting_bytes_max:
             raise Overloaded(
@@ -84,14 +82,13 @@ class Arrivals:
         self._wake_receiver()
 
     def remember(self, creation: Creation) -> None:
-        """Keep a committed creation's record until its start is consumed."""
-        self._created[id(creation.start)] = (creation.start, creation.record)
+        """Keep a committed creation until its start is consumed."""
+        self._created[id(creation.start)] = creation
 
-    def record_of(self, start: Envelope) -> InstanceRecord | None:
-        if (made := self.unsaved.get(id(start))) is not None:
-            return made.creation.record
-        known = self._created.get(id(start))
-        return None if known is None else known[1]
+    def creation_of(self, start: Envelope) -> Creation | None:
+        """The creation of this start, until it is consumed."""
+        made = self.unsaved.get(id(start))
+        return self._created.get(id(start)) if made is None else made
 
     def take(self, lease: PartitionLease) -> list[Envelope]:
         """All that is queued. Raises LeaseLost."""

@@ -91,13 +91,6 @@ class Changes(msgspec.Struct, eq=False):
 _LISTS = tuple(field for field in Changes.__struct_fields__ if field not in ("epoch", "numbers_reserved"))
 
 
-class Unsaved(msgspec.Struct, eq=False):
-    """A creation of this process that has no row yet."""
-
-    creation: Creation
-    replaces: bool
-
-
 class Outcome(msgspec.Struct, eq=False):
     """What was only known in the transaction."""
 
@@ -133,10 +126,10 @@ class Numbers:
             self._reserved = bound
 
 
-def changes_of(round_: Round, numbers: Numbers, unsaved: Mapping[int, Unsaved], claims: Claims) -> Changes:
+def changes_of(round_: Round, numbers: Numbers, unsaved: Mapping[int, Creation], claims: Claims) -> Changes:
     """Unfold a round.
 
-    ``unsaved``: identity of a start envelope → the creation it belongs to.
+    ``unsaved``: identity of a start envelope → the creation it belongs to and that has no row yet.
     ``claims``: ids that creations of this process hold; those of the round's children are added.
     """
     changes = Changes()
@@ -156,11 +149,17 @@ def changes_of(round_: Round, numbers: Numbers, unsaved: Mapping[int, Unsaved], 
     return changes
 
 
-def create(changes: Changes, made: Unsaved, numbers: Numbers) -> None:
+def create(changes: Changes, made: Creation, numbers: Numbers) -> None:
     """Add a creation whose id is known to be free or replaceable."""
-    changes.created.append(NumberedCreation(numbers.take(), numbers.take(), made.creation))
+    changes.created.append(NumberedCreation(numbers.take(), numbers.take(), made))
     if made.replaces:
-        changes.replaced.append(made.creation.record.origin.instance_id)
+        _replace(changes, made, numbers)
+
+
+def _replace(changes: Changes, made: Creation, numbers: Numbers) -> None:
+    changes.replaced.append(made.record.origin.instance_id)
+    for release in made.releases:
+        changes.envelopes.append(Placed(numbers.take(), release))
 
 
 def _keep(changes: Changes, envelope: Envelope, numbers: Numbers) -> None:
@@ -170,7 +169,7 @@ def _keep(changes: Changes, envelope: Envelope, numbers: Numbers) -> None:
 
 
 def _checkpoint(
-    changes: Changes, checkpoint: Checkpoint, numbers: Numbers, unsaved: Mapping[int, Unsaved], claims: Claims
+    changes: Changes, checkpoint: Checkpoint, numbers: Numbers, unsaved: Mapping[int, Creation], claims: Claims
 ) -> None:
     origin = checkpoint.origin
     for envelope in checkpoint.consumed:
@@ -179,7 +178,7 @@ def _checkpoint(
         elif envelope.ends_activity is not None:
             changes.ended_activities.append(envelope.ends_activity)
         elif (made := unsaved.get(id(envelope))) is not None and made.replaces:
-            changes.replaced.append(origin.instance_id)
+            _replace(changes, made, numbers)
     if checkpoint.history is HistoryChange.REMOVE:
         if origin.number is not None:
             changes.replaced.append(origin.instance_id)

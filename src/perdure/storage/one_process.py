@@ -26,7 +26,7 @@ from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.storage.arrivals import Arrivals
-from perdure.storage.changes import Changes, NumberedCreation, Numbers, Outcome, Placed, Unsaved, changes_of, create
+from perdure.storage.changes import Changes, NumberedCreation, Numbers, Outcome, Placed, changes_of, create
 from perdure.storage.options import StorageOptions
 from perdure.storage.status_waiters import StatusWaiters
 from perdure.storage.tables import Tables
@@ -127,14 +127,14 @@ class OneProcessStorage:
         status = self._tables.status_of(instance_id)
         if status is not None and not status.is_terminal and reuse is ReusePolicy.NON_RUNNING:
             return CreateOutcome.EXISTS
-        unsaved = Unsaved(creation, replaces=status is not None)
+        creation.replaces = status is not None
         if arrivals.lease is not None:
-            saved = arrivals.admit(creation.start, unsaved)
+            saved = arrivals.admit(creation.start, creation)
             arrivals.claims.add(instance_id)
             await saved
         else:
             changes = Changes()
-            create(changes, unsaved, self._numbers)
+            create(changes, creation, self._numbers)
             changes.numbers_reserved = self._numbers.reservation()
             arrivals.claims.add(instance_id)
             await self._write(changes, partial(self._settle, changes), at_once=False)
@@ -173,8 +173,8 @@ class OneProcessStorage:
         self._check_lease(lease)
         return await self._tables.read_inbox(instance_id, now)
 
-    def creation_of(self, start: Envelope) -> InstanceRecord | None:
-        return self._arrivals.record_of(start)
+    def creation_of(self, start: Envelope) -> Creation | None:
+        return self._arrivals.creation_of(start)
 
     # Checkpoints
 
@@ -302,8 +302,6 @@ class OneProcessStorage:
         arrivals.settle(round_.kept)
         arrivals.settle(round_.discarded)
         sent = changes.envelopes
-        for placed in sent:
-            placed.envelope.position = placed.position
         if changes.children:
             sent = [*sent, *self._settle_children(changes.children, writing.result())]
             sent.sort(key=_position)
@@ -333,7 +331,7 @@ class OneProcessStorage:
 
     def _saved(self, changes: Changes) -> None:
         self._numbers.reserved(changes.numbers_reserved)
-        for placed in changes.kept:
+        for placed in (*changes.kept, *changes.envelopes):
             placed.envelope.position = placed.position
         for made in changes.created:
             made.creation.record.origin.number = made.number

@@ -67,7 +67,7 @@ class StorageShell:
     async def read_inbox(self, lease: PartitionLease, instance_id: str, now: datetime) -> list[Envelope]:
         return await self.inner.read_inbox(lease, instance_id, now)
 
-    def creation_of(self, start: Envelope) -> InstanceRecord | None:
+    def creation_of(self, start: Envelope) -> Creation | None:
         return self.inner.creation_of(start)
 
     async def commit(self, lease: PartitionLease, round_: Round) -> Committed:

@@ -284,7 +284,7 @@ async def test_an_instance_moves_in_the_round_that_replaces_it(stage: Stage) -> 
     old = await stage.begin(creation("a"), activities=[NewActivity(0, 0, "old")])
     client = stage.creating(creation("a", created_at=later(1)), ReusePolicy.ANY)
     [start] = await stage.receive()
-    record = stage.storage.creation_of(start)
+    record = stage.record_of(start)
     assert record is not None
     await stage.commit(
         episode(old, events=[started()], activities=[NewActivity(2, 1, "last")]),
@@ -335,7 +335,7 @@ async def test_a_first_episode_may_continue_as_new(stage: Stage) -> None:
     await stage.hold()
     client = stage.creating(creation("a"))
     [start] = await stage.receive()
-    record = stage.storage.creation_of(start)
+    record = stage.record_of(start)
     assert record is not None
     again = next_execution(record, [start])
     await stage.commit(again)
@@ -407,7 +407,7 @@ async def test_a_thousand_instances_in_one_round(stage: Stage) -> None:
     await stage.hold()
     clients = [stage.creating(creation(f"i{n}")) for n in range(1_000)]
     starts = await stage.receive(1_000)
-    records = [stage.storage.creation_of(start) for start in starts]
+    records = [stage.record_of(start) for start in starts]
     firsts = [episode(r, [s], first_events(r)) for s, r in zip(starts, records, strict=True) if r is not None]
     await stage.commit(*firsts)
     await asyncio.gather(*clients)
@@ -444,7 +444,7 @@ async def test_a_cancelled_commit_still_lets_the_senders_go(stage: Stage) -> Non
     await stage.hold()
     client = stage.creating(creation("a"))
     [start] = await stage.receive()
-    record = stage.storage.creation_of(start)
+    record = stage.record_of(start)
     assert record is not None
     committing = asyncio.ensure_future(stage.commit(episode(record, [start], first_events(record))))
     await asyncio.sleep(0)

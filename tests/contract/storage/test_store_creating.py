@@ -10,6 +10,7 @@ from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.checkpoint import NewActivity
 from perdure.core.instance import LockHolder
+from perdure.core.messages import Envelope
 from perdure.core.status import TERMINAL, RuntimeStatus
 from support.store_stage import Stage
 from support.stored_instances import (
@@ -46,7 +47,7 @@ async def test_a_held_start_has_no_row_and_its_client_waits_for_the_commit(stage
     assert start.position is None
     assert not client.done()
     assert await stage.storage.get("a") is None
-    record = stage.storage.creation_of(start)
+    record = stage.record_of(start)
     assert record is not None
     assert record.origin.number is None
     await stage.commit(episode(record, [start], first_events(record)))
@@ -55,7 +56,7 @@ async def test_a_held_start_has_no_row_and_its_client_waits_for_the_commit(stage
     stored = await stage.storage.get("a")
     assert stored is not None
     assert stored.progress.status is RuntimeStatus.Running
-    assert stage.storage.creation_of(start) is None
+    assert stage.record_of(start) is None
 
 
 async def test_an_unwritten_start_is_promised_to_nobody(stage: Stage) -> None:
@@ -76,7 +77,7 @@ async def test_a_kept_start_becomes_a_pending_instance_with_a_message(stage: Sta
     await stage.commit(kept=[start])
     assert await client is CREATED
     assert start.position is not None
-    assert stage.storage.creation_of(start) is None
+    assert stage.record_of(start) is None
     await stage.crash()
     backlog = await stage.backlog()
     assert backlog.ready == []
@@ -97,7 +98,7 @@ async def test_of_many_starts_of_one_id_exactly_one_wins(stage: Stage, held: boo
     clients = [stage.creating(creation("a", created_at=later(n))) for n in range(50)]
     if held:
         [start] = await stage.receive()
-        record = stage.storage.creation_of(start)
+        record = stage.record_of(start)
         assert record is not None
         # Ended in its first episode: whoever asked while it lived still hears that it existed.
         await stage.commit(episode(record, [start], first_events(record), status=RuntimeStatus.Completed))
@@ -126,7 +127,7 @@ async def test_a_finished_instance_is_replaced_whole(stage: Stage, status: Runti
     client = stage.creating(creation("a", created_at=later(9), name="other"))
     if held:
         [start] = await stage.receive()
-        record = stage.storage.creation_of(start)
+        record = stage.record_of(start)
         assert record is not None
         await stage.commit(episode(record, [start], first_events(record)))
     assert await client is REPLACED
@@ -151,7 +152,7 @@ async def test_any_state_replaces_a_live_instance_and_leaves_its_messages(stage:
     await stage.commit(kept=[timer(old, 3, later(60))])
     client = stage.creating(creation("a", created_at=later(9)), ReusePolicy.ANY)
     [start] = await stage.receive()
-    record = stage.storage.creation_of(start)
+    record = stage.record_of(start)
     assert record is not None
     await stage.commit(episode(record, [start], first_events(record)))
     assert await client is REPLACED
@@ -163,12 +164,49 @@ async def test_any_state_replaces_a_live_instance_and_leaves_its_messages(stage:
     assert await stage.storage.history("a") == first_events(record)
 
 
+@pytest.mark.parametrize("how", ["consumed", "kept", "nobody holds", "given back"])
+async def test_what_lets_go_of_locks_is_sent_with_the_replacement(stage: Stage, how: str) -> None:
+    await stage.hold()
+    await stage.begin(creation("a"))
+    if how == "nobody holds":
+        await stage.storage.release([stage.lease])
+    successor = creation("a", created_at=later(9))
+    successor.releases = [Envelope("@ledger@a", ms.LockRelease("a", "s1")), raised("b")]
+    client = stage.creating(successor, ReusePolicy.ANY)
+    if how in ("consumed", "kept"):
+        [start] = await stage.receive()
+        record = stage.record_of(start)
+        assert record is not None
+        if how == "kept":
+            await stage.commit(kept=[start])
+        else:
+            await stage.commit(episode(record, [start], first_events(record)))
+        assert await stage.receive(2) == successor.releases, "they are handed out as any message of a commit"
+    elif how == "given back":
+        await asyncio.sleep(0)
+        await stage.storage.release([stage.lease])
+    assert await client is REPLACED
+    await stage.crash()
+    sent = [e for e in (await stage.backlog()).ready if e.target != "a"]
+    assert names(sent) == ["LockRelease", "go"]
+    assert [e.position for e in sent] == [e.position for e in successor.releases]
+    assert await stage.findings(liveness=False) == []
+
+
+async def test_a_start_that_replaces_nobody_lets_go_of_nothing(stage: Stage) -> None:
+    await stage.hold()
+    made = creation("a")
+    made.releases = [raised("b")]
+    await stage.begin(made)
+    assert stage.storage.receive_now(stage.lease) == []
+
+
 async def test_starts_of_any_state_follow_one_another(stage: Stage) -> None:
     await stage.hold()
     clients = [stage.creating(creation("a", created_at=later(n)), ReusePolicy.ANY) for n in range(3)]
     for _ in clients:
         [start] = await stage.receive()
-        record = stage.storage.creation_of(start)
+        record = stage.record_of(start)
         assert record is not None
         await stage.commit(episode(record, [start], first_events(record)))
     assert [await client for client in clients] == [CREATED, REPLACED, REPLACED]
@@ -186,12 +224,12 @@ async def test_a_child_gets_its_record_and_its_start(stage: Stage) -> None:
     assert start.position is not None
     assert event.position is not None
     assert start.position < event.position
-    record = stage.storage.creation_of(start)
+    record = stage.record_of(start)
     assert record is not None
     assert record.origin.number is not None
     assert record.progress.status is RuntimeStatus.Pending
     await stage.commit(episode(record, [start, event], first_events(record)))
-    assert stage.storage.creation_of(start) is None
+    assert stage.record_of(start) is None
     assert await stage.storage.history("p:0001") == first_events(record)
 
 
@@ -226,7 +264,7 @@ async def test_a_child_replaces_a_finished_instance(stage: Stage) -> None:
     parent = await stage.begin(creation("p"))
     await stage.commit(episode(parent, children=[creation("child", created_at=later(5), if_taken=raised("p"))]))
     [start] = await stage.receive()
-    record = stage.storage.creation_of(start)
+    record = stage.record_of(start)
     assert record is not None
     assert await stage.storage.history("child") == []
     await stage.commit(episode(record, [start], first_events(record)))
@@ -254,7 +292,7 @@ async def test_a_child_gives_way_to_a_client_whose_start_came_first(stage: Stage
     [start] = await stage.receive()
     await stage.commit(episode(parent, children=[creation("child", if_taken=raised("p", "taken"))]))
     assert names(await stage.receive()) == ["taken"]
-    record = stage.storage.creation_of(start)
+    record = stage.record_of(start)
     assert record is not None
     await stage.commit(episode(record, [start], first_events(record)))
     assert await client is CREATED

@@ -109,7 +109,7 @@ async def test_a_commit_under_way_is_true_when_the_lease_is_released(stage: Stag
     await stage.hold()
     client = stage.creating(creation("a"))
     [start] = await stage.receive()
-    record = stage.storage.creation_of(start)
+    record = stage.record_of(start)
     assert record is not None
     committing = asyncio.ensure_future(
         stage.commit(episode(record, [start], first_events(record), outbox=[raised("b")]))

@@ -124,7 +124,7 @@ async def test_too_many_that_wait_are_refused(stage: Stage) -> None:
     # Refused is not half accepted: the id is free, and there is room again.
     client = stage.creating(creation("b"))
     [start] = await stage.receive()
-    record = stage.storage.creation_of(start)
+    record = stage.record_of(start)
     assert record is not None
     await stage.commit(episode(record, [start], first_events(record)))
     await client

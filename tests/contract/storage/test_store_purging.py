@@ -89,7 +89,7 @@ async def test_many_are_purged_in_batches(stage: Stage) -> None:
     starts = await stage.receive(1_203)
     checkpoints = []
     for start in starts:
-        record = stage.storage.creation_of(start)
+        record = stage.record_of(start)
         assert record is not None
         checkpoints.append(episode(record, [start], first_events(record), status=RuntimeStatus.Completed))
     await stage.commit(*checkpoints)
@@ -106,7 +106,7 @@ async def test_a_purged_id_is_free(stage: Stage) -> None:
     await stage.storage.purge(["a"])
     client = stage.creating(creation("a", created_at=later(1)))
     [start] = await stage.receive()
-    record = stage.storage.creation_of(start)
+    record = stage.record_of(start)
     assert record is not None
     await stage.commit(episode(record, [start], first_events(record)))
     assert await client is CreateOutcome.CREATED
@@ -119,7 +119,7 @@ async def test_a_purge_races_with_a_start_of_the_same_id(stage: Stage) -> None:
     purging = asyncio.ensure_future(stage.storage.purge(["a"]))
     client = stage.creating(creation("a", created_at=later(1)))
     [start] = await stage.receive()
-    record = stage.storage.creation_of(start)
+    record = stage.record_of(start)
     assert record is not None
     await stage.commit(episode(record, [start], first_events(record)))
     assert await purging == 1

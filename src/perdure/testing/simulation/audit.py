@@ -361,6 +361,7 @@ class Audit:
             self.require(self._may_replace(former), f"X4: a start replaced the living '{instance_id}'")
             if former is not None:
                 self.shadow.drop_activities(instance_id)
+            self.shadow.send_releases(creation)
             origin_before = msgspec.structs.replace(creation.record.origin)
             former = ShadowInstance(origin_before, creation.record.progress, [], order)
         elif former is None:

@@ -115,6 +115,12 @@ class Shadow:
             self.drop_activities(record.origin.instance_id)
         self.put(ShadowInstance(msgspec.structs.replace(record.origin), record.progress, [], sent.order))
         self.insert_row(creation.start.position, sent)
+        self.send_releases(creation)
+
+    def send_releases(self, creation: Creation) -> None:
+        """Whom it replaces lets go of its locks."""
+        for release in creation.releases if creation.replaces else ():
+            self.insert_row(release.position, self.custody(release, None))
 
     def purge(self, instance_id: str) -> None:
         self.commit_count += 1
