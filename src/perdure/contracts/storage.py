@@ -104,10 +104,10 @@ class Inboxes(Protocol):
         """The creation that this start message belongs to, if this process just did or does it.
 
         Spares the load of an instance whose start was handed out without a row, or committed a moment ago.
+        Until the start is committed, its ``releases`` may be set.
         """
         ...
 
-        Until the start is committed, its ``releases`` may be set.
 
 class Checkpoints(Protocol):
     """Making episodes true."""

@@ -34,19 +34,19 @@ class Creation(msgspec.Struct, eq=False):
     ``if_taken`` is what the commit sends instead when a live instance already has that id
     (a child's id): an answer to the parent. A finished instance of that id is replaced, unless ``keeps_finished``:
     then it counts as taken, too.
+    ``replaces``: an instance has the id and gives way; only a storage writes it. ``releases`` let go of the locks that
+    this one leaves; the commit that makes the creation true sends them.
     """
 
     record: InstanceRecord
-    ``replaces``: an instance has the id and gives way; only a storage writes it. ``releases`` let go of the locks that
-    this one leaves; the commit that makes the creation true sends them.
     start: Envelope
     if_taken: Envelope | None = None
     keeps_finished: bool = False
+    replaces: bool = False
+    releases: list[Envelope] = []
 
 
 class Checkpoint(msgspec.Struct, eq=False):
-    replaces: bool = False
-    releases: list[Envelope] = []
     """What one episode of one instance makes true, all or nothing.
 
     ``expected_last_seq`` is asserted in the transaction. ``events`` get the seqs after it (from 0 after REPLACE).
