@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
-from perdure.core.failures import FailureDetails
+from perdure.core.failures import FailureDetails, failure_of
 
 
 class FailedKind(Enum):
@@ -64,3 +64,5 @@ class ReplayPolicy:
     make_error: Callable[[FailedKind, str, FailureDetails], BaseException]
     longest_timer: timedelta | None = None
     timer_hop: timedelta | None = None
+    describe: Callable[[BaseException], FailureDetails] = failure_of
+    """What is kept of an exception that the code lets pass. Never raises."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from perdure.core import events as ev
 from perdure.core.actions import Action, Complete, ContinueAsNew, Ending, Fail, TurnResult
 from perdure.core.errors import NonDeterminism, OrchestratorMisuse
-from perdure.core.failures import FailureDetails, failure_of
+from perdure.core.failures import FailureDetails
 from perdure.core.replay.definition import OrchestratorDefinition, Program, Returned
 from perdure.core.replay.matching import ERROR_TYPE, find_divergence
 from perdure.core.replay.misuse import describe_misuse
@@ -124,7 +124,7 @@ class Replayer:
         try:
             begun = self._definition.begin(self._recorder, event.input)
         except BaseException as error:
-            self._end(Fail(failure_of(error)))
+            self._end(Fail(self._definition.policy.describe(error)))
             return
         if isinstance(begun, Returned):
             self._return(begun.value)
@@ -224,13 +224,14 @@ class Replayer:
                 self._return(stop.value)
                 return
             except BaseException as error:
-                self._end(Fail(failure_of(error)))
+                self._end(Fail(self._definition.policy.describe(error)))
                 return
             if recorder.will_continue_as_new:
                 self._end(recorder.continuation())
                 return
             if not isinstance(yielded, Task):
-                self._end(Fail(failure_of(OrchestratorMisuse(describe_misuse(recorder.name, program, yielded)))))
+                misuse = OrchestratorMisuse(describe_misuse(recorder.name, program, yielded))
+                self._end(Fail(self._definition.policy.describe(misuse)))
                 return
             if yielded.state is _RUNNING:
                 recorder.schedule(yielded)
@@ -249,7 +250,7 @@ class Replayer:
         try:
             output = self._definition.write_output(value)
         except BaseException as error:
-            self._end(Fail(failure_of(error)))
+            self._end(Fail(self._definition.policy.describe(error)))
         else:
             self._end(Complete(output))
 
