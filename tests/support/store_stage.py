@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from perdure.contracts.records import Committed, CreateOutcome, PartitionLease, ReusePolicy, Round
+from perdure.contracts.records import Committed, CreateOutcome, PartitionLease, Replaceable, ReusePolicy, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint, Creation, NewActivity
 from perdure.core.events import HistoryEvent
@@ -124,10 +124,10 @@ class Stage:
         await self.storage.recover(self.lease, T0, T0)
         return self.lease
 
-    async def create(self, made: Creation, reuse: ReusePolicy = ReusePolicy.NON_RUNNING) -> CreateOutcome:
+    async def create(self, made: Creation, reuse: Replaceable = ReusePolicy.NON_RUNNING) -> CreateOutcome:
         return await self.storage.create_instance(made, reuse)
 
-    def creating(self, made: Creation, reuse: ReusePolicy = ReusePolicy.NON_RUNNING) -> "asyncio.Task[CreateOutcome]":
+    def creating(self, made: Creation, reuse: Replaceable = ReusePolicy.NON_RUNNING) -> "asyncio.Task[CreateOutcome]":
         """A client that waits for its answer."""
         return asyncio.create_task(self.create(made, reuse))
 

@@ -30,6 +30,9 @@ class PendingActivity(msgspec.Struct, frozen=True, gc=False):
     task_id: int
     name: str
     input: str | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
+    trace_context: str | None = None
 
 
 class Round(msgspec.Struct, eq=False):
@@ -89,6 +92,17 @@ class ReusePolicy(Enum):
     ANY = "AnyState"
 
 
+Replaceable = ReusePolicy | frozenset[RuntimeStatus]
+"""What a start may replace: by a policy, or exactly the instances in one of these statuses."""
+
+
+def may_replace(reuse: Replaceable, status: RuntimeStatus) -> bool:
+    """Whether a start may replace an instance in that status."""
+    if isinstance(reuse, frozenset):
+        return status in reuse
+    return reuse is ReusePolicy.ANY or status.is_terminal
+
+
 class CreateOutcome(Enum):
     """How a start ended."""
 
@@ -125,6 +139,31 @@ class Page(msgspec.Struct):
 
     records: list[InstanceRecord]
     next_key: PageKey | None = None
+
+
+class EndedKey(msgspec.Struct, frozen=True):
+    """The place after which a page of ended instances begins: when it ended, then its id."""
+
+    completed_at: datetime
+    instance_id: str
+
+
+class EndedFilter(msgspec.Struct, frozen=True):
+    """Which ended orchestrations; None means no condition.
+
+    ``completed_from`` is inclusive, ``completed_before`` is not; both aware UTC.
+    """
+
+    completed_from: datetime | None = None
+    completed_before: datetime | None = None
+    statuses: frozenset[RuntimeStatus] | None = None
+
+
+class EndedPage(msgspec.Struct):
+    """Ids of ended orchestrations ordered by when they ended, then id. ``next_key`` is None on the last page."""
+
+    instance_ids: list[str]
+    next_key: EndedKey | None = None
 
 
 class FindingKind(Enum):

@@ -13,12 +13,15 @@ from perdure.contracts.records import (
     Committed,
     CreateOutcome,
     DamagedInstance,
+    EndedFilter,
+    EndedKey,
+    EndedPage,
     Finding,
     InstanceFilter,
     Page,
     PageKey,
     PartitionLease,
-    ReusePolicy,
+    Replaceable,
     Round,
     StoredInstance,
 )
@@ -56,7 +59,7 @@ class Inboxes(Protocol):
     Its sender's await ends when that commit is durable (architecture.md J1, J2).
     """
 
-    async def create_instance(self, creation: Creation, reuse: ReusePolicy) -> CreateOutcome:
+    async def create_instance(self, creation: Creation, reuse: Replaceable) -> CreateOutcome:
         """Create the instance and its start message; when it returns, the outcome is durable.
 
         EXISTS changes nothing. REPLACED removed the former instance, its history and its activities; its inbox rows
@@ -147,6 +150,14 @@ class Instances(Protocol):
 
     async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None = None) -> Page:
         """One page, ordered by creation time, then id."""
+        ...
+
+    async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None = None) -> EndedPage:
+        """One page of the orchestrations that have ended, ordered by when they did, then id."""
+        ...
+
+    async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]:
+        """How many messages with a row wait for each of these instances; those without any are left out."""
         ...
 
     async def purge(self, instance_ids: Collection[str]) -> int:

@@ -1,8 +1,9 @@
 """InstanceFilter → WHERE and parameters, shared by the SQL storages; and as a predicate, for the reference model."""
 
 from collections.abc import Callable
+from datetime import datetime
 
-from perdure.contracts.records import InstanceFilter
+from perdure.contracts.records import EndedFilter, InstanceFilter
 from perdure.core.instance import InstanceKind, InstanceRecord
 from perdure.core.status import TERMINAL
 from perdure.storage.rows import micros
@@ -78,3 +79,35 @@ def predicate(filter_: InstanceFilter) -> Callable[[InstanceRecord], bool]:
         )
 
     return matches
+
+
+def where_ended(filter_: EndedFilter) -> tuple[str, list[Parameter]]:
+    """A condition over the columns of instances that have ended."""
+    # Only orchestrations end; the first condition is that of the index.
+    conditions, parameters = ["completed_at is not null"], list[Parameter]()
+    if filter_.completed_from is not None:
+        conditions.append("completed_at >= ?")
+        parameters.append(micros(filter_.completed_from))
+    if filter_.completed_before is not None:
+        conditions.append("completed_at < ?")
+        parameters.append(micros(filter_.completed_before))
+    if filter_.statuses is not None:
+        conditions.append(f"status in ({', '.join(str(int(status)) for status in sorted(filter_.statuses))})")
+    return " and ".join(conditions), parameters
+
+
+def ended_predicate(filter_: EndedFilter) -> Callable[[InstanceRecord], tuple[datetime, str] | None]:
+    """The same in Python: the place of a record among those that match, None when it does not."""
+
+    def place(record: InstanceRecord) -> tuple[datetime, str] | None:
+        at, status = record.progress.completed_at, record.progress.status
+        if (
+            at is None
+            or (filter_.completed_from is not None and at < filter_.completed_from)
+            or (filter_.completed_before is not None and at >= filter_.completed_before)
+            or (filter_.statuses is not None and status not in filter_.statuses)
+        ):
+            return None
+        return at, record.origin.instance_id
+
+    return place

@@ -11,14 +11,18 @@ from perdure.contracts.records import (
     Committed,
     CreateOutcome,
     DamagedInstance,
+    EndedFilter,
+    EndedKey,
+    EndedPage,
     Finding,
     InstanceFilter,
     Page,
     PageKey,
     PartitionLease,
-    ReusePolicy,
+    Replaceable,
     Round,
     StoredInstance,
+    may_replace,
 )
 from perdure.core.checkpoint import Creation
 from perdure.core.events import HistoryEvent
@@ -115,17 +119,17 @@ class OneProcessStorage:
 
     # Inboxes
 
-    async def create_instance(self, creation: Creation, reuse: ReusePolicy) -> CreateOutcome:
+    async def create_instance(self, creation: Creation, reuse: Replaceable) -> CreateOutcome:
         self._check_room()
         arrivals = self._arrivals
         instance_id = creation.record.origin.instance_id
         while instance_id in arrivals.claims:
-            if await arrivals.claims.wait(instance_id) and reuse is ReusePolicy.NON_RUNNING:
+            if await arrivals.claims.wait(instance_id) and not may_replace(reuse, RuntimeStatus.Pending):
                 # It lived while this call was waiting.
                 return CreateOutcome.EXISTS
         self._check()
         status = self._tables.status_of(instance_id)
-        if status is not None and not status.is_terminal and reuse is ReusePolicy.NON_RUNNING:
+        if status is not None and not may_replace(reuse, status):
             return CreateOutcome.EXISTS
         creation.replaces = status is not None
         if arrivals.lease is not None:
@@ -206,6 +210,14 @@ class OneProcessStorage:
     async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None = None) -> Page:
         self._check()
         return await self._tables.query(filter_, limit, after)
+
+    async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None = None) -> EndedPage:
+        self._check()
+        return await self._tables.ended(filter_, limit, after)
+
+    async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]:
+        self._check()
+        return await self._tables.backlog_sizes(instance_ids)
 
     async def purge(self, instance_ids: Collection[str]) -> int:
         self._check()

@@ -5,7 +5,18 @@ from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from typing import Protocol
 
-from perdure.contracts.records import Backlog, DamagedInstance, Finding, InstanceFilter, Page, PageKey, StoredInstance
+from perdure.contracts.records import (
+    Backlog,
+    DamagedInstance,
+    EndedFilter,
+    EndedKey,
+    EndedPage,
+    Finding,
+    InstanceFilter,
+    Page,
+    PageKey,
+    StoredInstance,
+)
 from perdure.core.events import HistoryEvent
 from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
@@ -56,6 +67,10 @@ class Tables(Protocol):
     async def history(self, instance_id: str) -> list[HistoryEvent]: ...
 
     async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None) -> Page: ...
+
+    async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None) -> EndedPage: ...
+
+    async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]: ...
 
     async def purgeable(self, filter_: InstanceFilter, limit: int) -> list[str]:
         """Ids of up to ``limit`` terminal orchestrations that match."""

@@ -15,7 +15,7 @@ from perdure.contracts.records import (
     CreateOutcome,
     DamagedInstance,
     PartitionLease,
-    ReusePolicy,
+    Replaceable,
     Round,
     StoredInstance,
 )
@@ -77,7 +77,7 @@ class FaultyStorage(StorageShell):
         self._schedule = schedule
         self._crash = crash
 
-    async def create_instance(self, creation: Creation, reuse: ReusePolicy) -> CreateOutcome:
+    async def create_instance(self, creation: Creation, reuse: Replaceable) -> CreateOutcome:
         await self._before("create")
         return await self.inner.create_instance(creation, reuse)
 

@@ -8,12 +8,15 @@ from perdure.contracts.records import (
     Committed,
     CreateOutcome,
     DamagedInstance,
+    EndedFilter,
+    EndedKey,
+    EndedPage,
     Finding,
     InstanceFilter,
     Page,
     PageKey,
     PartitionLease,
-    ReusePolicy,
+    Replaceable,
     Round,
     StoredInstance,
 )
@@ -46,7 +49,7 @@ class StorageShell:
     async def release(self, leases: Sequence[PartitionLease]) -> None:
         await self.inner.release(leases)
 
-    async def create_instance(self, creation: Creation, reuse: ReusePolicy) -> CreateOutcome:
+    async def create_instance(self, creation: Creation, reuse: Replaceable) -> CreateOutcome:
         return await self.inner.create_instance(creation, reuse)
 
     async def send(self, envelope: Envelope) -> None:
@@ -86,6 +89,12 @@ class StorageShell:
 
     async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None = None) -> Page:
         return await self.inner.query(filter_, limit, after)
+
+    async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None = None) -> EndedPage:
+        return await self.inner.ended(filter_, limit, after)
+
+    async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]:
+        return await self.inner.backlog_sizes(instance_ids)
 
     async def purge(self, instance_ids: Collection[str]) -> int:
         return await self.inner.purge(instance_ids)

@@ -5,6 +5,7 @@ is kept, and nothing that is kept is handed out.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import datetime
 
@@ -15,6 +16,9 @@ from perdure.contracts.errors import CheckpointRefused
 from perdure.contracts.records import (
     Backlog,
     DamagedInstance,
+    EndedFilter,
+    EndedKey,
+    EndedPage,
     Finding,
     InstanceFilter,
     Page,
@@ -28,7 +32,7 @@ from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.formats.stored import write_events
 from perdure.storage.changes import Changes, NumberedCreation, Outcome
-from perdure.storage.filters import predicate, purge_filter
+from perdure.storage.filters import ended_predicate, predicate, purge_filter
 from perdure.storage.soundness import disagreements, stuck
 
 _encode = msgspec.json.Encoder().encode
@@ -220,6 +224,17 @@ class MemoryTables:
             found = [record for record in found if _place(record) > (after.created_at, after.instance_id)]
         page = [_copy(record) for record in found[:limit]]
         return Page(page, PageKey(*_place(page[-1])) if len(found) > limit else None)
+
+    async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None) -> EndedPage:
+        matches = ended_predicate(filter_)
+        found = sorted(key for record in self.records.values() if (key := matches(record)) is not None)
+        if after is not None:
+            found = [key for key in found if key > (after.completed_at, after.instance_id)]
+        page = found[:limit]
+        return EndedPage([instance_id for _, instance_id in page], EndedKey(*page[-1]) if len(found) > limit else None)
+
+    async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]:
+        return dict(Counter(envelope.target for envelope in self.inbox.values() if envelope.target in instance_ids))
 
     async def purgeable(self, filter_: InstanceFilter, limit: int) -> list[str]:
         narrowed = purge_filter(filter_)

@@ -67,7 +67,8 @@ insert into instance (
 insert into history (instance, first_seq, count, format, events, crc) values :rows;
 
 -- name: insert_activities
-insert into activity (number, instance, execution_id, seq, task_id, name, input, crc) values :rows;
+insert into activity (number, instance, execution_id, seq, task_id, name, input, crc, version, tags, trace_context)
+values :rows;
 
 -- name: insert_messages
 insert into inbox (position, target, due_at, format, message, crc) values :rows;
@@ -110,6 +111,12 @@ select
     locked_by, progress_crc
 from instance where number > ? order by number limit ?;
 
+-- name: ended
+select id, completed_at from instance where :condition order by completed_at, id limit ?;
+
+-- name: backlog_sizes
+select target, count(*) from inbox where target in (:list) group by target;
+
 -- name: purgeable
 select id from instance where :condition order by created_at, id limit ?;
 
@@ -141,7 +148,7 @@ select position, target, due_at, format, message, crc from inbox where position 
 -- name: activities
 select
     activity.number, activity.instance, activity.execution_id, activity.seq, activity.task_id, activity.name,
-    activity.input, activity.crc, instance.id
+    activity.input, activity.crc, activity.version, activity.tags, activity.trace_context, instance.id
 from activity left join instance on instance.number = activity.instance
 where activity.number > ? order by activity.number limit ?;
 

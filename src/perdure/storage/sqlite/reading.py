@@ -10,6 +10,9 @@ from perdure.contracts.errors import HistoryCorrupted, StoreFailed
 from perdure.contracts.records import (
     Backlog,
     DamagedInstance,
+    EndedFilter,
+    EndedKey,
+    EndedPage,
     InstanceFilter,
     Page,
     PageKey,
@@ -20,11 +23,12 @@ from perdure.core.events import HistoryEvent
 from perdure.core.instance import InstanceKind, InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
-from perdure.storage.filters import purge_filter, where
+from perdure.storage.filters import purge_filter, where, where_ended
 from perdure.storage.rows import (
     DamagedRow,
     Row,
     micros,
+    moment,
     read_activity,
     read_envelope,
     read_history,
@@ -44,7 +48,9 @@ _ready_messages = SQL["ready_messages"]
 _due_messages = SQL["due_messages"]
 _messages_to = SQL["messages_to"]
 _activities = SQL["activities"]
+_ended = SQL["ended"]
 _instances_by_id = ManyValues("instances_by_id")
+_backlog_sizes = ManyValues("backlog_sizes")
 
 
 def read_status(cursor: sqlite3.Cursor, instance_id: str) -> RuntimeStatus | None:
@@ -149,6 +155,27 @@ def read_purgeable(cursor: sqlite3.Cursor, filter_: InstanceFilter, limit: int) 
     return [instance_id for (instance_id,) in rows]
 
 
+def read_ended(cursor: sqlite3.Cursor, filter_: EndedFilter, limit: int, after: EndedKey | None) -> EndedPage:
+    """Ids only: no record is read, so none need be whole."""
+    condition, parameters = where_ended(filter_)
+    if after is not None:
+        condition += " and (completed_at, id) > (?, ?)"
+        parameters += [micros(after.completed_at), after.instance_id]
+    rows = cursor.execute(_ended.replace(":condition", condition), (*parameters, limit + 1)).fetchall()
+    ids = [instance_id for instance_id, _ in rows[:limit]]
+    if len(rows) <= limit:
+        return EndedPage(ids)
+    last_id, completed_at = rows[limit - 1]
+    return EndedPage(ids, EndedKey(moment(completed_at), last_id))
+
+
+def read_backlog_sizes(cursor: sqlite3.Cursor, instance_ids: Collection[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for target, count in _backlog_sizes.rows(cursor, list(dict.fromkeys(instance_ids))):
+        found[target] = count
+    return found
+
+
 def read_backlog(cursor: sqlite3.Cursor, now: datetime, horizon: datetime) -> Backlog:
     """Raises StoreFailed when a message or an activity is damaged: to go on without it would lose it."""
     try:
@@ -170,4 +197,4 @@ def read_inbox(cursor: sqlite3.Cursor, instance_id: str, now: datetime) -> list[
 
 def read_activities(cursor: sqlite3.Cursor) -> list[PendingActivity]:
     rows = cursor.execute(_activities, (0, -1)).fetchall()
-    return [read_activity(row[:8], row[8]) for row in rows]
+    return [read_activity(row[:11], row[11]) for row in rows]

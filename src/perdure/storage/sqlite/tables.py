@@ -11,7 +11,18 @@ from typing import TypeVar
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import StoreFailed, StoreUnusable, Unavailable
 from perdure.contracts.lanes import Lane
-from perdure.contracts.records import Backlog, DamagedInstance, Finding, InstanceFilter, Page, PageKey, StoredInstance
+from perdure.contracts.records import (
+    Backlog,
+    DamagedInstance,
+    EndedFilter,
+    EndedKey,
+    EndedPage,
+    Finding,
+    InstanceFilter,
+    Page,
+    PageKey,
+    StoredInstance,
+)
 from perdure.core.events import HistoryEvent
 from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
@@ -209,6 +220,12 @@ class SqliteTables:
 
     async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None) -> Page:
         return await self._far(lambda cursor: reading.read_page(cursor, filter_, limit, after))
+
+    async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None) -> EndedPage:
+        return await self._far(lambda cursor: reading.read_ended(cursor, filter_, limit, after))
+
+    async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]:
+        return await self._far(lambda cursor: reading.read_backlog_sizes(cursor, instance_ids))
 
     async def purgeable(self, filter_: InstanceFilter, limit: int) -> list[str]:
         return await self._far(lambda cursor: reading.read_purgeable(cursor, filter_, limit))

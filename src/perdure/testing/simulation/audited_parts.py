@@ -12,7 +12,7 @@ from perdure.contracts.records import (
     CreateOutcome,
     PartitionLease,
     PendingActivity,
-    ReusePolicy,
+    Replaceable,
     Round,
 )
 from perdure.core.checkpoint import Creation
@@ -52,7 +52,7 @@ class AuditedStorage(StorageShell):
         self._audit.see_rows()
         self._audit.process_stopped()
 
-    async def create_instance(self, creation: Creation, reuse: ReusePolicy) -> CreateOutcome:
+    async def create_instance(self, creation: Creation, reuse: Replaceable) -> CreateOutcome:
         self._audit.sent(creation.start, client_name.get(), creation)
         try:
             outcome = await self.inner.create_instance(creation, reuse)
