@@ -19,6 +19,7 @@ from durabletask.orchestration_context import OrchestrationContext
 from durabletask.replay_logging import ReplaySafeLogger
 from durabletask.retry import RetryPolicy, core_policy_of
 from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
+from durabletask.tags import tags_of
 from durabletask.tasks import (
     PORTABLE_TASKS,
     CancellableTask,
@@ -166,9 +167,9 @@ class RuntimeOrchestrationContext(OrchestrationContext):
         text = self._converter.serialize(input)
         decode = self._result_reader(return_type, self._conventions.activity_result(activity))
         if retry_policy is None:
-            return _portable(self._recorder.call_activity(name, text, decode))
+            return _portable(self._recorder.call_activity(name, text, decode, tags_of(tags)))
         policy = core_policy_of(retry_policy)
-        return _portable(self._recorder.call_activity_with_retry(name, text, decode, policy))
+        return _portable(self._recorder.call_activity_with_retry(name, text, decode, policy, tags_of(tags)))
 
     def call_sub_orchestrator(
         self,
@@ -178,6 +179,7 @@ class RuntimeOrchestrationContext(OrchestrationContext):
         instance_id: str | None = None,
         retry_policy: RetryPolicy | None = None,
         version: str | None = None,
+        tags: dict[str, str] | None = None,
         return_type: Any = None,
     ) -> CompletableTask[Any]:
         name = orchestrator if isinstance(orchestrator, str) else self._conventions.orchestrator_name(orchestrator)
@@ -185,9 +187,10 @@ class RuntimeOrchestrationContext(OrchestrationContext):
         decode = self._result_reader(return_type, self._conventions.orchestrator_result(orchestrator))
         child_id = instance_id or None
         if retry_policy is None:
-            return _portable(self._recorder.call_child(name, text, child_id, version, decode))
+            return _portable(self._recorder.call_child(name, text, child_id, version, decode, tags_of(tags)))
         policy = core_policy_of(retry_policy)
-        return _portable(self._recorder.call_child_with_retry(name, text, child_id, version, decode, policy))
+        retried = self._recorder.call_child_with_retry(name, text, child_id, version, decode, policy, tags_of(tags))
+        return _portable(retried)
 
     def create_timer(self, fire_at: datetime | timedelta) -> TimerTask:
         timer = self._recorder.create_timer(self._moment(fire_at))

@@ -140,7 +140,7 @@ class OrchestrationContext(ABC):
     ) -> CompletableTask[Any]:
         """Run an activity, again after failures as ``retry_policy`` says.
 
-        ``tags`` are for hosts that show them; in a function app activities and the history have none.
+        ``tags`` are kept in the history and told to each attempt. Raises TypeError when one is no text.
         """
 
     @overload
@@ -153,6 +153,7 @@ class OrchestrationContext(ABC):
         instance_id: str | None = None,
         retry_policy: RetryPolicy | None = None,
         version: str | None = None,
+        tags: dict[str, str] | None = None,
         return_type: type[T],
     ) -> CompletableTask[T]: ...
     @overload
@@ -165,6 +166,7 @@ class OrchestrationContext(ABC):
         instance_id: str | None = None,
         retry_policy: RetryPolicy | None = None,
         version: str | None = None,
+        tags: dict[str, str] | None = None,
         return_type: None = None,
     ) -> CompletableTask[TOutput]: ...
     @overload
@@ -177,6 +179,7 @@ class OrchestrationContext(ABC):
         instance_id: str | None = None,
         retry_policy: RetryPolicy | None = None,
         version: str | None = None,
+        tags: dict[str, str] | None = None,
         return_type: None = None,
     ) -> CompletableTask[TOutput]: ...
     @overload
@@ -189,6 +192,7 @@ class OrchestrationContext(ABC):
         instance_id: str | None = None,
         retry_policy: RetryPolicy | None = None,
         version: str | None = None,
+        tags: dict[str, str] | None = None,
         return_type: None = None,
     ) -> CompletableTask[TOutput]: ...
     @overload
@@ -201,6 +205,7 @@ class OrchestrationContext(ABC):
         instance_id: str | None = None,
         retry_policy: RetryPolicy | None = None,
         version: str | None = None,
+        tags: dict[str, str] | None = None,
         return_type: None = None,
     ) -> CompletableTask[Any]: ...
     @abstractmethod
@@ -212,6 +217,7 @@ class OrchestrationContext(ABC):
         instance_id: str | None = None,
         retry_policy: RetryPolicy | None = None,
         version: str | None = None,
+        tags: dict[str, str] | None = None,
         return_type: Any = None,
     ) -> CompletableTask[Any]:
         """Run another orchestration and wait for its output; without an id it gets one that follows from this one's."""

@@ -86,6 +86,32 @@ def test_identity_clock_and_input():
     }
 
 
+def test_calls_carry_their_tags_in_every_attempt():
+    retry = task.RetryPolicy(first_retry_interval=timedelta(seconds=1), max_number_of_attempts=2)
+    given = {"team": "a"}
+
+    def orchestrator(ctx: task.OrchestrationContext, input):
+        tagged = ctx.call_activity("a", tags=given, retry_policy=retry)
+        given["team"] = "changed"
+        child = ctx.call_sub_orchestrator("c", tags={"team": "b"}, version="2", retry_policy=retry)
+        plain = [ctx.call_activity("a", tags={}), ctx.call_sub_orchestrator("c", instance_id="c1")]
+        yield task.when_all([tagged, child, *plain])
+
+    world = PortableWorld(orchestrator)
+    turn = world.start()
+    assert [action.tags for action in turn.actions] == [{"team": "a"}, {"team": "b"}, None, None]
+    [timer] = world.fail(1).actions
+    [again] = world.complete(timer.task_id).actions
+    assert again.tags == {"team": "a"}
+
+
+@pytest.mark.parametrize("tags", [{"team": 1}, ["team"], {1: "team"}, "team"])
+def test_tags_that_are_no_texts_are_refused_at_the_call(tags):
+    world = PortableWorld(lambda ctx: ctx.call_activity("a", tags=tags))
+    world.start()
+    assert "tags is a dict of texts" in world.failed_with.message
+
+
 def test_a_function_may_leave_the_input_out():
     world = PortableWorld(lambda ctx: ctx.get_input())
     world.start(input="5")

@@ -70,6 +70,22 @@ def test_inputs_and_results_can_be_left_out():
     assert not any({"Input", "Result", "Output"} & row.keys() for row in rows)
 
 
+def test_tags_of_calls_are_shown_where_there_are_any():
+    events = [
+        ev.OrchestratorStarted(at(0)),
+        ev.ExecutionStarted("p", "x", tags={"not": "shown"}),
+        ev.TaskScheduled(0, "slow", tags={"team": "a"}),
+        ev.SubOrchestrationCreated(1, "child", "p:0001", tags={"team": "b"}),
+        ev.TaskScheduled(2, "quick", tags={"team": "c"}),
+        ev.TaskScheduled(3, "plain"),
+        ev.OrchestratorStarted(at(10)),
+        ev.TaskCompleted(2, 4, "1"),
+        ev.TaskCompleted(3, 5, "1"),
+    ]
+    rows = history_rows(events, True, True)
+    assert [row.get("Tags") for row in rows] == [None, {"team": "a"}, {"team": "b"}, {"team": "c"}, None]
+
+
 def test_open_calls_stay_where_they_were_scheduled():
     events = [
         ev.OrchestratorStarted(at(0)),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 import azure.durable_functions as df
+from azure.durable_functions.native_activity import native_activity
 from durabletask.client import (
     EntityQuery,
     IdReusePolicy,
@@ -17,7 +18,7 @@ from durabletask.client import (
 )
 from durabletask.entities import DurableEntity, EntityInstanceId
 from perdure.client import InstanceExists, InstanceNotFound, attached
-from perdure.core.registry import Registry
+from perdure.core.registry import ActivityDefinition, Registry
 from perdure.testing.in_process_hub import InProcessHub
 from support.sdk_world import BINDING
 from support.small_hub import on_virtual_time
@@ -33,7 +34,14 @@ def flow(context, input):
         return (yield context.wait_for_external_event("go"))
     if input == "parent":
         return (yield context.call_sub_orchestrator("flow", input="child", instance_id="child-1"))
+    if input == "tagged":
+        texts = yield context.call_activity("tags_told", input=1, tags={"team": "a"})
+        return [texts, (yield context.call_sub_orchestrator("flow", instance_id="tagged-child", tags={"team": "b"}))]
     return [input, context.version, dict(context.tags)]
+
+
+def tags_told(context, _):
+    return dict(context.tags)
 
 
 def holder(context, _):
@@ -55,6 +63,7 @@ def with_client(story: Callable[[df.DurableFunctionsClient], Awaitable[None]]):
         registry.add_orchestrator(df.Orchestrator.create(flow).definition("flow"))
         registry.add_orchestrator(df.Orchestrator.create(holder).definition("holder"))
         registry.add_entity(df.Entity.create(Counter).definition("counter"))
+        registry.add_activity(ActivityDefinition("tags_told", native_activity(tags_told, "input").run_activity))
 
         async def scenario(clock) -> None:
             async with InProcessHub(registry, clock) as hub:
@@ -84,6 +93,17 @@ async def test_an_orchestration_is_started_and_its_state_told(client):
     state.raise_if_failed()
     bare = await client.get_orchestration_state("i", fetch_payloads=False)
     assert (bare.serialized_input, bare.serialized_output) == (None, None)
+
+
+@with_client
+async def test_calls_hand_their_tags_on(client):
+    await client.schedule_new_orchestration("flow", input="tagged", instance_id="i", tags={"not": "inherited"})
+    state = await client.wait_for_orchestration_completion("i")
+
+    assert state.result == [{"team": "a"}, [None, None, {"team": "b"}]]
+    assert (await client.get_orchestration_state("tagged-child")).tags == {"team": "b"}
+    status = await client.get_status("i", show_history=True)
+    assert [row["Tags"] for row in (status.history or []) if "Tags" in row] == [{"team": "a"}, {"team": "b"}]
 
 
 @with_client

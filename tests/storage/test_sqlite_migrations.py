@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from perdure.contracts.records import PendingActivity
+from perdure.core.checkpoint import NewActivity
 from perdure.storage.migrations import Migration, migrate_sqlite, read_migrations
 from perdure.storage.sql_files import named_statements, script_statements
 from perdure.storage.sqlite.tables import APPLICATION_ID, MIGRATIONS
@@ -70,6 +72,25 @@ def test_the_schema_is_marked_as_ours(tmp_path: Path) -> None:
     with outside(tmp_path / "hub.db") as connection:
         assert connection.execute("pragma application_id").fetchone() == (APPLICATION_ID,)
         assert connection.execute("pragma user_version").fetchone() == (len(read_migrations(MIGRATIONS)),)
+
+
+def test_activities_scheduled_before_there_were_tags_are_recovered(tmp_path: Path) -> None:
+    async def begin() -> None:
+        async with opened(tmp_path / "hub.db") as stage:
+            await stage.hold()
+            await stage.begin(creation("a"), activities=[NewActivity(2, 0, "work", "[1]")])
+
+    async def recovered() -> list[PendingActivity]:
+        async with opened(tmp_path / "hub.db") as stage:
+            return (await stage.backlog()).activities
+
+    asyncio.run(begin())
+    with outside(tmp_path / "hub.db") as connection:
+        connection.execute("alter table activity drop column version")
+        connection.execute("alter table activity drop column tags")
+        connection.execute("pragma user_version = 1")
+    [pending] = asyncio.run(recovered())
+    assert (pending.name, pending.input, pending.version, pending.tags) == ("work", "[1]", None, None)
 
 
 def test_scripts_are_cut_at_their_statements() -> None:

@@ -59,10 +59,10 @@ def define(code: Callable[..., Any], policy: ReplayPolicy = FUNCTIONS) -> Orches
 
 
 _SCHEDULED: dict[type, Callable[[Any], ev.ScheduledEvent]] = {
-    ac.ScheduleActivity: lambda a: ev.TaskScheduled(a.task_id, a.name, a.input),
+    ac.ScheduleActivity: lambda a: ev.TaskScheduled(a.task_id, a.name, a.input, a.version, a.tags),
     ac.CreateTimer: lambda a: ev.TimerCreated(a.task_id, a.fire_at),
     ac.StartChild: lambda a: ev.SubOrchestrationCreated(
-        a.task_id, a.name, a.instance_id or f"parent:{a.task_id:04x}", a.input, a.version
+        a.task_id, a.name, a.instance_id or f"parent:{a.task_id:04x}", a.input, a.version, a.tags
     ),
     ac.CallEntity: lambda a: ev.EntityCalled(a.task_id, a.entity_id, a.operation, a.input),
     ac.SignalEntity: lambda a: ev.EntitySignaled(a.task_id, a.entity_id, a.operation, a.input, a.due_at),

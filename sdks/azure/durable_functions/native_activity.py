@@ -21,7 +21,9 @@ def native_activity(function: Callable[..., Any], input_name: str) -> Callable[.
     input_type = annotated_type(function, positional(function)[1].name, NATIVE_CONVERTER)
 
     def begin(call: ActivityCall) -> Any:
-        context = ActivityContext(call.instance_id, call.task_id, name=call.name)
+        context = ActivityContext(
+            call.instance_id, call.task_id, name=call.name, version=call.version, tags=call.tags or {}
+        )
         return function(context, NATIVE_CONVERTER.deserialize(call.input, input_type))
 
     def run(call: ActivityCall) -> str | None:

@@ -13,6 +13,8 @@ class ScheduleActivity(msgspec.Struct, frozen=True, gc=False):
     task_id: int
     name: str
     input: str | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
 
 
 class CreateTimer(msgspec.Struct, frozen=True, gc=False):
@@ -30,6 +32,7 @@ class StartChild(msgspec.Struct, frozen=True, gc=False):
     input: str | None = None
     instance_id: str | None = None
     version: str | None = None
+    tags: dict[str, str] | None = None
 
 
 class CallEntity(msgspec.Struct, frozen=True, gc=False):

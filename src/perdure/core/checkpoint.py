@@ -26,6 +26,8 @@ class NewActivity(msgspec.Struct, frozen=True, gc=False):
     task_id: int
     name: str
     input: str | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
 
 
 class Creation(msgspec.Struct, eq=False):

@@ -232,7 +232,7 @@ def _ask_again(rewound: Rewound, checkpoint: Checkpoint) -> None:
 
 
 def _run(again: _Again, rewound: Rewound, seq: int, event: ev.TaskScheduled) -> None:
-    again.activities.append(NewActivity(seq, event.task_id, event.name, event.input))
+    again.activities.append(NewActivity(seq, event.task_id, event.name, event.input, event.version, event.tags))
 
 
 def _wake(again: _Again, rewound: Rewound, seq: int, event: ev.TimerCreated) -> None:

@@ -225,8 +225,9 @@ def _continue_as_new(draft: _Draft, intake: Intake, ending: ac.ContinueAsNew, cu
 
 
 def _schedule_activity(draft: _Draft, action: ac.ScheduleActivity) -> None:
-    seq = draft.add(ev.TaskScheduled(action.task_id, action.name, action.input))
-    draft.activities.append(NewActivity(seq, action.task_id, action.name, action.input))
+    version, tags = action.version, action.tags
+    seq = draft.add(ev.TaskScheduled(action.task_id, action.name, action.input, version, tags))
+    draft.activities.append(NewActivity(seq, action.task_id, action.name, action.input, version, tags))
 
 
 def _create_timer(draft: _Draft, action: ac.CreateTimer) -> None:
@@ -240,7 +241,7 @@ def _start_child(draft: _Draft, action: ac.StartChild) -> None:
     parent = draft.instance.origin
     instance_id = action.instance_id or child_id(parent.instance_id, parent.generation, action.task_id)
     version = action.version if action.version is not None else draft.limits.default_version
-    event = ev.SubOrchestrationCreated(action.task_id, action.name, instance_id, action.input, version)
+    event = ev.SubOrchestrationCreated(action.task_id, action.name, instance_id, action.input, version, action.tags)
     seq = draft.add(event)
     if (refusal := refuse_child(parent, seq, instance_id)) is not None:
         draft.outbox.append(refusal)
@@ -265,7 +266,7 @@ def child_creation(parent: Origin, seq: int, event: ev.SubOrchestrationCreated, 
     link = ev.ParentLink(parent.instance_id, parent.execution_id, seq, event.task_id, parent.name)
     # Any id that follows from the parent's execution will do: replay never looks at it, and a crash repeats nothing.
     execution_id = str(uuid.uuid5(uuid.UUID(parent.execution_id), f"child:{seq}"))
-    start = ms.StartExecution(event.name, execution_id, event.input, event.version, parent=link)
+    start = ms.StartExecution(event.name, execution_id, event.input, event.version, parent=link, tags=event.tags)
     record = InstanceRecord(
         Origin(
             instance_id=instance_id,
@@ -277,6 +278,7 @@ def child_creation(parent: Origin, seq: int, event: ev.SubOrchestrationCreated, 
             input=event.input,
             parent=link,
             trace_context=parent.trace_context,
+            tags=event.tags,
         ),
         Progress(RuntimeStatus.Pending, at),
     )

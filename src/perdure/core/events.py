@@ -112,6 +112,8 @@ class TaskScheduled(Event, frozen=True):
     task_id: int
     name: str
     input: str | None = None
+    version: str | None = None
+    tags: dict[str, str] | None = None
 
 
 class TaskCompleted(Event, frozen=True):
@@ -138,6 +140,7 @@ class SubOrchestrationCreated(Event, frozen=True):
     instance_id: str
     input: str | None = None
     version: str | None = None
+    tags: dict[str, str] | None = None
 
 
 class SubOrchestrationCompleted(Event, frozen=True):

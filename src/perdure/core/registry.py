@@ -54,6 +54,8 @@ class ActivityCall(msgspec.Struct, frozen=True, gc=False):
     task_id: int
     name: str
     input: str | None
+    version: str | None = None
+    tags: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from perdure.contracts.executor import ActivityResult
 from perdure.contracts.records import PendingActivity
 from perdure.core.errors import NotRegistered
 from perdure.core.failures import failure_of
-from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode, Registry
+from perdure.core.registry import ActivityDefinition, ActivityMode, Registry
+from perdure.execution.activity_calls import activity_call
 
 
 class InlineActivities:
@@ -81,7 +82,7 @@ class InlineActivities:
 
 
 async def _call(activity: PendingActivity, definition: ActivityDefinition) -> ActivityResult:
-    call = ActivityCall(activity.instance_id, activity.task_id, activity.name, activity.input)
+    call = activity_call(activity)
     try:
         result = definition.run(call)
         if definition.mode is ActivityMode.LOOP:

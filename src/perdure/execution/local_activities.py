@@ -15,8 +15,9 @@ from perdure.contracts.executor import ActivityResult
 from perdure.contracts.records import PendingActivity
 from perdure.core.errors import NotRegistered
 from perdure.core.failures import FailureDetails, failure_of
-from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode, Registry
+from perdure.core.registry import ActivityDefinition, ActivityMode, Registry
 from perdure.execution import debugger
+from perdure.execution.activity_calls import activity_call
 from perdure.execution.black_box import Box, activity_key
 from perdure.execution.doorbell import Doorbell
 from perdure.execution.poison import poisoned
@@ -312,7 +313,7 @@ class LocalActivities:
             return ActivityResult(activity, failure=poisoned(f"activity '{activity.name}'"))
         self._box.enter(key)
         try:
-            result = definition.run(ActivityCall(activity.instance_id, activity.task_id, activity.name, activity.input))
+            result = definition.run(activity_call(activity))
         except BaseException as error:
             return ActivityResult(activity, failure=failure_of(error))
         finally:
@@ -372,7 +373,7 @@ class LocalActivities:
             self._fill_loop()
 
     async def _run_on_loop(self, activity: PendingActivity, definition: ActivityDefinition) -> None:
-        call = ActivityCall(activity.instance_id, activity.task_id, activity.name, activity.input)
+        call = activity_call(activity)
         key = activity_key(activity.number)
         if self._box.is_poisoned(key):
             self._end_on_loop(ActivityResult(activity, failure=poisoned(f"activity '{activity.name}'")))

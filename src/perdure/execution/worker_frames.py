@@ -30,7 +30,7 @@ def read_frame(connection: socket.socket) -> Frame | None:
 
 def call_frame(number: int, call: ActivityCall) -> Frame:
     """Ask for one run of an activity."""
-    return {"number": number, "call": [call.instance_id, call.task_id, call.name, call.input]}
+    return {"number": number, "call": msgspec.structs.astuple(call)}
 
 
 def call_of(frame: Frame) -> ActivityCall:

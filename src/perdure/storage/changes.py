@@ -199,7 +199,16 @@ def _checkpoint(
     for new in checkpoint.activities:
         changes.activities.append(
             PendingActivity(
-                numbers.take(), origin.instance_id, origin.execution_id, new.seq, new.task_id, new.name, new.input
+                numbers.take(),
+                origin.instance_id,
+                origin.execution_id,
+                new.seq,
+                new.task_id,
+                new.name,
+                new.input,
+                new.version,
+                new.tags,
+                new.trace_context,
             )
         )
         changes.activity_numbers.append(number)

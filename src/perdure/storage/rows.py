@@ -32,7 +32,7 @@ PROGRESS_COLUMNS = (
 INSTANCE_COLUMNS = ORIGIN_COLUMNS + PROGRESS_COLUMNS
 HISTORY_COLUMNS = ("instance", "first_seq", "count", "format", "events", "crc")
 INBOX_COLUMNS = ("position", "target", "due_at", "format", "message", "crc")
-ACTIVITY_COLUMNS = ("number", "instance", "execution_id", "seq", "task_id", "name", "input", "crc")
+ACTIVITY_COLUMNS = ("number", "instance", "execution_id", "seq", "task_id", "name", "input", "crc", "version", "tags")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encode = msgspec.json.Encoder().encode
@@ -256,14 +256,21 @@ def write_activity(activity: PendingActivity, instance: int) -> tuple[Value, ...
         activity.name,
         activity.input,
     )
-    return (*values, checksum(values))
+    version, tags = activity.version, activity.tags
+    if version is None and tags is None:
+        # As rows were before there were versions and tags.
+        return (*values, checksum(values), None, None)
+    added = (version, None if tags is None else stored.write_tags(tags))
+    return (*values, checksum((*values, *added)), *added)
 
 
 def read_activity(row: Row, instance_id: str) -> PendingActivity:
     """A row of ACTIVITY_COLUMNS → activity. Raises DamagedRow."""
     try:
-        if checksum(tuple(row[:7])) != row[7]:
+        added = () if row[8] is None and row[9] is None else row[8:10]
+        if checksum((*row[:7], *added)) != row[7]:
             raise DamagedRow(f"the checksum of pending activity {row[0]} does not fit")
+        tags = None if row[9] is None else stored.read_tags(row[9])
     except UnicodeError as error:
         raise DamagedRow(f"pending activity {row[0]} is no UTF-8") from error
-    return PendingActivity(row[0], instance_id, row[2], row[3], row[4], row[5], row[6])
+    return PendingActivity(row[0], instance_id, row[2], row[3], row[4], row[5], row[6], row[8], tags)

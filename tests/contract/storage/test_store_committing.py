@@ -43,8 +43,8 @@ async def test_everything_a_checkpoint_says_is_there_after_a_crash(stage: Stage)
     )
     first = await stage.begin(
         made,
-        [ev.TaskScheduled(0, "work", "[1]"), ev.TimerCreated(1, later(60))],
-        activities=[NewActivity(2, 0, "work", "[1]")],
+        [ev.TaskScheduled(0, "work", "[1]", "2", {"team": "a"}), ev.TimerCreated(1, later(60))],
+        activities=[NewActivity(2, 0, "work", "[1]", "2", {"team": "a"})],
         outbox=[raised("b", "hello", '"x"')],
         custom_status='"half"',
         awaited_events=("one", "two"),
@@ -57,6 +57,7 @@ async def test_everything_a_checkpoint_says_is_there_after_a_crash(stage: Stage)
     [pending] = backlog.activities
     assert (pending.instance_id, pending.execution_id) == ("a", made.record.origin.execution_id)
     assert (pending.seq, pending.task_id, pending.name, pending.input) == (2, 0, "work", "[1]")
+    assert (pending.version, pending.tags) == ("2", {"team": "a"})
     loaded = await stage.storage.load(stage.lease, ["a"])
     assert isinstance(loaded["a"], StoredInstance)
     assert loaded["a"].record.progress == first.progress

@@ -57,7 +57,7 @@ async def test_any_text_comes_back_as_it_was(stage: Stage, text: str) -> None:
     first = await stage.begin(
         made,
         events,
-        activities=[NewActivity(2, 0, text or "n", text)],
+        activities=[NewActivity(2, 0, text or "n", text, text, {text: text})],
         custom_status=text,
         awaited_events=(text,),
         outbox=[raised("b", text, text)],
@@ -69,7 +69,9 @@ async def test_any_text_comes_back_as_it_was(stage: Stage, text: str) -> None:
     await stage.crash()
     backlog = await stage.backlog()
     assert [e.message for e in backlog.ready] == [ms.RaiseEvent(text, text)]
-    assert [(p.name, p.input) for p in backlog.activities] == [(text or "n", text)]
+    assert [(p.name, p.input, p.version, p.tags) for p in backlog.activities] == [
+        (text or "n", text, text, {text: text})
+    ]
     loaded = await stage.storage.load(stage.lease, ["a"])
     assert isinstance(loaded["a"], StoredInstance)
     assert loaded["a"].record.origin == made.record.origin

@@ -285,7 +285,7 @@ def _scheduled(action: ac.Action) -> ev.HistoryEvent:
 
 
 def _task_scheduled(action: ac.ScheduleActivity) -> ev.TaskScheduled:
-    return ev.TaskScheduled(action.task_id, action.name, action.input)
+    return ev.TaskScheduled(action.task_id, action.name, action.input, action.version, action.tags)
 
 
 def _timer_created(action: ac.CreateTimer) -> ev.TimerCreated:
@@ -294,7 +294,7 @@ def _timer_created(action: ac.CreateTimer) -> ev.TimerCreated:
 
 def _child_created(action: ac.StartChild) -> ev.SubOrchestrationCreated:
     return ev.SubOrchestrationCreated(
-        action.task_id, action.name, action.instance_id or "", action.input, action.version
+        action.task_id, action.name, action.instance_id or "", action.input, action.version, action.tags
     )
 
 

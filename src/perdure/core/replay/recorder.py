@@ -18,6 +18,7 @@ from perdure.core.replay.tasks import (
     CallTask,
     Decode,
     EventTask,
+    Tags,
     Task,
     TimerTask,
     completed_task,
@@ -92,21 +93,29 @@ class Recorder:
         """Whether ``continue_as_new`` was called."""
         return self._ending is not None
 
-    def call_activity(self, name: str, input: str | None, decode: Decode) -> Task:
+    def call_activity(self, name: str, input: str | None, decode: Decode, tags: Tags = None) -> Task:
         """Run an activity."""
-        return self._asked(self._tasks.activity(name, input, decode))
+        return self._asked(self._tasks.activity(name, input, decode, tags))
 
-    def call_activity_with_retry(self, name: str, input: str | None, decode: Decode, retry: RetryPolicy) -> Task:
+    def call_activity_with_retry(
+        self, name: str, input: str | None, decode: Decode, retry: RetryPolicy, tags: Tags = None
+    ) -> Task:
         """Run an activity, again after failures as ``retry`` says."""
-        return self._asked(self._retried(lambda: self._tasks.activity(name, input, decode), retry))
+        return self._asked(self._retried(lambda: self._tasks.activity(name, input, decode, tags), retry))
 
     def call_child(
-        self, name: str, input: str | None, instance_id: str | None, version: str | None, decode: Decode
+        self,
+        name: str,
+        input: str | None,
+        instance_id: str | None,
+        version: str | None,
+        decode: Decode,
+        tags: Tags = None,
     ) -> Task:
         """Run a child orchestration; without an id it gets one that follows from this instance's."""
         if self._section is not None:
             self._section.check_child(name)
-        return self._asked(self._tasks.child(name, input, instance_id, version, decode))
+        return self._asked(self._tasks.child(name, input, instance_id, version, decode, tags))
 
     def call_child_with_retry(
         self,
@@ -116,11 +125,14 @@ class Recorder:
         version: str | None,
         decode: Decode,
         retry: RetryPolicy,
+        tags: Tags = None,
     ) -> Task:
         """Run a child orchestration, again after failures as ``retry`` says; an explicit id is used each time."""
         if self._section is not None:
             self._section.check_child(name)
-        return self._asked(self._retried(lambda: self._tasks.child(name, input, instance_id, version, decode), retry))
+        return self._asked(
+            self._retried(lambda: self._tasks.child(name, input, instance_id, version, decode, tags), retry)
+        )
 
     def call_http(self, request: str, decode: Decode, poll: Poll) -> Task:
         """Send a request by the host's built-in activity, again and again as ``poll`` says."""

@@ -13,6 +13,7 @@ from perdure.core.failures import FailureDetails
 from perdure.core.replay.policy import FailedKind
 
 Decode = Callable[[str | None], Any]
+Tags = dict[str, str] | None
 """Result text → the value that user code sees."""
 
 
@@ -207,28 +208,39 @@ class CallTask(Task):
 class ActivityTask(CallTask):
     """An activity call."""
 
-    __slots__ = ()
+    __slots__ = ("_tags",)
     kind = FailedKind.ACTIVITY
 
+    def __init__(self, name: str, input: str | None, decode: Decode, tags: Tags = None) -> None:
+        super().__init__(name, input, decode)
+        self._tags = tags
+
     def action(self, task_id: int) -> Action:
-        return ScheduleActivity(task_id, self.name, self._input)
+        return ScheduleActivity(task_id, self.name, self._input, tags=self._tags)
 
 
 class ChildTask(CallTask):
     """A child orchestration."""
 
-    __slots__ = ("_instance_id", "_version")
+    __slots__ = ("_instance_id", "_tags", "_version")
     kind = FailedKind.CHILD
 
     def __init__(
-        self, name: str, input: str | None, instance_id: str | None, version: str | None, decode: Decode
+        self,
+        name: str,
+        input: str | None,
+        instance_id: str | None,
+        version: str | None,
+        decode: Decode,
+        tags: Tags = None,
     ) -> None:
         super().__init__(name, input, decode)
         self._instance_id = instance_id
         self._version = version
+        self._tags = tags
 
     def action(self, task_id: int) -> Action:
-        return StartChild(task_id, self.name, self._input, self._instance_id, self._version)
+        return StartChild(task_id, self.name, self._input, self._instance_id, self._version, self._tags)
 
 
 class EntityCallTask(CallTask):

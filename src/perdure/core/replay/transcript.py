@@ -15,7 +15,7 @@ from perdure.core.replay.policy import ReplayPolicy, ScheduleAt, UntakenEvents
 from perdure.core.replay.recorder import Recorder
 from perdure.core.replay.repeating_tasks import LongTimerTask, Poll
 from perdure.core.replay.task_types import TaskTypes
-from perdure.core.replay.tasks import AnyTask, Asker, Decode, GroupTask, Task, TimerTask
+from perdure.core.replay.tasks import AnyTask, Asker, Decode, GroupTask, Tags, Task, TimerTask
 from perdure.core.retry import RetryPolicy
 
 
@@ -69,20 +69,28 @@ class Transcript(Recorder):
             return self._final_steps
         return tuple(_finished(draft) for draft in self._steps)
 
-    def call_activity(self, name: str, input: str | None, decode: Decode) -> Task:
-        """As in ``Recorder``."""
-        return self._noted(super().call_activity(name, input, decode), asked.AskedActivity(name, input))
+    def call_activity(self, name: str, input: str | None, decode: Decode, tags: Tags = None) -> Task:
+        """As in ``Recorder``. The protocol has no place for tags."""
+        return self._noted(super().call_activity(name, input, decode, tags), asked.AskedActivity(name, input))
 
-    def call_activity_with_retry(self, name: str, input: str | None, decode: Decode, retry: RetryPolicy) -> Task:
-        """As in ``Recorder``."""
-        task = super().call_activity_with_retry(name, input, decode, retry)
+    def call_activity_with_retry(
+        self, name: str, input: str | None, decode: Decode, retry: RetryPolicy, tags: Tags = None
+    ) -> Task:
+        """As in ``Recorder``. The protocol has no place for tags."""
+        task = super().call_activity_with_retry(name, input, decode, retry, tags)
         return self._noted(task, asked.AskedActivity(name, input, retry))
 
     def call_child(
-        self, name: str, input: str | None, instance_id: str | None, version: str | None, decode: Decode
+        self,
+        name: str,
+        input: str | None,
+        instance_id: str | None,
+        version: str | None,
+        decode: Decode,
+        tags: Tags = None,
     ) -> Task:
-        """As in ``Recorder``."""
-        task = super().call_child(name, input, instance_id, version, decode)
+        """As in ``Recorder``. The protocol has no place for tags."""
+        task = super().call_child(name, input, instance_id, version, decode, tags)
         return self._noted(task, asked.AskedChild(name, input, instance_id, version))
 
     def call_child_with_retry(
@@ -93,9 +101,10 @@ class Transcript(Recorder):
         version: str | None,
         decode: Decode,
         retry: RetryPolicy,
+        tags: Tags = None,
     ) -> Task:
-        """As in ``Recorder``."""
-        task = super().call_child_with_retry(name, input, instance_id, version, decode, retry)
+        """As in ``Recorder``. The protocol has no place for tags."""
+        task = super().call_child_with_retry(name, input, instance_id, version, decode, retry, tags)
         return self._noted(task, asked.AskedChild(name, input, instance_id, version, retry))
 
     def call_http(self, request: str, decode: Decode, poll: Poll) -> Task:

@@ -120,7 +120,20 @@ def _scheduled_fields(scheduled_seq: int, view: _View) -> Row:
     assert isinstance(scheduled, ev.TaskScheduled | ev.SubOrchestrationCreated), (
         f"event {scheduled_seq} is completed as a call but is {type(scheduled).__name__}"
     )
-    return {"FunctionName": scheduled.name, "ScheduledTime": view.times[scheduled_seq], "Input": scheduled.input}
+    row: Row = {"FunctionName": scheduled.name, "ScheduledTime": view.times[scheduled_seq], "Input": scheduled.input}
+    return row | _tags(scheduled)
+
+
+def _tags(event: ev.TaskScheduled | ev.SubOrchestrationCreated) -> Row:
+    return {} if event.tags is None else {"Tags": event.tags}
+
+
+def _task_scheduled(event: ev.TaskScheduled, view: _View) -> Row:
+    return {"Name": event.name, "Input": event.input, **_tags(event)}
+
+
+def _child_created(event: ev.SubOrchestrationCreated, view: _View) -> Row:
+    return {"InstanceId": event.instance_id, "Name": event.name, "Input": event.input, **_tags(event)}
 
 
 def _call_completed(event: ev.TaskCompleted | ev.SubOrchestrationCompleted, view: _View) -> Row:
@@ -155,13 +168,10 @@ _WRITERS: dict[type, tuple[str, Callable[[Any, _View], Row]]] = {
     ev.ExecutionSuspended: ("ExecutionSuspended", _reason),
     ev.ExecutionResumed: ("ExecutionResumed", _reason),
     ev.ExecutionRewound: ("ExecutionRewound", _reason),
-    ev.TaskScheduled: ("TaskScheduled", lambda e, _: {"Name": e.name, "Input": e.input}),
+    ev.TaskScheduled: ("TaskScheduled", _task_scheduled),
     ev.TaskCompleted: ("TaskCompleted", _call_completed),
     ev.TaskFailed: ("TaskFailed", _call_failed),
-    ev.SubOrchestrationCreated: (
-        "SubOrchestrationInstanceCreated",
-        lambda e, _: {"InstanceId": e.instance_id, "Name": e.name, "Input": e.input},
-    ),
+    ev.SubOrchestrationCreated: ("SubOrchestrationInstanceCreated", _child_created),
     ev.SubOrchestrationCompleted: ("SubOrchestrationInstanceCompleted", _call_completed),
     ev.SubOrchestrationFailed: ("SubOrchestrationInstanceFailed", _call_failed),
     ev.TimerCreated: ("TimerCreated", _timer),
