@@ -86,8 +86,10 @@ def test_activities_scheduled_before_there_were_tags_are_recovered(tmp_path: Pat
 
     asyncio.run(begin())
     with outside(tmp_path / "hub.db") as connection:
+        connection.execute("drop index instance_by_completion")
         connection.execute("alter table activity drop column version")
         connection.execute("alter table activity drop column tags")
+        connection.execute("alter table activity drop column trace_context")
         connection.execute("pragma user_version = 1")
     [pending] = asyncio.run(recovered())
     assert (pending.name, pending.input, pending.version, pending.tags) == ("work", "[1]", None, None)
