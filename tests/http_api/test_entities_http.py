@@ -100,6 +100,13 @@ async def test_absent_and_deleted_entities_are_404(api: Api):
     assert (answer.status_code, answer.content) == (404, b"")
 
 
+@pytest.mark.parametrize("name", ["%0f", "%00", "a%5Cb%23", "%40clean", "%C2%A0*", "a%2Fb"])
+async def test_a_name_that_no_entity_can_have_has_none(api: Api, name: str):
+    await api.put_entity("@counter@tea", "5")
+    answer = await api.get(f"/entities/{name}")
+    assert (answer.status_code, answer.content) == (200, b"[]")
+
+
 async def test_listing(api: Api):
     await api.put_entity("@counter@tea", '{"total":5}')
     api.clock.advance(60)

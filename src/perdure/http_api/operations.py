@@ -232,7 +232,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("GET", "entities/{name}"): Operation(
         "One page of the entities of a name", _TAG_ENTITIES, {200: "Entities", 400: "Error", **_LATER}, _OF_ENTITIES,
-        is_paged=True, path={"name": {"type": "string", "minLength": 1, "pattern": _PLAIN}},
+        is_paged=True, path={"name": {"type": "string", "minLength": 1}},
     ),
     ("GET", "entities/{name}/{key}"): Operation("The state of an entity", _TAG_ENTITIES, {200: "Any", **_READ}),
     ("POST", "entities/{name}"): Operation(
