@@ -18,7 +18,16 @@ from perdure.contracts.errors import (
     StoreFull,
     Unavailable,
 )
-from perdure.contracts.records import InstanceFilter, Page, PageKey, ReusePolicy
+from perdure.contracts.records import (
+    EndedFilter,
+    EndedKey,
+    EndedPage,
+    InstanceFilter,
+    Page,
+    PageKey,
+    Replaceable,
+    ReusePolicy,
+)
 from perdure.core.errors import InvalidIdentifier, NotRegistered
 from perdure.core.identifiers import EntityId, entity_id_of
 from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
@@ -30,6 +39,9 @@ __all__ = [
     "CleanedEntities",
     "ClientDetached",
     "ClientOptions",
+    "EndedFilter",
+    "EndedKey",
+    "EndedPage",
     "EntityId",
     "FunctionKind",
     "HistoryCorrupted",
@@ -52,6 +64,7 @@ __all__ = [
     "PageKey",
     "PayloadTooLarge",
     "Progress",
+    "Replaceable",
     "ReusePolicy",
     "RuntimeStatus",
     "StorageError",

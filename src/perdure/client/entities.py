@@ -1,6 +1,5 @@
 """Signalling, reading and cleaning entities."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 
 import msgspec
@@ -12,7 +11,7 @@ from perdure.contracts.errors import InvalidInput
 from perdure.contracts.records import InstanceFilter, PageKey
 from perdure.contracts.storage import Storage
 from perdure.core.identifiers import EntityId, entity_id_of
-from perdure.core.instance import InstanceKind, InstanceRecord, LockHolder
+from perdure.core.instance import InstanceKind, LockHolder
 from perdure.core.messages import Envelope, LockRelease, OperationRequest, RemoveWhenEmpty
 
 CLEANED_AT_ONCE = 500
@@ -33,6 +32,7 @@ async def signal(
     operation: str,
     input: str | None,
     due_at: datetime | None,
+    request_id: str | None = None,
 ) -> None:
     """Ask for an operation without an answer; returns once the request is durable."""
     entity_id = entity_id_of(entity_id.name, entity_id.key)
@@ -44,7 +44,17 @@ async def signal(
         if due_at.tzinfo is None:
             raise InvalidInput("The signal's due time has no time zone.")
         due_at = due_at if due_at > clock.now() else None
-    await storage.send(Envelope(target=str(entity_id), message=OperationRequest(operation, input), due_at=due_at))
+    request = OperationRequest(operation, input, request_id=request_id)
+    await storage.send(Envelope(target=str(entity_id), message=request, due_at=due_at))
+
+
+async def purge(storage: Storage, entity_id: EntityId) -> bool:
+    """Forget an entity with its state, unless it is locked or has something to do; whether it went."""
+    target = str(entity_id)
+    if (await storage.get(target)) is None:
+        return False
+    await storage.send(Envelope(target=target, message=RemoveWhenEmpty(despite_state=True)))
+    return (await storage.get(target)) is None
 
 
 async def read_state(storage: Storage, entity_id: EntityId) -> str | None:
@@ -61,7 +71,27 @@ async def clean(storage: Storage, *, remove_empty_entities: bool, release_orphan
     An entity that gets work meanwhile stays, and is counted all the same.
     """
     removed = released = 0
-    async for record in _entities(storage):
+    after: PageKey | None = None
+    while True:
+        cleaned, after = await clean_page(
+            storage,
+            remove_empty_entities=remove_empty_entities,
+            release_orphaned_locks=release_orphaned_locks,
+            after=after,
+        )
+        removed += cleaned.empty_entities_removed
+        released += cleaned.orphaned_locks_released
+        if after is None:
+            return CleanedEntities(removed, released)
+
+
+async def clean_page(
+    storage: Storage, *, remove_empty_entities: bool, release_orphaned_locks: bool, after: PageKey | None
+) -> tuple[CleanedEntities, PageKey | None]:
+    """As ``clean``, for the entities of one page; the key is that of the next page."""
+    removed = released = 0
+    page = await storage.query(InstanceFilter(kind=InstanceKind.ENTITY), CLEANED_AT_ONCE, after)
+    for record in page.records:
         entity_id, progress = record.origin.instance_id, record.progress
         holder = progress.locked_by
         if holder is not None:
@@ -71,17 +101,7 @@ async def clean(storage: Storage, *, remove_empty_entities: bool, release_orphan
         elif remove_empty_entities and progress.state is None:
             await storage.send(Envelope(entity_id, RemoveWhenEmpty()))
             removed += 1
-    return CleanedEntities(removed, released)
-
-
-async def _entities(storage: Storage) -> AsyncIterator[InstanceRecord]:
-    after: PageKey | None = None
-    while True:
-        page = await storage.query(InstanceFilter(kind=InstanceKind.ENTITY), CLEANED_AT_ONCE, after)
-        for record in page.records:
-            yield record
-        if (after := page.next_key) is None:
-            return
+    return CleanedEntities(removed, released), page.next_key
 
 
 async def _runs(storage: Storage, holder: LockHolder) -> bool:

@@ -17,12 +17,11 @@ from perdure.contracts.errors import (
     InstanceRunning,
     InvalidInput,
 )
-from perdure.contracts.records import CreateOutcome, InstanceFilter, ReusePolicy
+from perdure.contracts.records import CreateOutcome, InstanceFilter, Replaceable, ReusePolicy, may_replace
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Creation
 from perdure.core.decisions import leave_sections
 from perdure.core.events import SubOrchestrationCreated
-from perdure.core.identifiers import check_instance_id
 from perdure.core.instance import Instance, InstanceKind, InstanceRecord, Origin, Progress, Sections
 from perdure.core.messages import AnyMessage, Envelope, Rewind, StartExecution, Terminate
 from perdure.core.status import TERMINAL, RuntimeStatus
@@ -44,12 +43,15 @@ async def start(
     start_at: datetime | None,
     trace_context: str | None,
     tags: dict[str, str] | None,
+    execution_id: str | None = None,
+    reuse: Replaceable | None = None,
 ) -> str:
     """Create an instance; returns its id once it is durable."""
+    reuse = options.reuse if reuse is None else reuse
     if instance_id is None:
         instance_id = options.new_id()
     else:
-        check_instance_id(instance_id)
+        options.check_id(instance_id)
     if not name:
         raise InvalidInput("An orchestrator name must not be empty.")
     if options.known is not None:
@@ -65,7 +67,7 @@ async def start(
             instance_id=instance_id,
             kind=InstanceKind.ORCHESTRATION,
             name=name,
-            execution_id=options.new_execution_id(),
+            execution_id=options.new_execution_id() if execution_id is None else execution_id,
             created_at=now,
             version=options.default_version if version is None else version,
             input=input,
@@ -74,12 +76,13 @@ async def start(
             tags=tags,
         ),
     )
-    if options.reuse is ReusePolicy.ANY:
+    if may_replace(reuse, RuntimeStatus.Running):
         # Exact as long as no engine runs; an engine says it anew when the former gives way.
         creation.releases = leave_sections(instance_id, await _sections_of(storage, instance_id))
-    outcome = await storage.create_instance(creation, options.reuse)
+    outcome = await storage.create_instance(creation, reuse)
     if outcome is CreateOutcome.EXISTS:
-        raise InstanceExists(f"An instance with the id '{instance_id}' exists and has not ended; it was left as it is.")
+        ended = "" if reuse is not ReusePolicy.NON_RUNNING else " and has not ended"
+        raise InstanceExists(f"An instance with the id '{instance_id}' exists{ended}; it was left as it is.")
     return instance_id
 
 
@@ -132,6 +135,14 @@ async def send_control(storage: Storage, instance_id: str, message: AnyMessage) 
     """Send a message to an orchestration that has not ended. Raises InstanceNotFound, InstanceFinished."""
     await require_unfinished(storage, instance_id)
     await storage.send(Envelope(target=instance_id, message=message))
+
+
+async def terminate_descendants(storage: Storage, instance_id: str, reason: str | None) -> None:
+    """End the children of an orchestration, whether it has ended or not, theirs too."""
+    for child_id in (await descendants(storage, [instance_id]))[1:]:
+        child = await storage.get(child_id)
+        if child is not None and not child.progress.status.is_terminal:
+            await storage.send(Envelope(target=child_id, message=Terminate(reason, recursive=True)))
 
 
 async def rewind(storage: Storage, instance_id: str, reason: str | None) -> None:

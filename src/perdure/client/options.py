@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from perdure.contracts.records import ReusePolicy
+from perdure.core.identifiers import check_instance_id
 from perdure.core.registry import Registry
 from perdure.core.versioning import Versioning
 
@@ -48,7 +49,7 @@ class ClientOptions:
     """``known`` None accepts every name: workers that this process does not know may run it.
 
     ``new_id`` and ``new_execution_id`` mint ids; simulation gives them a seed. ``versioning`` tells which instances
-    the hub's app leaves to others.
+    the hub's app leaves to others. ``check_id`` raises InvalidIdentifier for an id that no new instance may have.
     """
 
     known: KnownNames | None = None
@@ -57,5 +58,6 @@ class ClientOptions:
     lost_events: LostEvents = LostEvents.REFUSED
     payload_bytes_max: int = PAYLOAD_BYTES_MAX
     versioning: Versioning | None = None
+    check_id: Callable[[str], None] = check_instance_id
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
     new_execution_id: Callable[[], str] = lambda: str(uuid.uuid4())

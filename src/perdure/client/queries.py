@@ -6,7 +6,7 @@ import msgspec
 
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import InvalidInput
-from perdure.contracts.records import InstanceFilter, Page, PageKey
+from perdure.contracts.records import EndedFilter, EndedKey, EndedPage, InstanceFilter, Page, PageKey
 from perdure.contracts.storage import Storage
 from perdure.core.events import EntityLockRequested, HistoryEvent
 from perdure.core.instance import InstanceKind, InstanceRecord
@@ -21,6 +21,13 @@ async def query(storage: Storage, filter_: InstanceFilter, limit: int, after: Pa
     if not 1 <= limit <= PAGE_SIZE_MAX:
         raise InvalidInput(f"A page holds 1 to {PAGE_SIZE_MAX} instances, not {limit}.")
     return await storage.query(filter_, limit, after)
+
+
+async def list_ended(storage: Storage, filter_: EndedFilter, limit: int, after: EndedKey | None) -> EndedPage:
+    """One page. Raises InvalidInput for a page size out of 1..1000."""
+    if not 1 <= limit <= PAGE_SIZE_MAX:
+        raise InvalidInput(f"A page holds 1 to {PAGE_SIZE_MAX} instances, not {limit}.")
+    return await storage.ended(filter_, limit, after)
 
 
 async def reasons_for_waiting(

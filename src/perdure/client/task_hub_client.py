@@ -1,13 +1,14 @@
 """TaskHubClient: the small facade that the doors and the SDKs hold. Text payloads in and out."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from perdure.client import entities, management, queries, waiting
+from perdure.client import entities, management, purging, queries, waiting
 from perdure.client.options import ClientOptions, LostEvents
 from perdure.client.payloads import check_payload
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import InstanceFinished, InstanceNotFound, InvalidInput
-from perdure.contracts.records import InstanceFilter, Page, PageKey
+from perdure.contracts.records import EndedFilter, EndedKey, EndedPage, InstanceFilter, Page, PageKey, Replaceable
 from perdure.contracts.storage import Storage
 from perdure.core.events import HistoryEvent
 from perdure.core.identifiers import EntityId
@@ -38,9 +39,12 @@ class TaskHubClient:
         start_at: datetime | None = None,
         trace_context: str | None = None,
         tags: dict[str, str] | None = None,
+        execution_id: str | None = None,
+        reuse: Replaceable | None = None,
     ) -> str:
         """Start an orchestration, at ``start_at`` when given; returns the instance id.
 
+        ``execution_id`` is a UUID that nobody else has; ``reuse`` None: as the options say.
         Raises InvalidIdentifier, NotRegistered, InvalidInput, PayloadTooLarge; InstanceExists when a live instance
         has that id. A finished one is replaced.
         """
@@ -55,6 +59,8 @@ class TaskHubClient:
             start_at=start_at,
             trace_context=trace_context,
             tags=tags,
+            execution_id=execution_id,
+            reuse=reuse,
         )
 
     async def get(self, instance_id: str) -> InstanceRecord | None:
@@ -149,18 +155,44 @@ class TaskHubClient:
         """Remove an orchestration whatever its status. Raises InstanceNotFound; InstanceRunning if it does not end."""
         return await management.terminate_and_purge(self._storage, instance_id, recursive)
 
+    async def purge_known(self, instance_ids: Sequence[str], recursive: bool = False) -> int:
+        """Remove those of the orchestrations that exist and have ended; returns how many went."""
+        return await purging.purge_known(self._storage, instance_ids, recursive)
+
+    async def purge_for(self, filter_: InstanceFilter, seconds: float, recursive: bool = False) -> purging.Purged:
+        """As ``purge_matching``, for so long at most; tells whether nothing is left."""
+        return await purging.purge_for(self._storage, filter_, seconds, recursive)
+
+    async def purge_entity(self, entity_id: EntityId) -> bool:
+        """Forget an entity with its state; False when there was none, or it is locked or has work."""
+        return await entities.purge(self._storage, entity_id)
+
+    async def list_ended(self, filter_: EndedFilter, limit: int = 100, after: EndedKey | None = None) -> EndedPage:
+        """One page of ids of ended orchestrations, by when they ended. Raises InvalidInput for a bad page size."""
+        return await queries.list_ended(self._storage, filter_, limit, after)
+
+    async def backlog_sizes(self, instance_ids: Sequence[str]) -> dict[str, int]:
+        """How many messages wait for each of these instances, those without any left out."""
+        return await self._storage.backlog_sizes(instance_ids)
+
     async def purge_matching(self, filter_: InstanceFilter, recursive: bool = False) -> int:
         """Remove all finished orchestrations that match, with ``recursive`` their descendants; returns how many."""
         return await management.purge_matching(self._storage, filter_, recursive)
 
     async def signal_entity(
-        self, entity_id: EntityId, operation: str, input: str | None = None, *, due_at: datetime | None = None
+        self,
+        entity_id: EntityId,
+        operation: str,
+        input: str | None = None,
+        *,
+        due_at: datetime | None = None,
+        request_id: str | None = None,
     ) -> None:
-        """Ask an entity for an operation, at ``due_at`` when given.
+        """Ask an entity for an operation, at ``due_at`` when given; ``request_id`` is shown to whoever runs it.
 
         Raises InvalidIdentifier, NotRegistered, InvalidInput, PayloadTooLarge.
         """
-        await entities.signal(self._storage, self._clock, self.options, entity_id, operation, input, due_at)
+        await entities.signal(self._storage, self._clock, self.options, entity_id, operation, input, due_at, request_id)
 
     async def read_entity(self, entity_id: EntityId) -> str | None:
         """An entity's last committed state as JSON text; None when it does not exist."""
@@ -175,6 +207,22 @@ class TaskHubClient:
             remove_empty_entities=remove_empty_entities,
             release_orphaned_locks=release_orphaned_locks,
         )
+
+    async def clean_some_entities(
+        self, *, remove_empty_entities: bool, release_orphaned_locks: bool, after: PageKey | None
+    ) -> tuple[entities.CleanedEntities, PageKey | None]:
+        """As ``clean_entity_storage``, for one page of entities; the key is that of the next page, None at the end."""
+        return await entities.clean_page(
+            self._storage,
+            remove_empty_entities=remove_empty_entities,
+            release_orphaned_locks=release_orphaned_locks,
+            after=after,
+        )
+
+    async def terminate_descendants(self, instance_id: str, reason: str | None = None) -> None:
+        """End all that an orchestration and its children have started and that has not ended."""
+        check_payload(reason, "reason", self.options.payload_bytes_max)
+        await management.terminate_descendants(self._storage, instance_id, reason)
 
     async def wait_for_completion(
         self, instance_id: str, timeout_seconds: float | None = None

@@ -30,6 +30,21 @@ def check_instance_id(instance_id: str) -> None:
     _check_text(instance_id, "instance id")
 
 
+def check_portable_id(instance_id: str) -> None:
+    """As ``check_instance_id``, by the portable SDKs' rule: printable ASCII, also what may not stand in a path."""
+    if not instance_id:
+        raise InvalidIdentifier("An instance id must not be empty.")
+    if instance_id.startswith("@"):
+        raise InvalidIdentifier(f"The instance id '{instance_id}' starts with '@', which is reserved for entities.")
+    if len(instance_id) > INSTANCE_ID_LENGTH_MAX:
+        raise InvalidIdentifier(
+            f"The instance id has {len(instance_id)} characters; at most {INSTANCE_ID_LENGTH_MAX} are allowed."
+        )
+    for character in instance_id:
+        if not " " <= character <= "~":
+            raise InvalidIdentifier(f"The instance id {instance_id!r} contains {character!r}; only ASCII is allowed.")
+
+
 def check_entity_key(key: str) -> None:
     """Raise InvalidIdentifier when an entity key holds a character that its id may not hold."""
     _check_text(key, "entity key")

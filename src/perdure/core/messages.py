@@ -118,6 +118,7 @@ class OperationRequest(Message, frozen=True):
     operation: str
     input: str | None = None
     reply_to: ReplyTo | None = None
+    request_id: str | None = None
 
 
 class OperationCompleted(Message, frozen=True):
@@ -168,7 +169,9 @@ class LockGranted(Message, frozen=True):
 
 
 class RemoveWhenEmpty(Message, frozen=True):
-    """Forget an entity that has no state, no lock and nothing to do."""
+    """Forget an entity that has no state, no lock and nothing to do; ``despite_state``: one that has a state too."""
+
+    despite_state: bool = False
 
 
 AnyMessage = (

@@ -52,7 +52,7 @@ class LiveEntity:
         # Under a lock that stays, what waits now waits until the release comes; the next batch need not look at it.
         stays = progress.locked_by is not None and batch.locked_by is progress.locked_by
         self._waiting_count = len(batch.held) if stays and len(batch.taken) < self._operations_max else 0
-        if batch.removes and progress.state is not None:
+        if batch.removes and progress.state is not None and not batch.removes_state:
             begun.dropped += batch.consumed
             return begun
         if not batch.consumed:

@@ -28,6 +28,7 @@ class Batch(msgspec.Struct, eq=False):
     dropped: list[Envelope] = []
     outbox: list[Envelope] = []
     removes: bool = False
+    removes_state: bool = False
 
 
 def next_batch(
@@ -71,7 +72,19 @@ class _Scan:
         if may and len(batch.taken) < self._operations_max:
             batch.taken.append(envelope)
             batch.consumed.append(envelope)
-            batch.operations.append(Operation(request.operation, request.input, request.reply_to is None))
+            caller = request.reply_to
+            batch.operations.append(
+                Operation(request.operation, request.input, True, request.request_id)
+                if caller is None
+                else Operation(
+                    request.operation,
+                    request.input,
+                    False,
+                    request.request_id,
+                    caller.instance_id,
+                    caller.execution_id,
+                )
+            )
         else:
             batch.held.append(envelope)
 
@@ -148,9 +161,14 @@ class _Scan:
         batch = self.batch
         if self._removals and not (batch.consumed or batch.held or batch.locked_by):
             batch.removes = True
+            batch.removes_state = any(_despite_state(envelope) for envelope in self._removals)
             batch.consumed += self._removals
         else:
             batch.dropped += self._removals
+
+
+def _despite_state(envelope: Envelope) -> bool:
+    return isinstance(envelope.message, ms.RemoveWhenEmpty) and envelope.message.despite_state
 
 
 _STEPS: dict[type, Callable[..., None]] = {
