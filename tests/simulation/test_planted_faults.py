@@ -11,6 +11,7 @@ SEEDS_MAX = 2_000
 SEEN_IN = {
     "a resumed instance takes timers that are not due": 352,
     "an instance rests in the middle of a round": 51,
+    "a replaced holder keeps what it has locked since the start was asked for": 196,
     "completions of an old execution are taken": 72,
     "what was sent first is taken last": 41,
 }

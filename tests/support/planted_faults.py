@@ -12,6 +12,7 @@ from perdure.contracts.errors import Unavailable
 from perdure.contracts.records import Backlog, Committed, PartitionLease, PendingActivity, Round
 from perdure.core import decisions as core_decisions
 from perdure.core import receiving
+from perdure.core.checkpoint import Creation
 from perdure.core.entities import batch, decisions, scheduling
 from perdure.core.messages import Envelope, LockRelease, LockRequest, OperationFailed, TimerDue
 from perdure.engine.due_messages import DueMessages
@@ -346,3 +347,30 @@ def a_locked_entity_takes_calls_of_everybody(patch: pytest.MonkeyPatch) -> None:
 @plant
 def a_successor_inherits_what_was_held_back(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(LiveOrchestration, "leave_behind", lambda live, envelope: False)
+
+
+@plant
+def a_replaced_holder_keeps_what_it_has_locked_since_the_start_was_asked_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Router, "_release_locks", lambda router, creation: None)
+
+
+@plant
+def a_replaced_holder_keeps_its_locks(patch: pytest.MonkeyPatch) -> None:
+    def careless(router: Router, creation: Creation) -> None:
+        creation.releases = []
+
+    patch.setattr(Router, "_release_locks", careless)
+
+
+@plant
+def what_waited_for_a_later_start_comes_last(patch: pytest.MonkeyPatch) -> None:
+    run = Partition._round
+
+    async def careless(self: Any) -> None:
+        waiting = self._router.take_postponed
+        self._router.take_postponed = list
+        await run(self)
+        self._router.take_postponed = waiting
+        self._incoming.extend(waiting())
+
+    patch.setattr(Partition, "_round", careless)

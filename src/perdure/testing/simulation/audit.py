@@ -14,12 +14,13 @@ from perdure.core import messages as ms
 from perdure.core.checkpoint import Checkpoint, Creation, HistoryChange
 from perdure.core.control import CHILD_GONE
 from perdure.core.decisions import DecisionLimits
-from perdure.core.instance import Instance, InstanceKind, InstanceRecord, OpenLock, Progress
+from perdure.core.instance import InstanceKind, InstanceRecord, Progress
 from perdure.core.messages import Envelope
 from perdure.core.registry import Registry
 from perdure.core.status import ALLOWED_MOVES, RuntimeStatus
 from perdure.storage.soundness import stuck
 from perdure.testing.simulated_loop import SimulatedClock, SimulatedLoop
+from perdure.testing.simulation.audited_locks import LockAudit
 from perdure.testing.simulation.programs import read_json
 from perdure.testing.simulation.shadow import Sent, Shadow, ShadowInstance
 from perdure.testing.simulation.square import decided_anew, difference
@@ -69,6 +70,7 @@ class Audit:
         """Targets and kinds of the messages that the newest round consumed."""
         self._newest: dict[tuple[str, str], int] = {}
         """Target and sender → the order of the newest message taken."""
+        self._locks = LockAudit(self.shadow, self.require)
         self.run_count = 0
         """Activities that ended."""
 
@@ -248,7 +250,7 @@ class Audit:
             self._send(checkpoint, {i for i, creation in zip(before, made, strict=True) if creation is not None})
         self._add_activities(round_.checkpoints, committed)
         self._find_stuck()
-        self._check_held()
+        self._locks.check_all()
 
     def _order_of_start(self, checkpoint: Checkpoint) -> int:
         starts = (e for e in checkpoint.consumed if e.position is None and type(e.message) is ms.StartExecution)
@@ -437,45 +439,11 @@ class Audit:
             request = envelope.message
             if isinstance(request, ms.OperationRequest) and request.operation != "refuse":
                 now.tags.append(read_json(request.input))
-        self._check_lock(former, now, checkpoint)
+        self._locks.check_moves(former, now, checkpoint)
         self.require(
             (read_json(now.progress.state) or []) == now.tags,
             f"I6: '{now.origin.instance_id}' holds {now.progress.state}, it accepted {now.tags}",
         )
-
-    def _check_lock(self, former: ShadowInstance, now: ShadowInstance, checkpoint: Checkpoint) -> None:
-        """Locks come by requests and go by releases, and while one stays only its holder's calls are taken."""
-        before, after = former.progress.locked_by, now.progress.locked_by
-        messages = [envelope.message for envelope in checkpoint.consumed]
-        if before != after:
-            gone = any(isinstance(m, ms.LockRelease) and before and m.section_id == before.section_id for m in messages)
-            came = any(isinstance(m, ms.LockRequest) and after and m.section_id == after.section_id for m in messages)
-            explained = (before is None or gone) and (after is None or came)
-            self.require(explained, f"'{now.origin.instance_id}' was locked by {before}, is by {after}: {messages}")
-        elif before is not None:
-            for message in messages:
-                if isinstance(message, ms.OperationRequest):
-                    caller = message.reply_to
-                    own = caller is not None and caller.execution_id == before.execution_id
-                    self.require(own, f"'{now.origin.instance_id}', locked by {before}, ran {message}")
-
-    def _check_held(self) -> None:
-        """Whoever was granted locks has them all, so no entity is held by two."""
-        for instance in self.shadow.living():
-            if not any(isinstance(event, ev.EntityLockGranted) for event in instance.history):
-                continue
-            loaded = Instance.loaded(instance.record, instance.history)
-            asked = {work.entity_ids for work in loaded.open_work.values() if isinstance(work, OpenLock)}
-            for section_id, entity_ids in loaded.sections.items():
-                if entity_ids in asked:
-                    continue
-                for entity_id in entity_ids:
-                    entity = self.shadow.instances.get(entity_id)
-                    holder = None if entity is None else entity.progress.locked_by
-                    self.require(
-                        holder is not None and holder.section_id == section_id,
-                        f"'{instance.origin.instance_id}' was granted {entity_id}, which {holder} holds",
-                    )
 
     def _check_history(self, now: ShadowInstance) -> None:
         """I1, I7, and that time does not go back."""

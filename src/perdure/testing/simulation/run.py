@@ -251,9 +251,6 @@ class Simulation:
                 return
             for instance in living:
                 await self._help(instance)
-            if self.audit.reuse is ReusePolicy.ANY:
-                # A holder that was replaced may have left its locks; whatever else ends lets them go by itself.
-                await self._hub.client.clean_entity_storage(remove_empty_entities=False, release_orphaned_locks=True)
         waits = [
             f"{instance.origin.instance_id}: {instance.progress.status.name}, {instance.progress.awaited_events}, "
             f"inbox {self.audit.shadow.inbox_of(instance.origin.instance_id)}, "
