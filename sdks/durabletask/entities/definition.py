@@ -1,7 +1,8 @@
 """An entity function of two arguments, or a DurableEntity class → its definition for the core."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from durabletask.annotations import annotated_type
@@ -10,21 +11,40 @@ from durabletask.entities.durable_entity import INHERITED, DurableEntity
 from durabletask.entities.instance_id import EntityInstanceId
 from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
 from perdure.core import identifiers
-from perdure.core.failures import failure_of
+from perdure.core.failures import FailureDetails, failure_of
 from perdure.core.registry import EntityDefinition, Operation, OperationOutcome
 
 RunOperation = Callable[[EntityContext, str | None], Any]
 """Runs one operation with the text of its input; returns its result."""
 
+RunCoroutine = Callable[[Coroutine[Any, Any, Any]], Any]
+"""Runs a coroutine to its end and gives what it returns; called on a thread without a loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntityConventions:
+    """How the host of an entity writes values and describes failures.
+
+    ``run_coroutine`` None: ``async def`` entities are refused.
+    """
+
+    converter: DataConverter = DEFAULT_DATA_CONVERTER
+    describe: Callable[[BaseException], FailureDetails] = failure_of
+    run_coroutine: RunCoroutine | None = None
+
 
 def entity_definition(
-    entity: Callable[..., Any] | type[DurableEntity], name: str, converter: DataConverter = DEFAULT_DATA_CONVERTER
+    entity: Callable[..., Any] | type[DurableEntity],
+    name: str,
+    converter: DataConverter = DEFAULT_DATA_CONVERTER,
+    conventions: EntityConventions | None = None,
 ) -> EntityDefinition:
     """The entity as the core runs it."""
-    run = operation_runner(entity, name, converter)
+    conventions = conventions or EntityConventions(converter)
+    run = operation_runner(entity, name, conventions.converter)
 
     def open_batch(entity_id: identifiers.EntityId, state: str | None) -> PortableEntity:
-        return PortableEntity(run, entity_id, state, converter)
+        return PortableEntity(run, entity_id, state, conventions)
 
     return EntityDefinition(name, open_batch)
 
@@ -80,25 +100,26 @@ def _type_of_parameter(function: Callable[..., Any], number: int, converter: Dat
 class PortableEntity:
     """An entity's code over one batch; nothing but the state's text lives from operation to operation."""
 
-    __slots__ = ("_converter", "_id", "_run", "_state")
+    __slots__ = ("_conventions", "_id", "_run", "_state")
 
     def __init__(
-        self, run: RunOperation, entity_id: identifiers.EntityId, state: str | None, converter: DataConverter
+        self, run: RunOperation, entity_id: identifiers.EntityId, state: str | None, conventions: EntityConventions
     ) -> None:
         self._run = run
         self._id = entity_id
         self._state = state
-        self._converter = converter
+        self._conventions = conventions
 
     def run(self, operation: Operation) -> OperationOutcome:
         """Run one operation; whatever the code raises is the outcome's failure."""
         entity_id = EntityInstanceId.__new__(EntityInstanceId)
         entity_id.entity, entity_id.key = self._id.name, self._id.key  # it exists: no rule is to be checked again
-        context = EntityContext(str(self._id), operation.name, self._state, entity_id, self._converter)
+        converter = self._conventions.converter
+        context = EntityContext(str(self._id), operation.name, self._state, entity_id, converter)
         try:
-            result, failure = self._converter.serialize(self._returned(context, operation)), None
+            result, failure = converter.serialize(self._returned(context, operation)), None
         except BaseException as error:
-            result, failure = None, failure_of(error)
+            result, failure = None, self._conventions.describe(error)
         self._state = context.state_text
         return OperationOutcome(self._state, result, tuple(context.signals), failure, tuple(context.starts))
 
@@ -108,6 +129,9 @@ class PortableEntity:
 
     def _returned(self, context: EntityContext, operation: Operation) -> Any:
         returned = self._run(context, operation.input)
+        run_coroutine = self._conventions.run_coroutine
+        if inspect.iscoroutine(returned) and run_coroutine is not None:
+            return run_coroutine(returned)
         if inspect.isgenerator(returned) or inspect.iscoroutine(returned):
             returned.close()
             raise TypeError(

@@ -10,7 +10,7 @@ from typing import Any
 from durabletask.activity_context import ActivityContext
 from durabletask.annotations import annotated_type
 from durabletask.context import POLICY, Conventions, orchestrator_definition
-from durabletask.entities.definition import entity_definition
+from durabletask.entities.definition import EntityConventions, RunCoroutine, entity_definition
 from durabletask.entities.instance_id import EntityInstanceId
 from durabletask.markers import FunctionKind, get_entity_name, get_name, kind_of
 from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
@@ -118,10 +118,12 @@ def define(
     *,
     describe: Describe | None = None,
     longest_timer: timedelta | None = None,
+    run_coroutine: RunCoroutine | None = None,
 ) -> Definitions:
     """Make the definitions. Timers longer than ``longest_timer`` are made of hops of that length."""
     describe = describe or describer()
     conventions = Conventions(converter)
+    manners = EntityConventions(converter, describe, run_coroutine)
     policy = replace(POLICY, describe=describe, longest_timer=longest_timer, timer_hop=longest_timer)
     return Definitions(
         {
@@ -129,7 +131,7 @@ def define(
             for name, function in functions.orchestrators.items()
         },
         {name: activity_definition(function, name, converter) for name, function in functions.activities.items()},
-        {name: entity_definition(entity, name, converter) for name, entity in functions.entities.items()},
+        {name: entity_definition(entity, name, conventions=manners) for name, entity in functions.entities.items()},
         describe,
     )
 

@@ -197,6 +197,11 @@ class Recorder:
         """A task whose value is the member that completes first. Raises OrchestratorMisuse when one is not a task."""
         return AnyTask(_checked(tasks))
 
+    @property
+    def next_task_id(self) -> int:
+        """The number that the next action would get."""
+        return self._next_id
+
     def set_custom_status(self, text: str | None) -> None:
         """Show this JSON text as the instance's custom status; None clears it. The turn's last call wins."""
         self.custom_status = text

@@ -57,6 +57,16 @@ class Replayer:
         """How many calls and timers wait for their completion; what a live session is charged by."""
         return len(self._recorder.open_calls) + len(self._recorder.open_timers)
 
+    @property
+    def next_task_id(self) -> int:
+        """The number that the code's next request would get."""
+        return self._recorder.next_task_id
+
+    @property
+    def custom_status(self) -> str | None:
+        """The custom status as the code has set it, replayed code too; JSON text."""
+        return self._recorder.custom_status
+
     def charge(self) -> int:
         """An estimate of the text it holds, in bytes; only between turns."""
         recorder = self._recorder
