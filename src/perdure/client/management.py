@@ -17,7 +17,7 @@ from perdure.contracts.errors import (
     InstanceRunning,
     InvalidInput,
 )
-from perdure.contracts.records import CreateOutcome, InstanceFilter, Replaceable, ReusePolicy, may_replace
+from perdure.contracts.records import CreateOutcome, InstanceFilter, PageKey, Replaceable, ReusePolicy, may_replace
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Creation
 from perdure.core.decisions import leave_sections
@@ -234,11 +234,10 @@ async def purge_matching(storage: Storage, filter_: InstanceFilter, recursive: b
         return 0
     ended = msgspec.structs.replace(filter_, statuses=statuses)
     purged = 0
-    while records := (await storage.query(ended, PURGED_AT_ONCE)).records:
-        ids = await descendants(storage, [record.origin.instance_id for record in records])
-        removed = await storage.purge(ids)
-        purged += removed
-        if not removed:
-            # Somebody else was faster, or rewinds them.
-            break
-    return purged
+    after: PageKey | None = None
+    while True:
+        page = await storage.query(ended, PURGED_AT_ONCE, after)
+        ids = await descendants(storage, [record.origin.instance_id for record in page.records])
+        purged += await storage.purge(ids)
+        if (after := page.next_key) is None:
+            return purged

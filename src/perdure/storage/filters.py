@@ -9,6 +9,8 @@ from perdure.core.status import TERMINAL
 from perdure.storage.rows import micros
 
 Parameter = int | str
+PurgeKey = tuple[int, str]
+"""When an instance was created, in microseconds, and its id."""
 
 
 def purge_filter(filter_: InstanceFilter) -> InstanceFilter | None:

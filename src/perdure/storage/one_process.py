@@ -31,6 +31,7 @@ from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.storage.arrivals import Arrivals
 from perdure.storage.changes import Changes, NumberedCreation, Numbers, Outcome, Placed, changes_of, create
+from perdure.storage.filters import PurgeKey
 from perdure.storage.options import StorageOptions
 from perdure.storage.status_waiters import StatusWaiters
 from perdure.storage.tables import Tables
@@ -232,8 +233,11 @@ class OneProcessStorage:
     async def purge_matching(self, filter_: InstanceFilter) -> int:
         self._check()
         purged = 0
-        while ids := await self._tables.purgeable(filter_, PURGE_BATCH):
-            purged += await self.purge(ids)
+        after: PurgeKey | None = None
+        # Each batch goes on where the last one ended, so that what does not match is walked over once.
+        while found := await self._tables.purgeable(filter_, PURGE_BATCH, after):
+            purged += await self.purge([instance_id for _, instance_id in found])
+            after = found[-1]
         return purged
 
     async def wait_for_status(self, instance_id: str, wanted: frozenset[RuntimeStatus]) -> InstanceRecord:

@@ -22,6 +22,7 @@ from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.storage.changes import Changes, Outcome
+from perdure.storage.filters import PurgeKey
 
 
 class Tables(Protocol):
@@ -72,8 +73,8 @@ class Tables(Protocol):
 
     async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]: ...
 
-    async def purgeable(self, filter_: InstanceFilter, limit: int) -> list[str]:
-        """Ids of up to ``limit`` terminal orchestrations that match."""
+    async def purgeable(self, filter_: InstanceFilter, limit: int, after: PurgeKey | None) -> list[PurgeKey]:
+        """Up to ``limit`` terminal orchestrations that match, in the order of ``query``."""
         ...
 
     def verify(self, liveness: bool) -> AsyncIterator[Finding]: ...

@@ -83,9 +83,10 @@ async def test_a_filter_bounds_what_is_purged(stage: Stage) -> None:
     assert await stage.storage.purge_matching(InstanceFilter(id_prefix="i")) == 4
 
 
-async def test_many_are_purged_in_batches(stage: Stage) -> None:
+@pytest.mark.parametrize("at_once", [1, 5_000])
+async def test_many_are_purged_in_batches(stage: Stage, at_once: int) -> None:
     await stage.hold()
-    clients = [stage.creating(creation(f"i{n}", created_at=later(n))) for n in range(1_203)]
+    clients = [stage.creating(creation(f"i{n}", created_at=later(-(-n // at_once)))) for n in range(1_203)]
     starts = await stage.receive(1_203)
     checkpoints = []
     for start in starts:

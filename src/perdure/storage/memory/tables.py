@@ -32,7 +32,8 @@ from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.formats.stored import write_events
 from perdure.storage.changes import Changes, NumberedCreation, Outcome
-from perdure.storage.filters import ended_predicate, predicate, purge_filter
+from perdure.storage.filters import PurgeKey, ended_predicate, predicate, purge_filter
+from perdure.storage.rows import micros, moment
 from perdure.storage.soundness import disagreements, stuck
 
 _encode = msgspec.json.Encoder().encode
@@ -236,11 +237,12 @@ class MemoryTables:
     async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]:
         return dict(Counter(envelope.target for envelope in self.inbox.values() if envelope.target in instance_ids))
 
-    async def purgeable(self, filter_: InstanceFilter, limit: int) -> list[str]:
+    async def purgeable(self, filter_: InstanceFilter, limit: int, after: PurgeKey | None) -> list[PurgeKey]:
         narrowed = purge_filter(filter_)
         if narrowed is None:
             return []
-        return [record.origin.instance_id for record in (await self.query(narrowed, limit, None)).records]
+        page = await self.query(narrowed, limit, None if after is None else PageKey(moment(after[0]), after[1]))
+        return [(micros(record.origin.created_at), record.origin.instance_id) for record in page.records]
 
     async def verify(self, liveness: bool) -> AsyncIterator[Finding]:
         for record in list(self.records.values()):

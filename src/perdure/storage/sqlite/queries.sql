@@ -118,7 +118,7 @@ select id, completed_at from instance where :condition order by completed_at, id
 select target, count(*) from inbox where target in (:list) group by target;
 
 -- name: purgeable
-select id from instance where :condition order by created_at, id limit ?;
+select created_at, id from instance where :condition order by created_at, id limit ?;
 
 -- name: history_of
 select instance, first_seq, count, format, events, crc from history where instance = ? order by first_seq;

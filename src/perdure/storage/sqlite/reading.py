@@ -23,7 +23,7 @@ from perdure.core.events import HistoryEvent
 from perdure.core.instance import InstanceKind, InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
-from perdure.storage.filters import purge_filter, where, where_ended
+from perdure.storage.filters import PurgeKey, purge_filter, where, where_ended
 from perdure.storage.rows import (
     DamagedRow,
     Row,
@@ -146,13 +146,17 @@ def _told(row: Row) -> InstanceRecord:
         return salvage_instance(row)
 
 
-def read_purgeable(cursor: sqlite3.Cursor, filter_: InstanceFilter, limit: int) -> list[str]:
+def read_purgeable(
+    cursor: sqlite3.Cursor, filter_: InstanceFilter, limit: int, after: PurgeKey | None
+) -> list[PurgeKey]:
     narrowed = purge_filter(filter_)
     if narrowed is None:
         return []
     condition, parameters = where(narrowed)
-    rows = cursor.execute(_purgeable.replace(":condition", condition), (*parameters, limit)).fetchall()
-    return [instance_id for (instance_id,) in rows]
+    if after is not None:
+        condition += " and (created_at, id) > (?, ?)"
+        parameters += after
+    return cursor.execute(_purgeable.replace(":condition", condition), (*parameters, limit)).fetchall()
 
 
 def read_ended(cursor: sqlite3.Cursor, filter_: EndedFilter, limit: int, after: EndedKey | None) -> EndedPage:

@@ -28,6 +28,7 @@ from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.storage.changes import Changes, Outcome
+from perdure.storage.filters import PurgeKey
 from perdure.storage.migrations import check_version, migrate_sqlite, read_migrations
 from perdure.storage.options import Access, Placement, StorageOptions
 from perdure.storage.sqlite import reading
@@ -227,8 +228,8 @@ class SqliteTables:
     async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]:
         return await self._far(lambda cursor: reading.read_backlog_sizes(cursor, instance_ids))
 
-    async def purgeable(self, filter_: InstanceFilter, limit: int) -> list[str]:
-        return await self._far(lambda cursor: reading.read_purgeable(cursor, filter_, limit))
+    async def purgeable(self, filter_: InstanceFilter, limit: int, after: PurgeKey | None) -> list[PurgeKey]:
+        return await self._far(lambda cursor: reading.read_purgeable(cursor, filter_, limit, after))
 
     async def recover(self, now: datetime, horizon: datetime) -> Backlog:
         return await self._far(lambda cursor: reading.read_backlog(cursor, now, horizon))
