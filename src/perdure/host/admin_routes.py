@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -40,6 +39,7 @@ from perdure.functions.manual_runs import (
     function_name,
 )
 from perdure.functions.routes import full_route
+from perdure.host.condition import Condition
 from perdure.host.key_files import KeyFiles
 from perdure.http_api.access import LEVELS, Access, Verdict
 from perdure.http_api.answers import NOT_FOUND, Answer, ClientGone, ErrorShape, answer_to, json_answer, send_answer
@@ -63,14 +63,6 @@ _AREAS = (b"/admin/host", b"/admin/functions")
 BODY_BYTES_MAX = 1024 * 1024
 
 
-class DrainState(Enum):
-    """Whether the host has been told to begin nothing new."""
-
-    DISABLED = "Disabled"
-    IN_PROGRESS = "InProgress"
-    COMPLETED = "Completed"
-
-
 @dataclass(frozen=True, slots=True)
 class AdminParts:
     """What the routes stand on."""
@@ -79,12 +71,9 @@ class AdminParts:
     manual_runs: ManualRuns
     keys: KeyFiles
     links: ManagementOptions
+    condition: Condition
     host_id: str
     route_prefix: str
-    state: Callable[[], str]
-    drain_state: Callable[[], DrainState]
-    drain: Callable[[], None]
-    restart: Callable[[], None]
     instance_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     started: float = field(default_factory=time.monotonic)
 
@@ -147,7 +136,7 @@ async def _status(request: Request, parts: AdminParts) -> Answer:
         200,
         {
             "id": parts.host_id,
-            "state": parts.state(),
+            "state": parts.condition.state,
             "version": __version__,
             "versionDetails": f"perdure {__version__}, Python {platform.python_version()}",
             "instanceId": parts.instance_id,
@@ -161,17 +150,17 @@ async def _status(request: Request, parts: AdminParts) -> Answer:
 
 
 async def _restart(request: Request, parts: AdminParts) -> Answer:
-    parts.restart()
+    parts.condition.restart_asked.set()
     return Answer(200)
 
 
 async def _drain(request: Request, parts: AdminParts) -> Answer:
-    parts.drain()
+    parts.condition.drain.begin()
     return Answer(202)
 
 
 async def _drain_status(request: Request, parts: AdminParts) -> Answer:
-    return json_answer(200, {"state": parts.drain_state().value})
+    return json_answer(200, {"state": parts.condition.drain.state.value})
 
 
 async def _functions(request: Request, parts: AdminParts) -> Answer:

@@ -3,81 +3,55 @@
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
-from perdure import __version__
 from perdure.client import TaskHubClient, attached
 from perdure.contracts.observer import Observer
 from perdure.core.registry import FailedOperations, Registry
 from perdure.execution.threads import ThreadPool
-from perdure.execution.time_limits import within
-from perdure.execution.user_loop import UserLoop
 from perdure.formats.http_json import LinkTerms
 from perdure.functions.activities import fill_registry
 from perdure.functions.app_loader import load_app
 from perdure.functions.bindings import ClientTexts
 from perdure.functions.descriptions import LoadedApp
 from perdure.functions.http_activity import HttpCallOptions, http_activity_definition
-from perdure.functions.http_door import BODY_BYTES_MAX, FunctionsApp
-from perdure.functions.http_triggers import HttpTriggers, UserCode
+from perdure.functions.http_triggers import UserCode
 from perdure.functions.invocations import know_turns
 from perdure.functions.listing import list_functions
 from perdure.functions.load_errors import AppLoadError
 from perdure.functions.manual_runs import ManualRuns
 from perdure.functions.outgoing_addresses import read_rules
-from perdure.functions.routes import RouteTable
 from perdure.functions.timer_status import FileTimerStatuses
 from perdure.functions.timer_triggers import TimerTriggers
 from perdure.host import sdk_choice
-from perdure.host.admin_routes import AdminParts, AdminRoutes, DrainState
+from perdure.host.app_door import DoorParts, app_door
 from perdure.host.app_names import names_of
-from perdure.host.cli_routes import CommandRoutes, HubParts
+from perdure.host.condition import Condition
+from perdure.host.drain import Drain
 from perdure.host.durable_tracking import durable_tracking
-from perdure.host.front_door import front_door
+from perdure.host.further_doors import FurtherDoor
 from perdure.host.gate import Gate
 from perdure.host.hub import Hub
 from perdure.host.notifications import LifeCyclePublisher
 from perdure.host.observers import LoggingObserver
 from perdure.host.options import Sdk
 from perdure.host.rpc_endpoint import RpcEndpoint
-from perdure.host.settings import BODY_LIMIT_SETTING, Settings
+from perdure.host.settings import Settings
 from perdure.host.system_clock import SystemClock
 from perdure.host.tracing_setup import open_tracing
-from perdure.http_api.app import ManagementRoute
-from perdure.http_api.health import HubFacts, health_routes
+from perdure.host.user_lanes import UserLanes
 from perdure.http_api.links import PREFIX
 from perdure.http_api.options import ManagementOptions
-from perdure.storage.sqlite.storage import SqliteStorage
 
 if TYPE_CHECKING:
     from perdure.execution.worker_processes import WorkerProcesses
 
-T = TypeVar("T")
-
-
-class UsersCode:
-    """The lanes of HTTP and timer functions (functions/http_triggers.py, ``UserCode``)."""
-
-    def __init__(self, threads: ThreadPool, loop: UserLoop, seconds_max: float | None) -> None:
-        self._threads = threads
-        self._loop = loop
-        self._seconds_max = seconds_max
-
-    def run_sync(self, job: Callable[[], T]) -> Awaitable[T]:
-        """On a thread."""
-        return within(self._seconds_max, self._threads.run(job))
-
-    def run_async(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> Awaitable[T]:
-        """On the users' loop."""
-        return within(self._seconds_max, self._loop.run(begin))
-
 
 class FunctionsHost:
-    """An app, its hub and its door. ``assemble`` builds it, ``lifecycle`` runs it."""
+    """An app, its hub and its doors; ``lifecycle`` runs it."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -96,26 +70,24 @@ class FunctionsHost:
             make_client=TaskHubClient if tracing is None else tracing.client,
         )
         self.threads = ThreadPool(settings.threads_max)
-        lanes = UsersCode(self.threads, self.hub.user_loop, settings.hub.execution.activity_seconds_max)
+        lanes = UserLanes(self.threads, self.hub.user_loop, settings.hub.execution.activity_seconds_max)
         self.user_code: UserCode = lanes if tracing is None else tracing.user_code(lanes)
-        self.not_ready: str | None = "The host is starting."
-        self.restart_asked = asyncio.Event()
-        self._drain: asyncio.Task[None] | None = None
-        self._drain_state = DrainState.DISABLED
+        self.condition = Condition(Drain(self._stop_timers, self.hub.drain))
         self.app: LoadedApp | None = None
         self.door: ASGIApp | None = None
         self._timers: TimerTriggers | None = None
         self._workers: WorkerProcesses | None = None
         self.manual_runs: ManualRuns | None = None
         self._token: str | None = None
-        self._rpc: RpcEndpoint | None = None
+        self.further_doors: list[FurtherDoor] = []
+        """Whoever wants another way in adds it between ``load`` and ``start``."""
 
     async def open(self) -> None:
         """Open the store. Raises StoreInUse, StoreUnusable."""
         await self.hub.open()
 
     def load(self) -> LoadedApp:
-        """Import the app and build the door. Raises AppLoadError, KeyFilesError, StartFailed."""
+        """Import the app and build its doors. Raises AppLoadError, KeyFilesError, StartFailed."""
         settings = self.settings
         sdk = sdk_choice.prepare(settings.sdk, settings.host.durable.has_local_rpc)
         app = self.app = load_app(
@@ -125,10 +97,13 @@ class FunctionsHost:
         self._token = attached.attach(self.hub.client, asyncio.get_running_loop())
         code = self.gate.prepare(app)
         terms = LinkTerms(f"{self.url}{PREFIX}", settings.hub_name, settings.connection_name, code)
+        links = self._management_options(app, code)
+        rpc: RpcEndpoint | None = None
         if settings.sdk is Sdk.INSTALLED or settings.host.durable.has_local_rpc:
             # Its own address is for clients on this machine; the links it gives are for everybody.
-            self._rpc = RpcEndpoint(self.hub.client, replace(self._management_options(app, code), origin=self.url))
-        clients = ClientTexts(terms, self._token, None if self._rpc is None else self._rpc.url)
+            rpc = RpcEndpoint(self.hub.client, replace(links, origin=self.url))
+            self.further_doors.append(rpc)
+        clients = ClientTexts(terms, self._token, None if rpc is None else rpc.url)
         fill_registry(app, self.registry, sdk.codec(), clients)
         if settings.hub.failed_operations is FailedOperations.KEPT:
             self.registry.keep_failed_operations()
@@ -143,27 +118,10 @@ class FunctionsHost:
         statuses = FileTimerStatuses(settings.app_folder / ".perdure", settings.hub_name)
         self._timers = TimerTriggers(app.timers, self.user_code, clients, statuses, SystemClock())
         self.manual_runs = ManualRuns(app, self.user_code, clients)
-        routes = RouteTable(app.http, settings.host.http.route_prefix)
-        links = self._management_options(app, code)
-        management = ManagementRoute(self.hub.client, links, self.gate.access)
-        self.gate.tell_links(clients.use_code, management.use_code)
-        self.door = front_door(
-            [
-                management,
-                *health_routes(self._facts),
-                CommandRoutes(self._hub_parts(), self.gate.access),
-                AdminRoutes(self._admin_parts(app, links), self.gate.access),
-            ],
-            FunctionsApp(
-                HttpTriggers(routes, self.user_code, clients, settings.host.http),
-                settings.host.http,
-                body_bytes_max=_body_limit(settings),
-                has_home_page=(settings.app.get("AzureWebJobsDisableHomepage") or "").lower() != "true",
-                admits=self.gate.admits,
-            ),
-            settings.allowed_hosts,
-            settings.cors,
-            settings.host.http,
+        self.door = app_door(
+            DoorParts(
+                settings, app, self.hub, self.gate, self.condition, self.user_code, clients, self.manual_runs, links
+            )
         )
         if self._tracing is not None:
             self.door = self._tracing.door(self.door)
@@ -174,28 +132,26 @@ class FunctionsHost:
         if self._workers is not None:
             self._workers.start()
         await self.hub.start()
-        if self._rpc is not None:
-            await self._rpc.start()
+        for door in self.further_doors:
+            await door.start()
         self.hub.name_url(self._own_url())
         assert self._timers is not None, "not loaded"
         self._timers.start()
-        self.not_ready = None
+        self.condition.not_ready = None
 
     async def stop(self, grace_seconds: float) -> bool:
         """End everything; False when activities were cut off. Twice-safe."""
-        self.not_ready = "The host is stopping."
+        self.condition.not_ready = "The host is stopping."
         deadline = asyncio.get_running_loop().time() + grace_seconds
-        if self._drain is not None:
-            self._drain.cancel()
-        if self._timers is not None:
-            with contextlib.suppress(TimeoutError):
-                # A timer function that does not end in time is cut off, like an activity.
-                await asyncio.wait_for(self._timers.stop(), max(grace_seconds, 0.1))
+        self.condition.drain.cancel()
+        with contextlib.suppress(TimeoutError):
+            # A timer function that does not end in time is cut off, like an activity.
+            await asyncio.wait_for(self._stop_timers(), max(grace_seconds, 0.1))
         if self.manual_runs is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.manual_runs.stop(), max(deadline - asyncio.get_running_loop().time(), 0.1))
-        if self._rpc is not None:
-            await self._rpc.stop()
+        for door in self.further_doors:
+            await door.stop()
         drained = await self.hub.stop(max(deadline - asyncio.get_running_loop().time(), 0))
         if self._publisher is not None:
             await self._publisher.close()
@@ -240,47 +196,9 @@ class FunctionsHost:
             use_forwarded_host=self.settings.host.durable.uses_forwarded_host,
         )
 
-    def _admin_parts(self, app: LoadedApp, links: ManagementOptions) -> AdminParts:
-        assert self.manual_runs is not None, "not loaded"
-        return AdminParts(
-            app, self.manual_runs, self.gate.keys, links,
-            host_id=self.settings.hub_name.lower(),
-            route_prefix=self.settings.host.http.route_prefix,
-            state=self._state,
-            drain_state=lambda: self._drain_state,
-            drain=self._begin_drain,
-            restart=self.restart_asked.set,
-        )  # fmt: skip
-
-    def _state(self) -> str:
-        if self.restart_asked.is_set():
-            return "Stopping"
-        return "Running" if self.not_ready is None else "Starting"
-
-    def _begin_drain(self) -> None:
-        if self._drain is None:
-            self._drain_state = DrainState.IN_PROGRESS
-            self._drain = asyncio.get_running_loop().create_task(self._drained())
-
-    async def _drained(self) -> None:
-        assert self._timers is not None, "not loaded"
-        await asyncio.gather(self._timers.stop(), self.hub.drain())
-        self._drain_state = DrainState.COMPLETED
-
-    def _hub_parts(self) -> HubParts:
-        storage = self.hub.storage
-        file = storage.path if isinstance(storage, SqliteStorage) else None
-        return HubParts(self.hub.client, storage.verify, file)
-
-    def _facts(self) -> HubFacts:
-        settings = self.settings
-        return HubFacts(
-            task_hub=settings.hub_name,
-            store=settings.hub.store_url.partition(":")[0],
-            durability=settings.hub.storage.durability.value,
-            version=__version__,
-            not_ready=self.not_ready,
-        )
+    async def _stop_timers(self) -> None:
+        if self._timers is not None:
+            await self._timers.stop()
 
 
 def _http_calls(settings: Settings) -> HttpCallOptions:
@@ -289,10 +207,3 @@ def _http_calls(settings: Settings) -> HttpCallOptions:
     except ValueError as error:
         raise AppLoadError(str(error)) from error
     return HttpCallOptions(poll_interval=settings.host.durable.http_poll_interval, addresses=addresses)
-
-
-def _body_limit(settings: Settings) -> int:
-    text = settings.app.get(BODY_LIMIT_SETTING)
-    if text is not None and text.isdigit():
-        return int(text)
-    return BODY_BYTES_MAX

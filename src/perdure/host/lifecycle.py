@@ -97,7 +97,7 @@ async def run_host(settings: Settings, bound: socket.socket, say: Announcements)
             say.stopping(f"The host stops because its store or engine failed: {failure}")
             return 1
         say.stopping("Stopping: running activities may finish.")
-        kept = bound.dup() if host.restart_asked.is_set() else None
+        kept = bound.dup() if host.condition.restart_asked.is_set() else None
         server.stop_listening()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + settings.grace_seconds
@@ -145,7 +145,7 @@ async def _opened(settings: Settings) -> FunctionsHost:
 async def _until_stopped(host: FunctionsHost, stop: asyncio.Event) -> BaseException | None:
     failed = host.hub.worker.failed
     assert failed is not None
-    waiting = [asyncio.ensure_future(event.wait()) for event in (stop, host.restart_asked)]
+    waiting = [asyncio.ensure_future(event.wait()) for event in (stop, host.condition.restart_asked)]
     try:
         await asyncio.wait([*waiting, failed], return_when=asyncio.FIRST_COMPLETED)
     finally:

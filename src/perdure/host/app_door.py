@@ -1,0 +1,101 @@
+"""What answers HTTP requests to a Functions host, from its parts: the host's own routes, then the app's functions."""
+
+from dataclasses import dataclass
+
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from perdure import __version__
+from perdure.functions.bindings import ClientTexts
+from perdure.functions.descriptions import LoadedApp
+from perdure.functions.http_door import BODY_BYTES_MAX, FunctionsApp
+from perdure.functions.http_triggers import HttpTriggers, UserCode
+from perdure.functions.manual_runs import ManualRuns
+from perdure.functions.routes import RouteTable
+from perdure.host.admin_routes import AdminParts, AdminRoutes
+from perdure.host.cli_routes import CommandRoutes, HubParts
+from perdure.host.condition import Condition
+from perdure.host.front_door import front_door
+from perdure.host.gate import Gate
+from perdure.host.hub import Hub
+from perdure.host.settings import BODY_LIMIT_SETTING, Settings
+from perdure.http_api.app import ManagementRoute
+from perdure.http_api.health import HubFacts, health_routes
+from perdure.http_api.options import ManagementOptions
+from perdure.storage.sqlite.storage import SqliteStorage
+
+
+@dataclass(frozen=True, slots=True)
+class DoorParts:
+    """What the door stands on."""
+
+    settings: Settings
+    app: LoadedApp
+    hub: Hub
+    gate: Gate
+    condition: Condition
+    user_code: UserCode
+    clients: ClientTexts
+    manual_runs: ManualRuns
+    links: ManagementOptions
+
+
+def app_door(parts: DoorParts) -> ASGIApp:
+    """The door of a loaded app."""
+    settings = parts.settings
+    return front_door(_own_routes(parts), _functions(parts), settings.allowed_hosts, settings.cors, settings.host.http)
+
+
+def _own_routes(parts: DoorParts) -> list[BaseRoute]:
+    """Every route of the host itself, in the order in which they are matched."""
+    access = parts.gate.access
+    management = ManagementRoute(parts.hub.client, parts.links, access)
+    parts.gate.tell_links(parts.clients.use_code, management.use_code)
+    return [
+        management,
+        *health_routes(lambda: _facts(parts)),
+        CommandRoutes(_hub_parts(parts.hub), access),
+        AdminRoutes(_admin_parts(parts), access),
+    ]
+
+
+def _functions(parts: DoorParts) -> FunctionsApp:
+    settings, http = parts.settings, parts.settings.host.http
+    return FunctionsApp(
+        HttpTriggers(RouteTable(parts.app.http, http.route_prefix), parts.user_code, parts.clients, http),
+        http,
+        body_bytes_max=_body_limit(settings),
+        has_home_page=(settings.app.get("AzureWebJobsDisableHomepage") or "").lower() != "true",
+        admits=parts.gate.admits,
+    )
+
+
+def _admin_parts(parts: DoorParts) -> AdminParts:
+    return AdminParts(
+        parts.app, parts.manual_runs, parts.gate.keys, parts.links, parts.condition,
+        host_id=parts.settings.hub_name.lower(),
+        route_prefix=parts.settings.host.http.route_prefix,
+    )  # fmt: skip
+
+
+def _hub_parts(hub: Hub) -> HubParts:
+    storage = hub.storage
+    return HubParts(hub.client, storage.verify, storage.path if isinstance(storage, SqliteStorage) else None)
+
+
+def _facts(parts: DoorParts) -> HubFacts:
+    settings = parts.settings
+    return HubFacts(
+        task_hub=settings.hub_name,
+        store=settings.hub.store_url.partition(":")[0],
+        durability=settings.hub.storage.durability.value,
+        version=__version__,
+        not_ready=parts.condition.not_ready,
+    )
+
+
+def _body_limit(settings: Settings) -> int:
+    text = settings.app.get(BODY_LIMIT_SETTING)
+    if text is not None and text.isdigit():
+        return int(text)
+    return BODY_BYTES_MAX
