@@ -14,7 +14,7 @@ from support.store_children import store_child
 from support.store_stage import Stage
 from support.stored_instances import creation, episode, later, names, raised, started
 
-KILL_POINTS = range(1, 121)
+KILL_POINTS = range(1, 141)
 STEPS = {"0": 3, "1": 4, "2": 5}
 """After which step an instance of the workload has how many events."""
 

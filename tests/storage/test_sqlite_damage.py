@@ -57,7 +57,7 @@ async def build(path: Path) -> None:
             first = await stage.begin(
                 made,
                 [ev.TaskScheduled(0, "work", "[1]"), ev.TimerCreated(1, later(60))],
-                activities=[NewActivity(2, 0, "work", "[1]", "2", {"k": "v"})],
+                activities=[NewActivity(2, 0, "work", "[1]", "2", {"k": "v"}, "00-1")],
                 outbox=[raised(name, "go", '"é"')],
                 custom_status='"half"',
                 output='"some"',
@@ -172,7 +172,7 @@ def test_a_flipped_byte_in_a_message_is_found(path: Path, column: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "column", ["execution_id", "seq", "task_id", "name", "input", "crc", "instance", "version", "tags"]
+    "column", ["execution_id", "seq", "task_id", "name", "input", "crc", "instance", "version", "tags", "trace_context"]
 )
 def test_a_flipped_byte_in_an_activity_is_found(path: Path, column: str) -> None:
     flip(path, "activity", column, "instance = (select number from instance where id = 'victim')")

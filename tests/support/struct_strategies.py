@@ -17,6 +17,11 @@ _ATOMS: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     type(None): st.none(),
     datetime: st.datetimes(timezones=st.just(UTC)),
+    Any: st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXT,
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
+        max_leaves=3,
+    ),
 }
 
 

@@ -1,6 +1,6 @@
 """The executor seam: where orchestrator, entity and activity code runs. The executor answers, it never calls back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -13,9 +13,26 @@ from perdure.core.identifiers import EntityId
 from perdure.core.instance import Origin
 from perdure.core.registry import Operation, OperationOutcome
 
+Settled = Callable[[], None]
+"""Called on the engine's loop, once, when what came of a result is durable or it was discarded for good; never before
+the commit, and never when that failed. Set by an executor that owes somebody an acknowledgement."""
+
 
 class OrchestrationSession(Protocol):
-    """An executor's hold on one instance; in process: the live program. Opened with the committed history."""
+    """An executor's hold on one instance; in process: the live program. Opened with the committed history.
+
+    Between two turns the first turn's events have become history, with what came of its result. A turn that was
+    recalled has left nothing; one whose result took only some of its events (``TurnResult.events_taken``) has left
+    those.
+    """
+
+    @property
+    def follow(self) -> Callable[[Sequence[HistoryEvent]], None] | None:
+        """Called with what each committed episode added to the history, also with episodes that ran no code.
+
+        None for a session that needs no history besides the one it was opened with.
+        """
+        ...
 
     def charge(self) -> int:
         """An estimate of the memory it holds, in bytes, beside the fixed charge per instance."""
@@ -27,20 +44,31 @@ class OrchestrationSession(Protocol):
 
 
 class OrchestrationTurn(msgspec.Struct, eq=False):
-    """One turn of one session. The executor sets ``result`` exactly once."""
+    """One turn of one session. The executor sets ``result`` exactly once.
+
+    ``is_given_up``: nobody waits for its code any longer; its result means nothing, its session is of no more use, and
+    what it was given is tried again from what is committed.
+    """
 
     session: OrchestrationSession
     events: list[HistoryEvent]
     result: TurnResult | None = None
+    is_given_up: bool = False
+    settled: Settled | None = None
 
 
 class EntityTurn(msgspec.Struct, eq=False):
-    """One batch of operations of one entity. The executor sets ``result`` exactly once: one outcome per operation."""
+    """One batch of operations of one entity. The executor sets ``result`` exactly once: one outcome per operation.
+
+    With fewer outcomes the operations after them come again, first.
+    """
 
     entity: EntityId
     state: str | None
     operations: list[Operation]
     result: list[OperationOutcome] | None = None
+    is_given_up: bool = False
+    settled: Settled | None = None
 
 
 Turn = OrchestrationTurn | EntityTurn
@@ -52,6 +80,7 @@ class ActivityResult(msgspec.Struct, frozen=True, gc=False):
     activity: PendingActivity
     result: str | None = None
     failure: FailureDetails | None = None
+    settled: Settled | None = None
 
 
 class Executor(Protocol):
@@ -70,7 +99,15 @@ class Executor(Protocol):
         ...
 
     async def late_turns(self) -> list[Turn]:
-        """Wait for turns that ``advance`` left running; at least one, each exactly once."""
+        """Wait for turns that ``advance`` left running; at least one, each once: with its result or given up."""
+        ...
+
+    def recall(self, turn: Turn) -> bool:
+        """Take back a turn that ``advance`` left running and whose code has not begun.
+
+        True: nobody will begin it and ``late_turns`` never gives it; its session takes the next turn as if there had
+        been none. False: it has begun or ended, or cannot be taken back.
+        """
         ...
 
     def start_activities(self, activities: Sequence[PendingActivity]) -> None:

@@ -15,6 +15,7 @@ class ScheduleActivity(msgspec.Struct, frozen=True, gc=False):
     input: str | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
+    trace_context: str | None = None
 
 
 class CreateTimer(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +34,7 @@ class StartChild(msgspec.Struct, frozen=True, gc=False):
     instance_id: str | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
+    trace_context: str | None = None
 
 
 class CallEntity(msgspec.Struct, frozen=True, gc=False):
@@ -42,6 +44,8 @@ class CallEntity(msgspec.Struct, frozen=True, gc=False):
     entity_id: str
     operation: str
     input: str | None = None
+    request_id: str | None = None
+    """What the code knows the request by, when that is not its ``task_id``."""
 
 
 class SignalEntity(msgspec.Struct, frozen=True, gc=False):
@@ -52,6 +56,7 @@ class SignalEntity(msgspec.Struct, frozen=True, gc=False):
     operation: str
     input: str | None = None
     due_at: datetime | None = None
+    request_id: str | None = None
 
 
 class SendEvent(msgspec.Struct, frozen=True, gc=False):
@@ -79,8 +84,25 @@ class UnlockEntity(msgspec.Struct, frozen=True, gc=False):
     entity_id: str
 
 
+class TerminateInstance(msgspec.Struct, frozen=True, gc=False):
+    """End another orchestration from outside; leaves no event."""
+
+    task_id: int
+    instance_id: str
+    reason: str | None = None
+    recursive: bool = False
+
+
 Action = (
-    ScheduleActivity | CreateTimer | StartChild | CallEntity | SignalEntity | SendEvent | LockEntities | UnlockEntity
+    ScheduleActivity
+    | CreateTimer
+    | StartChild
+    | CallEntity
+    | SignalEntity
+    | SendEvent
+    | LockEntities
+    | UnlockEntity
+    | TerminateInstance
 )
 
 
@@ -109,6 +131,8 @@ class ContinueAsNew(msgspec.Struct, frozen=True, gc=False):
     input: str | None = None
     version: str | None = None
     carried: tuple[CarriedEvent, ...] = ()
+    tags: dict[str, str] | None = None
+    """The next execution's tags; None keeps them."""
 
 
 Ending = Complete | Fail | ContinueAsNew
@@ -128,3 +152,8 @@ class TurnResult(msgspec.Struct, frozen=True, gc=False):
     custom_status: NewStatus | None = None
     awaited_events: tuple[str, ...] = ()
     """Names of external events the code waits for, so that `waitingOn` can tell."""
+    events_taken: int | None = None
+    """The code took only so many of the turn's events after its ``OrchestratorStarted``: the rest comes again, first.
+    None when it took all."""
+    span: str | None = None
+    """The span that all turns of this execution share, as text, when this turn was the first to tell it."""

@@ -28,6 +28,7 @@ class NewActivity(msgspec.Struct, frozen=True, gc=False):
     input: str | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
+    trace_context: str | None = None
 
 
 class Creation(msgspec.Struct, eq=False):

@@ -74,6 +74,8 @@ def decide(instance: Instance, intake: Intake, result: ac.TurnResult | None, lim
             draft, intake, msgspec.structs.replace(progress, status=status, awaited_events=progress.awaited_events)
         )
     ending = result.ending
+    if result.span is not None:
+        draft.events[0] = ev.OrchestratorStarted(intake.at, result.span)
     for action in result.actions:
         _DECIDERS[type(action)](draft, action)
     custom_status = progress.custom_status if result.custom_status is None else result.custom_status.text
@@ -195,11 +197,16 @@ def _continue_as_new(draft: _Draft, intake: Intake, ending: ac.ContinueAsNew, cu
         generation=old.generation + 1,
         parent=old.parent,
         trace_context=old.trace_context,
-        tags=old.tags,
+        tags=old.tags if ending.tags is None else ending.tags,
         carried=ending.carried,
     )
     origin = msgspec.structs.replace(
-        old, execution_id=start.execution_id, input=start.input, version=start.version, generation=start.generation
+        old,
+        execution_id=start.execution_id,
+        input=start.input,
+        version=start.version,
+        generation=start.generation,
+        tags=start.tags,
     )
     draft.outbox = [e for e in draft.outbox if e.target != old.instance_id]
     _leave_sections(draft)
@@ -225,9 +232,9 @@ def _continue_as_new(draft: _Draft, intake: Intake, ending: ac.ContinueAsNew, cu
 
 
 def _schedule_activity(draft: _Draft, action: ac.ScheduleActivity) -> None:
-    version, tags = action.version, action.tags
-    seq = draft.add(ev.TaskScheduled(action.task_id, action.name, action.input, version, tags))
-    draft.activities.append(NewActivity(seq, action.task_id, action.name, action.input, version, tags))
+    version, tags, trace = action.version, action.tags, action.trace_context
+    seq = draft.add(ev.TaskScheduled(action.task_id, action.name, action.input, version, tags, trace))
+    draft.activities.append(NewActivity(seq, action.task_id, action.name, action.input, version, tags, trace))
 
 
 def _create_timer(draft: _Draft, action: ac.CreateTimer) -> None:
@@ -241,7 +248,9 @@ def _start_child(draft: _Draft, action: ac.StartChild) -> None:
     parent = draft.instance.origin
     instance_id = action.instance_id or child_id(parent.instance_id, parent.generation, action.task_id)
     version = action.version if action.version is not None else draft.limits.default_version
-    event = ev.SubOrchestrationCreated(action.task_id, action.name, instance_id, action.input, version, action.tags)
+    event = ev.SubOrchestrationCreated(
+        action.task_id, action.name, instance_id, action.input, version, action.tags, action.trace_context
+    )
     seq = draft.add(event)
     if (refusal := refuse_child(parent, seq, instance_id)) is not None:
         draft.outbox.append(refusal)
@@ -266,7 +275,10 @@ def child_creation(parent: Origin, seq: int, event: ev.SubOrchestrationCreated, 
     link = ev.ParentLink(parent.instance_id, parent.execution_id, seq, event.task_id, parent.name)
     # Any id that follows from the parent's execution will do: replay never looks at it, and a crash repeats nothing.
     execution_id = str(uuid.uuid5(uuid.UUID(parent.execution_id), f"child:{seq}"))
-    start = ms.StartExecution(event.name, execution_id, event.input, event.version, parent=link, tags=event.tags)
+    trace = parent.trace_context if event.trace_context is None else event.trace_context
+    start = ms.StartExecution(
+        event.name, execution_id, event.input, event.version, parent=link, trace_context=trace, tags=event.tags
+    )
     record = InstanceRecord(
         Origin(
             instance_id=instance_id,
@@ -277,7 +289,7 @@ def child_creation(parent: Origin, seq: int, event: ev.SubOrchestrationCreated, 
             version=event.version,
             input=event.input,
             parent=link,
-            trace_context=parent.trace_context,
+            trace_context=trace,
             tags=event.tags,
         ),
         Progress(RuntimeStatus.Pending, at),
@@ -300,17 +312,19 @@ def _wrong_child_id(parent: Origin, instance_id: str) -> str | None:
 
 
 def _call_entity(draft: _Draft, action: ac.CallEntity) -> None:
-    seq = draft.add(ev.EntityCalled(action.task_id, action.entity_id, action.operation, action.input))
+    request_id = action.request_id
+    seq = draft.add(ev.EntityCalled(action.task_id, action.entity_id, action.operation, action.input, request_id))
     origin = draft.instance.origin
     reply_to = ms.ReplyTo(origin.instance_id, origin.execution_id, seq)
-    request = ms.OperationRequest(action.operation, action.input, reply_to)
+    request = ms.OperationRequest(action.operation, action.input, reply_to, request_id)
     draft.outbox.append(ms.Envelope(action.entity_id, request))
 
 
 def _signal_entity(draft: _Draft, action: ac.SignalEntity) -> None:
-    draft.add(ev.EntitySignaled(action.task_id, action.entity_id, action.operation, action.input, action.due_at))
-    request = ms.OperationRequest(action.operation, action.input)
-    draft.outbox.append(ms.Envelope(action.entity_id, request, due_at=action.due_at))
+    operation, due_at, request_id = action.operation, action.due_at, action.request_id
+    draft.add(ev.EntitySignaled(action.task_id, action.entity_id, operation, action.input, due_at, request_id))
+    request = ms.OperationRequest(operation, action.input, None, request_id)
+    draft.outbox.append(ms.Envelope(action.entity_id, request, due_at=due_at))
 
 
 def _lock_entities(draft: _Draft, action: ac.LockEntities) -> None:
@@ -349,6 +363,10 @@ def _send_event(draft: _Draft, action: ac.SendEvent) -> None:
     draft.outbox.append(ms.Envelope(action.instance_id, ms.RaiseEvent(action.name, action.input)))
 
 
+def _terminate_instance(draft: _Draft, action: ac.TerminateInstance) -> None:
+    draft.outbox.append(ms.Envelope(action.instance_id, ms.Terminate(action.reason, action.recursive)))
+
+
 _DECIDERS: dict[type, Callable[..., None]] = {
     ac.ScheduleActivity: _schedule_activity,
     ac.CreateTimer: _create_timer,
@@ -358,6 +376,7 @@ _DECIDERS: dict[type, Callable[..., None]] = {
     ac.SendEvent: _send_event,
     ac.LockEntities: _lock_entities,
     ac.UnlockEntity: _unlock_entity,
+    ac.TerminateInstance: _terminate_instance,
 }
 """Action type → what it adds to the checkpoint."""
 

@@ -29,9 +29,10 @@ class ParentLink(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class OrchestratorStarted(Event, frozen=True):
-    """An episode began; ``at`` is its one time, aware UTC."""
+    """An episode began; ``at`` is its one time, aware UTC. ``span``: see ``TurnResult``; the newest one counts."""
 
     at: datetime
+    span: str | None = None
 
 
 class ExecutionStarted(Event, frozen=True):
@@ -114,6 +115,7 @@ class TaskScheduled(Event, frozen=True):
     input: str | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
+    trace_context: str | None = None
 
 
 class TaskCompleted(Event, frozen=True):
@@ -141,6 +143,7 @@ class SubOrchestrationCreated(Event, frozen=True):
     input: str | None = None
     version: str | None = None
     tags: dict[str, str] | None = None
+    trace_context: str | None = None
 
 
 class SubOrchestrationCompleted(Event, frozen=True):
@@ -197,6 +200,7 @@ class EntityCalled(Event, frozen=True):
     entity_id: str
     operation: str
     input: str | None = None
+    request_id: str | None = None
 
 
 class EntitySignaled(Event, frozen=True):
@@ -207,6 +211,7 @@ class EntitySignaled(Event, frozen=True):
     operation: str
     input: str | None = None
     due_at: datetime | None = None
+    request_id: str | None = None
 
 
 class EntityOperationCompleted(Event, frozen=True):

@@ -1,6 +1,7 @@
 """What is kept of an exception when it crosses a boundary: type, message, stack, cause."""
 
 import traceback
+from typing import Any
 
 import msgspec
 
@@ -13,6 +14,8 @@ class FailureDetails(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     stack_trace: str | None = None
     cause: "FailureDetails | None" = None
     is_non_retriable: bool = False
+    properties: dict[str, Any] | None = None
+    """JSON values that the failing code added."""
 
 
 CAUSES_MAX = 8

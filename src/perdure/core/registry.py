@@ -56,6 +56,7 @@ class ActivityCall(msgspec.Struct, frozen=True, gc=False):
     input: str | None
     version: str | None = None
     tags: dict[str, str] | None = None
+    trace_context: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,10 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     name: str
     input: str | None
     is_signal: bool
+    request_id: str | None = None
+    caller: str | None = None
+    """The orchestration that waits for the answer; ``caller_execution`` is its execution."""
+    caller_execution: str | None = None
 
 
 class EntitySignal(msgspec.Struct, frozen=True, gc=False):
@@ -82,6 +87,7 @@ class EntitySignal(msgspec.Struct, frozen=True, gc=False):
     operation: str
     input: str | None = None
     due_at: datetime | None = None
+    request_id: str | None = None
 
 
 class EntityStart(msgspec.Struct, frozen=True, gc=False):
@@ -91,6 +97,10 @@ class EntityStart(msgspec.Struct, frozen=True, gc=False):
     instance_id: str
     execution_id: str
     input: str | None = None
+    version: str | None = None
+    scheduled_start_at: datetime | None = None
+    trace_context: str | None = None
+    tags: dict[str, str] | None = None
 
 
 class FailedOperations(Enum):

@@ -97,8 +97,26 @@ class LocalExecutor:
         return await self._turns.run(turns)
 
     async def late_turns(self) -> list[Turn]:
-        """Turns that took longer than the lane's patience."""
-        return await self._turns.late_turns()
+        """Turns that took longer than the lane's patience, and those that took longer than any may."""
+        late = await self._turns.late_turns()
+        for turn in late:
+            if turn.is_given_up:
+                self._give_up(turn)
+        return late
+
+    def _give_up(self, turn: Turn) -> None:
+        """Its code counts as if it had ended the process; the next try is another session's."""
+        if isinstance(turn, EntityTurn):
+            self._box.suspect(turn_key(str(turn.entity)))
+            return
+        session: OrchestrationSession = turn.session
+        assert isinstance(session, LocalSession)
+        self._box.suspect(turn_key(session.origin.instance_id))
+        session.abandon()
+
+    def recall(self, turn: Turn) -> bool:
+        """Never: a turn is with its thread from the start."""
+        return False
 
     def start_activities(self, activities: Sequence[PendingActivity]) -> None:
         """Queue activities."""
@@ -127,7 +145,7 @@ class LocalExecutor:
                 turn.result = self._poisoned_batch(turn) if self._box.is_poisoned(key) else self._run_entity(turn)
             except BaseException as error:
                 turn.result = _failed_batch(turn, failure_of(error))
-            self._box.leave(key)
+            self._leave(turn, key)
             return
         session: OrchestrationSession = turn.session
         assert isinstance(session, LocalSession)
@@ -144,7 +162,15 @@ class LocalExecutor:
         except BaseException as error:
             # What an SDK could not turn into a result is still the instance's failure, not the thread's.
             turn.result = TurnResult(ending=Fail(failure_of(error)))
-        self._box.leave(key)
+        self._leave(turn, key)
+        if turn.is_given_up:
+            session.end()
+
+    def _leave(self, turn: Turn, key: str) -> None:
+        if turn.is_given_up:
+            self._box.leave_given_up(key)
+        else:
+            self._box.leave(key)
 
     def _poisoned_batch(self, turn: EntityTurn) -> list[OperationOutcome]:
         return _failed_batch(turn, poisoned(f"entity '{turn.entity}'"))

@@ -22,6 +22,7 @@ class LocalSession:
     ``let_go`` runs a turn without events, which calls ``end``, where user code may run.
     """
 
+    follow = None
     __slots__ = ("_ended", "_history", "_let_go", "_registry", "_replayer", "origin")
 
     def __init__(
@@ -76,6 +77,10 @@ class LocalSession:
         if replayer is not None and not replayer.is_over:
             self._ended = replayer
             self._let_go(OrchestrationTurn(self, []))
+
+    def abandon(self) -> None:
+        """Nobody waits for the turn that its program is in: whoever runs that calls ``end`` when it has returned."""
+        self._ended, self._replayer = self._replayer, None
 
     def end(self) -> None:
         """Close the program; called on a turn thread."""

@@ -32,7 +32,9 @@ PROGRESS_COLUMNS = (
 INSTANCE_COLUMNS = ORIGIN_COLUMNS + PROGRESS_COLUMNS
 HISTORY_COLUMNS = ("instance", "first_seq", "count", "format", "events", "crc")
 INBOX_COLUMNS = ("position", "target", "due_at", "format", "message", "crc")
-ACTIVITY_COLUMNS = ("number", "instance", "execution_id", "seq", "task_id", "name", "input", "crc", "version", "tags")
+ACTIVITY_COLUMNS = (
+    "number", "instance", "execution_id", "seq", "task_id", "name", "input", "crc", "version", "tags", "trace_context",
+)  # fmt: skip
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encode = msgspec.json.Encoder().encode
@@ -256,21 +258,30 @@ def write_activity(activity: PendingActivity, instance: int) -> tuple[Value, ...
         activity.name,
         activity.input,
     )
-    version, tags = activity.version, activity.tags
-    if version is None and tags is None:
-        # As rows were before there were versions and tags.
-        return (*values, checksum(values), None, None)
+    version, tags, trace = activity.version, activity.tags, activity.trace_context
+    if version is None and tags is None and trace is None:
+        # As rows were before there were versions, tags and trace contexts.
+        return (*values, checksum(values), None, None, None)
     added = (version, None if tags is None else stored.write_tags(tags))
-    return (*values, checksum((*values, *added)), *added)
+    if trace is not None:
+        # As rows were before there were trace contexts.
+        return (*values, checksum((*values, *added, trace)), *added, trace)
+    return (*values, checksum((*values, *added)), *added, None)
 
 
 def read_activity(row: Row, instance_id: str) -> PendingActivity:
     """A row of ACTIVITY_COLUMNS → activity. Raises DamagedRow."""
     try:
-        added = () if row[8] is None and row[9] is None else row[8:10]
-        if checksum((*row[:7], *added)) != row[7]:
+        if checksum((*row[:7], *_added(row))) != row[7]:
             raise DamagedRow(f"the checksum of pending activity {row[0]} does not fit")
         tags = None if row[9] is None else stored.read_tags(row[9])
     except UnicodeError as error:
         raise DamagedRow(f"pending activity {row[0]} is no UTF-8") from error
-    return PendingActivity(row[0], instance_id, row[2], row[3], row[4], row[5], row[6], row[8], tags)
+    return PendingActivity(row[0], instance_id, row[2], row[3], row[4], row[5], row[6], row[8], tags, row[10])
+
+
+def _added(row: Row) -> Row:
+    """The columns of younger versions that this row's checksum covers."""
+    if row[10] is not None:
+        return row[8:11]
+    return () if row[8] is None and row[9] is None else row[8:10]

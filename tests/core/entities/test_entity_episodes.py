@@ -36,7 +36,8 @@ def test_operations_are_taken_first_come_first_served() -> None:
     queue = [_signal("a"), _call("b"), _signal("c")]
     batch = next_batch(queue, None, 5000)
     assert batch.taken == queue
-    assert batch.operations == [Operation("a", "2", True), Operation("b", "1", False), Operation("c", "2", True)]
+    call = Operation("b", "1", False, caller="order-1", caller_execution="e1")
+    assert batch.operations == [Operation("a", "2", True), call, Operation("c", "2", True)]
     assert (batch.held, batch.dropped) == ([], [])
 
 

@@ -40,7 +40,11 @@ def decide_batch(
         assert isinstance(request, OperationRequest), f"an entity took a {type(request).__name__}"
         state = outcome.state
         outbox.extend(
-            Envelope(signal.entity_id, OperationRequest(signal.operation, signal.input), due_at=signal.due_at)
+            Envelope(
+                signal.entity_id,
+                OperationRequest(signal.operation, signal.input, None, signal.request_id),
+                due_at=signal.due_at,
+            )
             for signal in outcome.signals
         )
         children.extend(_creation(start, now, default_version) for start in outcome.starts)
@@ -61,7 +65,9 @@ def decide_batch(
     )
 
 
-def _creation(start: EntityStart, now: datetime, version: str | None) -> Creation:
+def _creation(start: EntityStart, now: datetime, default_version: str | None) -> Creation:
+    version = default_version if start.version is None else start.version
+    start_at, trace, tags = start.scheduled_start_at, start.trace_context, start.tags
     origin = Origin(
         instance_id=start.instance_id,
         kind=InstanceKind.ORCHESTRATION,
@@ -70,10 +76,22 @@ def _creation(start: EntityStart, now: datetime, version: str | None) -> Creatio
         created_at=now,
         version=version,
         input=start.input,
+        scheduled_start_at=start_at,
+        trace_context=trace,
+        tags=tags,
     )
-    message = StartExecution(start.name, start.execution_id, start.input, version)
+    message = StartExecution(
+        start.name,
+        start.execution_id,
+        start.input,
+        version,
+        scheduled_start_at=start_at,
+        trace_context=trace,
+        tags=tags,
+    )
     record = InstanceRecord(origin, Progress(RuntimeStatus.Pending, now))
-    return Creation(record, Envelope(start.instance_id, message))
+    due_at = start_at if start_at is not None and start_at > now else None
+    return Creation(record, Envelope(start.instance_id, message, due_at=due_at))
 
 
 def _answer(reply_to: ReplyTo, outcome: OperationOutcome) -> OperationCompleted | OperationFailed:

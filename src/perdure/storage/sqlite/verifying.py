@@ -86,13 +86,13 @@ class Verification:
 
     def _activities(self) -> Iterator[Finding]:
         for row in self._pages("activities"):
-            instance_id = row[10]
+            instance_id = row[11]
             if instance_id is None:
                 what = f"pending activity {row[0]} belongs to instance number {row[1]}, but there is no such instance"
                 yield Finding(FindingKind.ORPHAN, None, what)
                 continue
             try:
-                read_activity(row[:10], instance_id)
+                read_activity(row[:11], instance_id)
             except DamagedRow as error:
                 yield Finding(FindingKind.RECORD, instance_id, str(error))
 
