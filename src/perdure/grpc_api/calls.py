@@ -1,0 +1,145 @@
+"""What every call goes through: who calls, which hub, read the request, answer, or end with a status."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from perdure.client import TaskHubClient
+from perdure.formats.protobuf.service import RPCS
+from perdure.grpc_api.hub_choice import MANAGES_HUBS, HubChoice, Hubs, ServedHub
+from perdure.grpc_api.statuses import Stopping, status_of
+
+T = TypeVar("T")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Call:
+    """One call under way."""
+
+    __slots__ = ("_context", "_hub", "_stopping", "headers", "hub_name", "hubs")
+
+    def __init__(
+        self, context: Context, hub: ServedHub | None, hub_name: str, hubs: Hubs, stopping: asyncio.Event
+    ) -> None:
+        self.headers = headers_of(context)
+        self.hub_name = hub_name
+        self.hubs = hubs
+        self._context = context
+        self._hub = hub
+        self._stopping = stopping
+
+    @property
+    def hub(self) -> ServedHub:
+        """The hub that is asked."""
+        assert self._hub is not None, "a call that manages hubs has none"
+        return self._hub
+
+    @property
+    def client(self) -> TaskHubClient:
+        """The client of that hub."""
+        return self.hub.client
+
+    @property
+    def peer(self) -> str:
+        """The caller's address."""
+        return self._context.peer()
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set when the server begins to stop."""
+        return self._stopping
+
+    def seconds_left(self) -> float | None:
+        """Until the caller's deadline; None without one."""
+        left = self._context.time_remaining()
+        # Far deadlines come back as absurdly many seconds.
+        return None if left is None or left > 10 * 365 * 86400 else max(left, 0.0)
+
+    async def unless_stopping(self, waiting: Coroutine[Any, Any, T]) -> T:
+        """Await what changes nothing. Raises Stopping when the server stops first."""
+        waiter = asyncio.ensure_future(waiting)
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({waiter, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if waiter.done():
+                return waiter.result()
+            raise Stopping
+        finally:
+            stop.cancel()
+            if not waiter.done():
+                waiter.cancel()
+                await asyncio.gather(waiter, return_exceptions=True)
+
+
+Unary = Callable[[Any, Call], Awaitable[Any]]
+"""Request message and call → answer message."""
+Streaming = Callable[[Any, Call], AsyncIterator[bytes]]
+"""Request message and call → encoded messages."""
+
+
+def headers_of(context: Context) -> dict[str, str]:
+    """The call's text headers; the first of a name counts."""
+    headers: dict[str, str] = {}
+    for name, value in context.invocation_metadata() or ():
+        if isinstance(value, str):
+            headers.setdefault(name, value)
+    return headers
+
+
+class Door:
+    """Makes the server's method handlers out of ours."""
+
+    def __init__(self, choice: HubChoice) -> None:
+        self.choice = choice
+        self.stopping = asyncio.Event()
+
+    async def begin(self, name: str, context: Context) -> Call:
+        """The call, when the caller may make it. Raises Refused."""
+        headers = headers_of(context)
+        if name in MANAGES_HUBS:
+            return Call(context, None, self.choice.admit(name, headers), self.choice.hubs, self.stopping)
+        hub = await self.choice.choose(name, headers)
+        return Call(context, hub, hub.name, self.choice.hubs, self.stopping)
+
+    def unary(self, name: str, answer: Unary) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        """A call with one answer."""
+        read = RPCS[name].request.FromString
+
+        async def serve(raw: bytes, context: Context) -> bytes:
+            try:
+                call = await self.begin(name, context)
+                return (await answer(read(raw), call)).SerializeToString()
+            except Exception as error:
+                await end(context, error, name)
+                raise
+
+        return grpc.unary_unary_rpc_method_handler(serve)  # pyright: ignore[reportArgumentType]
+
+    def stream(self, name: str, answer: Streaming) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        """A call with any number of answers."""
+        read = RPCS[name].request.FromString
+
+        async def serve(raw: bytes, context: Context) -> AsyncIterator[bytes]:
+            try:
+                call = await self.begin(name, context)
+                async for item in answer(read(raw), call):
+                    yield item
+            except Exception as error:
+                await end(context, error, name)
+                raise
+
+        return grpc.unary_stream_rpc_method_handler(serve)  # pyright: ignore[reportArgumentType]
+
+
+async def end(context: Context, error: Exception, name: str) -> None:
+    """End a call with the status of an error; what is an end already is left alone. Always raises otherwise."""
+    if isinstance(error, grpc.aio.AbortError):
+        return
+    code, text = status_of(error, name)
+    await context.abort(code, text)
+
+
+Handlers = Mapping[str, "grpc.RpcMethodHandler[bytes, bytes]"]

@@ -1,0 +1,56 @@
+"""The standard health service, ``grpc.health.v1.Health``: its two messages are so small that they are written here."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import grpc
+
+from perdure.formats.protobuf.service import SERVICE
+from perdure.grpc_api.calls import Context, Handlers
+
+HEALTH = "grpc.health.v1.Health"
+_SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = b"\x08\x01", b"\x08\x02", b"\x08\x03"
+"""Field 1, the status, as a varint."""
+KNOWN = frozenset({"", SERVICE, HEALTH})
+_NAME_FIELD = 0x0A
+
+
+class Health:
+    """Answers whether the server takes calls; anybody may ask. ``is_ready`` is asked at each call."""
+
+    def __init__(self, is_ready: Callable[[], bool], stopping: asyncio.Event) -> None:
+        self._is_ready = is_ready
+        self._stopping = stopping
+
+    def handlers(self) -> Handlers:
+        """By method name."""
+        return {
+            "Check": grpc.unary_unary_rpc_method_handler(self._check),  # pyright: ignore[reportArgumentType]
+            "Watch": grpc.unary_stream_rpc_method_handler(self._watch),  # pyright: ignore[reportArgumentType]
+        }
+
+    async def _check(self, raw: bytes, context: Context) -> bytes:
+        name = await _service_name(raw, context)
+        if name not in KNOWN:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"There is no service '{name}' here.")
+        return self._status()
+
+    async def _watch(self, raw: bytes, context: Context) -> AsyncIterator[bytes]:
+        name = await _service_name(raw, context)
+        yield self._status() if name in KNOWN else _SERVICE_UNKNOWN
+        await self._stopping.wait()
+        if name in KNOWN:
+            yield _NOT_SERVING
+
+    def _status(self) -> bytes:
+        return _SERVING if self._is_ready() and not self._stopping.is_set() else _NOT_SERVING
+
+
+async def _service_name(raw: bytes, context: Context) -> str:
+    """The request's only field, a text."""
+    if not raw:
+        return ""
+    length = raw[1] if len(raw) > 1 else -1
+    if raw[0] != _NAME_FIELD or not 0 <= length < 0x80 or len(raw) != 2 + length:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "The request is not a HealthCheckRequest.")
+    return raw[2:].decode("utf-8", "replace")

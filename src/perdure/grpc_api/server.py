@@ -1,0 +1,82 @@
+"""The gRPC server, on the engine's loop."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import grpc
+import grpc.aio
+
+from perdure.formats.protobuf.service import SERVICE
+from perdure.grpc_api.calls import Handlers
+from perdure.grpc_api.health_service import HEALTH
+
+RECEIVE_BYTES_MAX = 64 * 1024 * 1024
+PING_SECONDS_MIN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """PEM texts. ``client_roots``: callers must show a certificate that one of these has signed."""
+
+    key: bytes
+    certificates: bytes
+    client_roots: bytes | None = None
+
+
+class PortTaken(Exception):
+    """The address cannot be listened on."""
+
+
+class GrpcServer:
+    """Serves until it is stopped; ``start`` and ``stop`` belong to one loop."""
+
+    def __init__(self, receive_bytes_max: int = RECEIVE_BYTES_MAX) -> None:
+        self._server = grpc.aio.server(options=_options(receive_bytes_max))
+
+    def mount(self, handlers: Handlers, service: str = SERVICE) -> None:
+        """Answer these calls of a service."""
+        found: Mapping[str, grpc.RpcMethodHandler[bytes, bytes]] = dict(handlers)
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, dict(found)),))
+
+    def mount_health(self, handlers: Handlers) -> None:
+        """Answer the standard health calls."""
+        self.mount(handlers, HEALTH)
+
+    def listen(self, host: str, port: int, tls: ServerTls | None = None) -> int:
+        """Take the address; returns the port, which is a free one for 0. Raises PortTaken."""
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            if tls is None:
+                bound = self._server.add_insecure_port(address)
+            else:
+                credentials = grpc.ssl_server_credentials(
+                    [(tls.key, tls.certificates)], tls.client_roots, tls.client_roots is not None
+                )
+                bound = self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise PortTaken(str(error)) from error
+        if not bound:
+            raise PortTaken(address)
+        return bound
+
+    async def start(self) -> None:
+        """Take calls from here on."""
+        await self._server.start()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no more calls, and cut off those under way after ``grace_seconds``. Twice-safe."""
+        await asyncio.shield(self._server.stop(grace_seconds))
+
+
+def _options(receive_bytes_max: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", receive_bytes_max),
+        ("grpc.max_send_message_length", -1),
+        # Clients may ask often whether we live, also between calls; none is sent away for it (grpc.md §1.2).
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_SECONDS_MIN * 1000),
+        ("grpc.http2.max_ping_strikes", 0),
+        # A second server on the same port would get half of the calls.
+        ("grpc.so_reuseport", 0),
+    ]
