@@ -60,12 +60,16 @@ def function(code: Callable[..., Any], route: str = "f", *methods: str, **call: 
 
 @contextlib.asynccontextmanager
 async def serving(
-    *functions: HttpFunction, settings: HttpSettings | None = None, **options: Any
+    *functions: HttpFunction,
+    settings: HttpSettings | None = None,
+    disabled: tuple[HttpFunction, ...] = (),
+    **options: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:
     settings = settings or HttpSettings()
     lanes = Lanes()
     lanes.start()
-    triggers = HttpTriggers(RouteTable(functions, settings.route_prefix), lanes, CLIENTS, settings)
+    routes, turned_off = (RouteTable(each, settings.route_prefix) for each in (functions, disabled))
+    triggers = HttpTriggers(routes, lanes, CLIENTS, settings, turned_off)
     app = FunctionsApp(triggers, settings, **options)
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testhost:7071") as client:
@@ -88,6 +92,27 @@ def ask(
             return await client.request(method, path, **request)
 
     return asyncio.run(talk())
+
+
+def test_a_disabled_function_is_there_for_a_master_only() -> None:
+    def on(req: func.HttpRequest) -> str:
+        return "on"
+
+    def off(req: func.HttpRequest) -> str:
+        return "off"
+
+    async def talk() -> list[tuple[int, str]]:
+        described = function(off, "f"), function(off, "old")
+        async with serving(
+            function(on, "f"),
+            disabled=described,
+            admits=lambda scope, function: function.call.function is on,
+            is_master=lambda scope: b"key" in scope["query_string"],
+        ) as client:
+            answers = [await client.get(path) for path in ("/api/old", "/api/old?key", "/api/f?key", "/api/no?key")]
+            return [(answer.status_code, answer.text) for answer in answers]
+
+    assert asyncio.run(talk()) == [(404, ""), (200, "off"), (200, "on"), (404, "")]
 
 
 def test_the_function_sees_the_whole_request() -> None:

@@ -10,7 +10,7 @@ import pytest
 from perdure.http_api.access import LEVELS, Level
 from perdure.http_api.links import PREFIX
 from support.host_apps import write_app
-from support.host_process import HostProcess
+from support.host_process import HostProcess, checkout_environment
 
 SOURCE = """
 import azure.functions as func
@@ -34,6 +34,10 @@ def other(req):
 def masters(req):
     return "masters"
 
+@app.route(route="off", auth_level=func.AuthLevel.ANONYMOUS)
+def turned_off(req):
+    return "off"
+
 @app.route(route="links", auth_level=func.AuthLevel.ANONYMOUS)
 @app.durable_client_input(client_name="client")
 async def links(req, client):
@@ -50,7 +54,8 @@ CHANGES_THE_HOST = {"/admin/host/restart", "/admin/host/drain"}
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
     app = write_app(tmp_path_factory.mktemp("guarded"), SOURCE, head="")
-    with HostProcess(app, "--enableAuth") as running:
+    environment = {**checkout_environment(), "AzureWebJobs.turned_off.Disabled": "true"}
+    with HostProcess(app, "--enableAuth", environment=environment) as running:
         yield running
         keys = keys_of(running)
         assert not [name for name, key in keys.items() if key in running.log()]
@@ -111,6 +116,12 @@ def test_a_function_opens_to_the_keys_of_its_level(host: HostProcess, path: str,
         assert (host.http.get(f"/api/{path}", headers={"x-functions-key": key or ""}).status_code == 200) is (
             kind in opened_by
         )
+
+
+@pytest.mark.parametrize("key", ["none", "host", "system", "master"])
+def test_a_disabled_function_opens_to_the_master_key_only(host: HostProcess, key: str):
+    answer = host.http.get("/api/off", headers={"x-functions-key": keys_of(host).get(key, "")})
+    assert (answer.status_code, answer.text) == ((200, "off") if key == "master" else (404, ""))
 
 
 def test_the_header_wins(host: HostProcess):

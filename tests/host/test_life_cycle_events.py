@@ -64,6 +64,23 @@ def test_events_are_posted_in_order_and_tried_again(tmp_path: Path):
         assert posted[6]["data"]["Reason"] == "enough"
 
 
+def test_only_the_statuses_named_are_tried_again(tmp_path: Path):
+    statuses = iter([503, 429, 200, 500, 200])
+    with WebServer(lambda asked: Reply(next(statuses))) as hook:
+        grid = {
+            "topicEndpoint": hook.url, "publishRetryCount": 5, "publishRetryInterval": "00:00:00",
+            "publishRetryHttpStatus": [429, 503], "publishEventTypes": ["Completed"],
+        }  # fmt: skip
+        app = write_app(tmp_path / "app", SOURCE, head=HEAD, host_json=settings(**grid))
+        with HostProcess(app) as host:
+            for name in ("a", "b", "c"):
+                host.finished(host.start_instance(f"/api/start/quick/{name}"))
+            wait_until(lambda: len(hook.asked) == 5, "all events have come", about=host.log)
+            assert "The event of instance 'b' was not published: HTTP 500" in host.log()
+        named = [json.loads(asked.body)[0]["data"]["InstanceId"] for asked in hook.asked]
+        assert named == ["a", "a", "a", "b", "c"]
+
+
 def test_a_key_that_is_not_there_stops_the_start(tmp_path: Path):
     grid = {"topicEndpoint": "https://hook.example", "keySettingName": "NOWHERE"}
     app = write_app(tmp_path / "app", SOURCE, head=HEAD, host_json=settings(**grid))

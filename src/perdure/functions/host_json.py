@@ -25,6 +25,7 @@ from perdure.functions.setting_tree import (
     boolean,
     build_entries,
     integer,
+    integers,
     limit,
     one_of,
     override_entries,
@@ -266,12 +267,16 @@ def _read_notifications(section: Section) -> NotificationSettings:
         key_setting_name=grid.take("keySettingName", text, None),
         publish_retry_count=grid.take("publishRetryCount", integer(0, 1000), 0),
         publish_retry_interval=grid.take("publishRetryInterval", timespan(timedelta(0), _HOUR), 5 * _MINUTE),
+        publish_retry_statuses=grid.take("publishRetryHttpStatus", _statuses, None),
         event_types=grid.take("publishEventTypes", _event_types, ()),
     )
-    grid.ignore("publishRetryHttpStatus")
     grid.finish()
     section.finish()
     return settings
+
+
+def _statuses(value: Any) -> frozenset[int]:
+    return frozenset(integers(100, 599)(value))
 
 
 def _event_types(value: Any) -> tuple[str, ...]:

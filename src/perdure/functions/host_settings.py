@@ -56,6 +56,8 @@ class NotificationSettings:
     key_setting_name: str | None = None
     publish_retry_count: int = 0
     publish_retry_interval: timedelta = timedelta(minutes=5)
+    publish_retry_statuses: frozenset[int] | None = None
+    """The HTTP statuses after which an event is sent again; None: after any that is no success."""
     event_types: tuple[str, ...] = ()
 
 

@@ -36,10 +36,15 @@ class FunctionsApp:
         body_bytes_max: int = BODY_BYTES_MAX,
         has_home_page: bool = True,
         admits: Callable[[Scope, HttpFunction], bool] = lambda _, __: True,
+        is_master: Callable[[Scope], bool] = lambda _: False,
     ) -> None:
-        """``admits`` tells whether the caller of that scope may call that function."""
+        """``admits`` tells whether the caller of that scope may call that function, ``is_master`` whether any one.
+
+        Only a master reaches functions that are turned off; to everybody else they are not there.
+        """
         self._triggers = triggers
         self._admits = admits
+        self._is_master = is_master
         self._body_bytes_max = body_bytes_max
         self._home = HttpReply(200, ((b"content-type", b"text/html; charset=utf-8"),), _HOME_PAGE)
         if not has_home_page:
@@ -65,8 +70,10 @@ class FunctionsApp:
         raw_path = _raw_path(scope)
         match = self._triggers.match(scope["method"], raw_path)
         if match is None:
-            return self._home if raw_path in ("", "/") else NOT_FOUND
-        if not self._admits(scope, match.function):
+            match = self._triggers.match_disabled(scope["method"], raw_path)
+            if match is None or not self._is_master(scope):
+                return self._home if raw_path in ("", "/") else NOT_FOUND
+        elif not self._admits(scope, match.function):
             return UNAUTHORIZED
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         try:

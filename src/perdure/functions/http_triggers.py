@@ -45,8 +45,17 @@ class IncomingRequest:
 class HttpTriggers:
     """All HTTP functions of an app."""
 
-    def __init__(self, routes: RouteTable, user_code: UserCode, clients: ClientTexts, settings: HttpSettings) -> None:
+    def __init__(
+        self,
+        routes: RouteTable,
+        user_code: UserCode,
+        clients: ClientTexts,
+        settings: HttpSettings,
+        disabled: RouteTable | None = None,
+    ) -> None:
+        """``disabled`` are the functions that a setting turned off."""
         self._routes = routes
+        self._disabled = RouteTable((), "") if disabled is None else disabled
         self._user_code = user_code
         self._clients = clients
         self._outstanding_max = settings.max_outstanding_requests
@@ -57,6 +66,10 @@ class HttpTriggers:
     def match(self, method: str, raw_path: str) -> RouteMatch | None:
         """The function for a request; None is a 404."""
         return self._routes.match(method, raw_path)
+
+    def match_disabled(self, method: str, raw_path: str) -> RouteMatch | None:
+        """The function for a request, among those that are turned off."""
+        return self._disabled.match(method, raw_path)
 
     async def invoke(self, match: RouteMatch, request: IncomingRequest) -> HttpReply:
         """Run the function. Whatever it does wrong is a logged 500 without a body."""

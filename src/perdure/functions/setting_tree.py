@@ -201,15 +201,26 @@ def one_of(*names: str) -> Callable[[Any], str]:
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """A list of texts; from variables, an object with the places as keys."""
+    """A list of texts."""
+    return tuple(text(item) for item in _listed(value, "texts"))
+
+
+def integers(low: int, high: int) -> Callable[[Any], tuple[int, ...]]:
+    """A list of whole numbers within bounds."""
+    read = integer(low, high)
+    return lambda value: tuple(read(item) for item in _listed(value, "whole numbers"))
+
+
+def _listed(value: Any, what: str) -> list[Any]:
+    """A list; from variables, an object with the places as keys."""
     if isinstance(value, dict):
         by_place = cast(dict[str, Any], value)
         if not all(key.isdigit() for key in by_place):
-            raise ValueError("must be a list of texts, not an object")
-        value = [by_place[key] for key in sorted(by_place, key=int)]
+            raise ValueError(f"must be a list of {what}, not an object")
+        return [by_place[key] for key in sorted(by_place, key=int)]
     if not isinstance(value, list):
-        raise ValueError(f"must be a list of texts, not {shown(value)}")
-    return tuple(text(item) for item in cast(list[Any], value))
+        raise ValueError(f"must be a list of {what}, not {shown(value)}")
+    return cast(list[Any], value)
 
 
 def text_map(value: Any) -> dict[str, str]:

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp
 
 from perdure import __version__
 from perdure.functions.bindings import ClientTexts
-from perdure.functions.descriptions import LoadedApp
+from perdure.functions.descriptions import HttpFunction, LoadedApp
 from perdure.functions.http_door import BODY_BYTES_MAX, FunctionsApp
 from perdure.functions.http_triggers import HttpTriggers, UserCode
 from perdure.functions.manual_runs import ManualRuns
@@ -61,12 +61,15 @@ def _own_routes(parts: DoorParts) -> list[BaseRoute]:
 
 def _functions(parts: DoorParts) -> FunctionsApp:
     settings, http = parts.settings, parts.settings.host.http
+    turned_off = [f.function for f in parts.app.disabled if isinstance(f.function, HttpFunction)]
+    routes, disabled = (RouteTable(functions, http.route_prefix) for functions in (parts.app.http, turned_off))
     return FunctionsApp(
-        HttpTriggers(RouteTable(parts.app.http, http.route_prefix), parts.user_code, parts.clients, http),
+        HttpTriggers(routes, parts.user_code, parts.clients, http, disabled),
         http,
         body_bytes_max=_body_limit(settings),
         has_home_page=(settings.app.get("AzureWebJobsDisableHomepage") or "").lower() != "true",
         admits=parts.gate.admits,
+        is_master=parts.gate.is_master,
     )
 
 

@@ -8,7 +8,8 @@ from perdure.functions.descriptions import AuthLevel, HttpFunction, LoadedApp
 from perdure.functions.manual_runs import all_functions, function_name
 from perdure.host.key_files import KeyFiles, key_folder
 from perdure.host.settings import Settings
-from perdure.http_api.access import Access, KeyAccess, Level, OpenAccess
+from perdure.http_api.access import Access, KeyAccess, Level, OpenAccess, presented_key
+from perdure.http_api.keys import Standing
 
 _LEVELS = {
     AuthLevel.ANONYMOUS: Level.ANONYMOUS,
@@ -42,3 +43,8 @@ class Gate:
     def admits(self, scope: Scope, function: HttpFunction) -> bool:
         """Whether the caller may call this function."""
         return self.access.admits(scope, _LEVELS[function.auth_level], function.call.name)
+
+    def is_master(self, scope: Scope) -> bool:
+        """Whether the caller shows the master key, where keys are not checked as well."""
+        presented = presented_key(scope)
+        return bool(presented) and self.keys.ring().standing(presented) is Standing.MASTER

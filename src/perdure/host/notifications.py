@@ -1,7 +1,8 @@
 """Life-cycle events of orchestrations, posted to a web hook (host.json ``notifications.eventGrid``).
 
 Told after the commit; an event that cannot be delivered is tried again as the settings say, then logged and dropped:
-the orchestration never waits for it.
+the orchestration never waits for it. Without an answer it is always tried again, after an answer only when its status
+is one of those to retry.
 """
 
 import asyncio
@@ -122,6 +123,8 @@ class LifeCyclePublisher:
             if answer.is_success:
                 return
             said = f"HTTP {answer.status_code}"
+            if (retried := self._settings.publish_retry_statuses) is not None and answer.status_code not in retried:
+                break
         logger.error("The event of instance '%s' was not published: %s", event["data"]["InstanceId"], said)
 
 

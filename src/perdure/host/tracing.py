@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from perdure.client import ClientOptions, TaskHubClient
 from perdure.contracts.clock import Clock
+from perdure.contracts.records import Replaceable
 from perdure.contracts.storage import Storage
 from perdure.core.identifiers import EntityId
 from perdure.core.registry import ActivityCall, ActivityMode, Registry
@@ -75,6 +76,8 @@ class TracedClient(TaskHubClient):
         start_at: datetime | None = None,
         trace_context: str | None = None,
         tags: dict[str, str] | None = None,
+        execution_id: str | None = None,
+        reuse: Replaceable | None = None,
     ) -> str:
         """See ``TaskHubClient``."""
         instance_id = self.options.new_id() if instance_id is None else instance_id
@@ -85,7 +88,7 @@ class TracedClient(TaskHubClient):
         with self._spans.around(title, SpanKind.PRODUCER, read_place(trace_context), attributes) as place:
             return await super().start(
                 name, instance_id=instance_id, input=input, version=version, start_at=start_at,
-                trace_context=place.text(), tags=tags,
+                trace_context=place.text(), tags=tags, execution_id=execution_id, reuse=reuse,
             )  # fmt: skip
 
     async def restart(
@@ -116,13 +119,19 @@ class TracedClient(TaskHubClient):
             await super().raise_event(instance_id, name, input)
 
     async def signal_entity(
-        self, entity_id: EntityId, operation: str, input: str | None = None, *, due_at: datetime | None = None
+        self,
+        entity_id: EntityId,
+        operation: str,
+        input: str | None = None,
+        *,
+        due_at: datetime | None = None,
+        request_id: str | None = None,
     ) -> None:
         """See ``TaskHubClient``."""
         attributes = {"durabletask.type": "entity", "durabletask.task.operation": "signal_entity",
                       "durabletask.event.target_instance_id": str(entity_id)}  # fmt: skip
         with self._spans.around(f"entity:{entity_id.name}:{operation}", SpanKind.PRODUCER, None, attributes):
-            await super().signal_entity(entity_id, operation, input, due_at=due_at)
+            await super().signal_entity(entity_id, operation, input, due_at=due_at, request_id=request_id)
 
 
 class IncomingTraces:
