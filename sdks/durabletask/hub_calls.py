@@ -35,8 +35,8 @@ class StartRequest:
     start_at: datetime | None = None
     replaceable: Collection[OrchestrationStatus] | None = None
     tags: Mapping[str, str] | None = None
-    trace_parent: str | None = None
-    trace_state: str | None = None
+    trace: str | None = None
+    """The headers traceparent and tracestate, with a space between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,7 @@ class SignalRequest:
     request_id: str
     input: str | None = None
     due_at: datetime | None = None
-    trace_parent: str | None = None
-    trace_state: str | None = None
+    trace: str | None = None
 
 
 class HubCalls(Protocol):

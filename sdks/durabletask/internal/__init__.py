@@ -1,0 +1,1 @@
+"""Names that programs of the official package reach by this path."""

@@ -1,0 +1,77 @@
+"""The server's messages as clients show them. Importing this needs protobuf."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from durabletask.entities.instance_id import EntityInstanceId
+from durabletask.entities.metadata import EntityMetadata
+from durabletask.failures import shown_failure
+from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
+from durabletask.states import OrchestrationState, OrchestrationStatus
+from perdure.formats.protobuf import messages as pb
+from perdure.formats.protobuf.failures import read_failure
+from perdure.formats.protobuf.times import read_time
+
+
+def state_of(state: pb.OrchestrationState, converter: DataConverter = DEFAULT_DATA_CONVERTER) -> OrchestrationState:
+    """One orchestration."""
+    return OrchestrationState(
+        instance_id=state.instanceId,
+        name=state.name,
+        runtime_status=OrchestrationStatus(state.orchestrationStatus),
+        created_at=read_time(state.createdTimestamp).replace(tzinfo=None),
+        last_updated_at=read_time(state.lastUpdatedTimestamp).replace(tzinfo=None),
+        serialized_input=text_of(state, "input"),
+        serialized_output=text_of(state, "output"),
+        serialized_custom_status=text_of(state, "customStatus"),
+        failure_details=_failure_of(state),
+        data_converter=converter,
+        version=text_of(state, "version"),
+        tags=dict(state.tags) or None,
+        parent_instance_id=text_of(state, "parentInstanceId"),
+        execution_id=text_of(state, "executionId"),
+        completed_at=_time_of(state, "completedTimestamp"),
+        scheduled_start_at=_time_of(state, "scheduledStartTimestamp"),
+    )
+
+
+def answered_state(
+    answer: pb.GetInstanceResponse, converter: DataConverter = DEFAULT_DATA_CONVERTER
+) -> OrchestrationState | None:
+    """The orchestration of an answer; None when it says that there is none."""
+    return state_of(answer.orchestrationState, converter) if answer.exists else None
+
+
+def metadata_of(
+    entity: pb.EntityMetadata, *, with_state: bool, converter: DataConverter = DEFAULT_DATA_CONVERTER
+) -> EntityMetadata:
+    """One entity. Raises ValueError when its id cannot be read."""
+    if entity.HasField("lastModifiedTime"):
+        modified_at = read_time(entity.lastModifiedTime)
+    else:
+        modified_at = datetime.min.replace(tzinfo=UTC)
+    return EntityMetadata(
+        id=EntityInstanceId.parse(entity.instanceId),
+        last_modified=modified_at,
+        backlog_queue_size=entity.backlogQueueSize,
+        locked_by=entity.lockedBy.value,
+        includes_state=with_state,
+        state=text_of(entity, "serializedState") if with_state else None,
+        data_converter=converter,
+    )
+
+
+def text_of(message: Any, field: str) -> str | None:
+    """A nullable text; an empty one counts as none, as servers send both."""
+    return (getattr(message, field).value or None) if message.HasField(field) else None
+
+
+def _failure_of(state: pb.OrchestrationState) -> Any:
+    details = state.failureDetails
+    if not state.HasField("failureDetails") or not (details.errorMessage or details.errorType):
+        return None
+    return shown_failure(read_failure(details))
+
+
+def _time_of(state: pb.OrchestrationState, field: str) -> datetime | None:
+    return read_time(getattr(state, field)) if state.HasField(field) else None  # pyright: ignore[reportArgumentType]
