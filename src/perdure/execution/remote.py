@@ -1,0 +1,324 @@
+"""RemoteExecutor: turns, batches and activities for workers of other processes. Items out, answers in, by token.
+
+Everything happens on the engine loop. No user code runs here, so no turn ever ends within ``advance``: all are late.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from perdure.contracts.errors import Unavailable
+from perdure.contracts.executor import ActivityResult, EntityTurn, OrchestrationTurn, Turn
+from perdure.contracts.records import PendingActivity
+from perdure.core.actions import Fail, TurnResult
+from perdure.core.events import HistoryEvent
+from perdure.core.failures import FailureDetails
+from perdure.core.instance import Origin
+from perdure.core.registry import OperationOutcome
+from perdure.execution.item_writing import ItemWriter, NeedsPastAsked, TooLarge
+from perdure.execution.remote_items import EncodedPast, ItemFormat, ItemKind, LaneKey, RemoteOptions, Work
+from perdure.execution.remote_leases import Caller, Lease, Leases
+from perdure.execution.remote_sessions import RemoteSession, session_of
+from perdure.execution.worker_streams import Workers, WorkerStream
+from perdure.execution.worker_terms import WorkerTerms
+
+
+class RemoteExecutor:
+    """Runs whatever connected workers take (contracts/executor.py); the doors connect workers and bring answers."""
+
+    def __init__(self, item_format: ItemFormat, options: RemoteOptions | None = None) -> None:
+        self.options = RemoteOptions() if options is None else options
+        self._format = item_format
+        self._writer = ItemWriter(item_format, self.options)
+        self._workers = Workers(self.options.limit_per_kind)
+        self._leases = Leases(self.options.hub)
+        self._turns: dict[int, Work] = {}
+        """Turns that have no result: id of the turn → its work."""
+        self._later: dict[int, asyncio.TimerHandle] = {}
+        """Work that was given back and waits a little: its id → what brings it back."""
+        self._grace: dict[str, asyncio.TimerHandle] = {}
+        """Leases whose stream is lost: token → what ends it."""
+        self._late: list[Turn] = []
+        self._results: list[ActivityResult] = []
+        self._has_late = asyncio.Event()
+        self._has_results = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._is_stopped = False
+
+    async def start(self) -> None:
+        """Begin."""
+
+    def open(self, origin: Origin, history: Sequence[HistoryEvent]) -> RemoteSession:
+        """Open a session; its history is encoded when a worker takes its first turn."""
+        return RemoteSession(self._format, origin, history)
+
+    async def advance(self, turns: Sequence[Turn]) -> Sequence[Turn]:
+        """Offer turns to the workers; all of them come back by ``late_turns``."""
+        for turn in turns:
+            work = self._turns[id(turn)] = _work_of(turn)
+            self._workers.offer(work)
+        return turns
+
+    async def late_turns(self) -> list[Turn]:
+        """Turns that were answered, or that can never be."""
+        while not self._late:
+            self._has_late.clear()
+            await self._has_late.wait()
+        late, self._late = self._late, []
+        return late
+
+    def recall(self, turn: Turn) -> bool:
+        """Take back a turn that no worker has; also one whose worker's stream is lost, since a turn can be run again.
+
+        A batch of operations is only taken back before anybody had it.
+        """
+        work = self._turns.get(id(turn))
+        if work is None:
+            return False
+        if (lease := self._leases.on(work)) is not None:
+            if lease.stream is not None or isinstance(turn, EntityTurn):
+                return False
+            self._end(lease)
+        elif (timer := self._later.pop(id(work), None)) is not None:
+            timer.cancel()
+        else:
+            self._workers.take_back(work)
+        del self._turns[id(turn)]
+        if isinstance(turn, OrchestrationTurn):
+            session = session_of(work)
+            session.abandons, session.avoid = work.abandons, work.avoid
+        return True
+
+    def start_activities(self, activities: Sequence[PendingActivity]) -> None:
+        """Offer activities to the workers."""
+        for activity in activities:
+            lane = LaneKey(ItemKind.ACTIVITY, activity.name, activity.version or "")
+            self._workers.offer(Work(lane, activity.instance_id, activity))
+
+    async def activity_results(self) -> list[ActivityResult]:
+        """Activities that were answered, or that can never be."""
+        while not self._results:
+            self._has_results.clear()
+            await self._has_results.wait()
+        results, self._results = self._results, []
+        return results
+
+    def serves(self, kind: ItemKind, name: str, version: str | None) -> bool:
+        """Whether a connected worker takes such items."""
+        return self._workers.takes(LaneKey(kind, name, version or ""))
+
+    async def drain(self, seconds: float) -> bool:
+        """Hand out nothing more and wait for what connected workers have; their answers still count."""
+        self._workers.is_closed = True
+        try:
+            async with asyncio.timeout(seconds):
+                while any(lease.stream is not None for lease in self._leases):
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """End all streams; answers that are not durable yet are refused, and come again. Twice-safe."""
+        self._is_stopped = self._workers.is_closed = True
+        for timer in (*self._later.values(), *self._grace.values()):
+            timer.cancel()
+        self._later.clear()
+        self._grace.clear()
+        for stream in list(self._workers):
+            stream.ended = True
+            stream.wake()
+        self._leases.fail_settling(Unavailable("The server is stopping; the answer was not taken."))
+
+    def connect(self, terms: WorkerTerms) -> WorkerStream:
+        """A worker opened a stream. Raises Unavailable when the server is stopping."""
+        if self._is_stopped:
+            raise Unavailable("The server is stopping.")
+        return self._workers.connect(terms)
+
+    def disconnect(self, stream: WorkerStream) -> None:
+        """The stream is gone; the worker may still answer for a short while. Twice-safe."""
+        if stream not in self._workers:
+            return
+        self._workers.disconnect(stream)
+        loop = asyncio.get_running_loop()
+        for lease in self._leases.of(stream):
+            lease.stream = None
+            is_activity = lease.work.lane.kind is ItemKind.ACTIVITY
+            seconds = self.options.activity_grace_seconds if is_activity else self.options.turn_grace_seconds
+            if not self._is_stopped:
+                self._grace[lease.token] = loop.call_later(seconds, self._end_grace, lease)
+        self._idle.set()
+
+    def connected(self) -> list[WorkerTerms]:
+        """The terms of all open streams."""
+        return [stream.terms for stream in self._workers]
+
+    async def next_item(self, stream: WorkerStream) -> bytes | None:
+        """What to write to the stream next; None when it is to end. A silent stream gets a ping now and then."""
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle | None = None
+        try:
+            while not stream.ended:
+                work = self._workers.next_for(stream)
+                if work is not None:
+                    if (item := self._dispatch(stream, work)) is not None:
+                        stream.is_silent, stream.sent_at = False, loop.time()
+                        return item
+                    continue
+                if timer is None:
+                    timer = loop.call_at(stream.sent_at + self.options.ping_seconds, stream.wake_silent)
+                await stream.woken()
+                if stream.is_silent and not stream.ended:
+                    stream.is_silent, stream.sent_at = False, loop.time()
+                    return self._format.ping
+            return None
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def lease_of(
+        self, token: str, caller: Caller, *, kind: ItemKind, instance_id: str, task_id: int | None = None
+    ) -> Lease | None:
+        """The item that is answered; None for one that the caller does not hold (any more): to be ignored."""
+        if token:
+            return self._leases.with_token(token, caller)
+        return self._leases.without_token(caller, kind, instance_id, task_id)
+
+    async def settled(self, token: str) -> bool:
+        """Wait for an earlier answer with this token to be durable; False when there is none on its way.
+
+        Raises Unavailable when it will not be.
+        """
+        settling = self._leases.settling(token) if token else None
+        if settling is None:
+            return False
+        await asyncio.shield(settling)
+        return True
+
+    def past_of(self, instance_id: str, execution_id: str | None) -> EncodedPast | None:
+        """The past of a turn that a worker has without it."""
+        return self._leases.past_of(instance_id, execution_id)
+
+    async def finish_turn(self, lease: Lease, result: TurnResult) -> None:
+        """A worker ran a turn; returns when what came of it is durable. Raises Unavailable."""
+        turn = lease.work.subject
+        assert isinstance(turn, OrchestrationTurn)
+        session = session_of(lease.work)
+        session.abandons, session.avoid = 0, None
+        await self._give_turn(lease, turn, result)
+
+    async def finish_batch(self, lease: Lease, outcomes: list[OperationOutcome]) -> None:
+        """A worker ran a batch of operations, or the first of it; returns when that is durable. Raises Unavailable."""
+        turn = lease.work.subject
+        assert isinstance(turn, EntityTurn)
+        await self._give_turn(lease, turn, outcomes)
+
+    async def finish_activity(
+        self, lease: Lease, result: str | None = None, failure: FailureDetails | None = None
+    ) -> None:
+        """A worker ran an activity; returns when its end is durable. Raises Unavailable."""
+        activity = lease.work.subject
+        assert isinstance(activity, PendingActivity)
+        self._end(lease)
+        settled, settle = self._leases.begin_settling(lease.token)
+        failure = failure or self._writer.excess_of(activity, result)
+        ended = ActivityResult(activity, None if failure is not None else result, failure, settle)
+        self._results.append(ended)
+        self._has_results.set()
+        await asyncio.shield(settled)
+
+    def give_back(self, lease: Lease) -> None:
+        """The worker does not do it: it is offered again, to another worker first, the later the more often."""
+        self._end(lease)
+        work = lease.work
+        lease.parts.clear()
+        work.avoid = lease.terms.worker
+        work.abandons += 1
+        seconds = self._backoff(work.abandons)
+        if self._is_stopped:
+            return
+        if not seconds:
+            self._workers.put_first(work)
+            return
+        self._later[id(work)] = asyncio.get_running_loop().call_later(seconds, self._offer_again, work)
+
+    def _backoff(self, abandons: int) -> float:
+        """0, 1, 2, 4 … seconds."""
+        return 0.0 if abandons < 2 else min(2.0 ** min(abandons - 2, 30), self.options.backoff_seconds_max)
+
+    def _offer_again(self, work: Work) -> None:
+        self._later.pop(id(work), None)
+        self._workers.put_first(work)
+
+    def _dispatch(self, stream: WorkerStream, work: Work) -> bytes | None:
+        lease = self._leases.grant(work, stream)
+        try:
+            return self._writer.write(lease)
+        except NeedsPastAsked:
+            asking = LaneKey(work.lane.kind, work.lane.name, work.lane.version, asks_past=True)
+            if self._workers.takes(asking):
+                self._end(lease)
+                work.lane = asking
+                self._workers.offer(work)
+                return None
+            self._fail(lease, self._writer.too_large_history(work))
+        except TooLarge as error:
+            self._fail(lease, FailureDetails("PayloadTooLarge", str(error), is_non_retriable=True))
+        except ValueError as error:
+            text = f"What is to be sent to a worker cannot be encoded: {error}"
+            self._fail(lease, FailureDetails("ValueError", text, is_non_retriable=True))
+        return None
+
+    def _fail(self, lease: Lease, failure: FailureDetails) -> None:
+        """It ends without having been with a worker."""
+        self._end(lease)
+        subject = lease.work.subject
+        if isinstance(subject, PendingActivity):
+            self._results.append(ActivityResult(subject, failure=failure))
+            self._has_results.set()
+            return
+        if isinstance(subject, EntityTurn):
+            # The first operation only: the others may fit.
+            subject.result = [OperationOutcome(subject.state, failure=failure)]
+        else:
+            subject.result = TurnResult(ending=Fail(failure))
+        self._give_late(subject)
+
+    async def _give_turn(self, lease: Lease, turn: Turn, result: TurnResult | list[OperationOutcome]) -> None:
+        self._end(lease)
+        settled, settle = self._leases.begin_settling(lease.token)
+        turn.result = result  # type: ignore[assignment]
+        turn.settled = settle
+        self._give_late(turn)
+        await asyncio.shield(settled)
+
+    def _give_late(self, turn: Turn) -> None:
+        del self._turns[id(turn)]
+        self._late.append(turn)
+        self._has_late.set()
+
+    def _end(self, lease: Lease) -> None:
+        self._leases.end(lease)
+        if lease.stream is not None:
+            self._workers.let_go(lease.stream, lease.work.lane.kind)
+        elif (timer := self._grace.pop(lease.token, None)) is not None:
+            timer.cancel()
+        if self._workers.is_closed:
+            self._idle.set()
+
+    def _end_grace(self, lease: Lease) -> None:
+        self._end(lease)
+        self._workers.put_first(lease.work)
+
+
+def _work_of(turn: Turn) -> Work:
+    if isinstance(turn, EntityTurn):
+        return Work(LaneKey(ItemKind.ENTITY, turn.entity.name), str(turn.entity), turn)
+    work = Work(LaneKey(ItemKind.ORCHESTRATION, ""), "", turn)
+    session = session_of(work)
+    origin = session.origin
+    work.lane = LaneKey(ItemKind.ORCHESTRATION, origin.name, origin.version or "")
+    work.instance_id = origin.instance_id
+    work.abandons, work.avoid = session.abandons, session.avoid
+    return work

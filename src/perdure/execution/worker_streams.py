@@ -1,0 +1,232 @@
+"""Connected workers, and which of them gets what: filters, limits, the least loaded first.
+
+Work waits in lanes: all items of one lane are taken by the same workers. A stream is handed work only while its
+connection takes it, so what a worker does not read stays here, for others.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+
+from perdure.execution.remote_items import ItemKind, LaneKey, Work
+from perdure.execution.worker_terms import WorkerTerms
+
+AHEAD_MAX = 8
+"""So many items at most are set aside for a stream before its connection takes them."""
+LANES_KEPT = 10_000
+
+
+class WorkerStream:
+    """One open stream to a worker. Whoever writes to the connection pulls with ``Workers.next_for``."""
+
+    __slots__ = ("_waiter", "ahead", "ended", "in_hand", "is_silent", "limits", "sent_at", "served", "terms")
+
+    def __init__(self, terms: WorkerTerms, limit: int, now: float) -> None:
+        self.terms = terms
+        self.limits = tuple(stated if stated > 0 else limit for stated in terms.limits)
+        self.in_hand = [0] * len(ItemKind)
+        """Items by kind that it has or that are set aside for it."""
+        self.ahead: deque[Work] = deque()
+        """Set aside, not taken yet."""
+        self.ended = False
+        self.sent_at = now
+        self.is_silent = False
+        """Nothing was sent for so long that a ping is due."""
+        self.served = 0
+        self._waiter: asyncio.Future[None] | None = None
+
+    def has_room(self, kind: ItemKind) -> bool:
+        """Whether it may get one more item of the kind now."""
+        return self.in_hand[kind] < self.limits[kind] and len(self.ahead) < AHEAD_MAX and not self.ended
+
+    def load(self, kind: ItemKind) -> tuple[float, int]:
+        """How busy it is; of two that are equally busy the one that was served longer ago comes first."""
+        return self.in_hand[kind] / self.limits[kind], self.served
+
+    def wake_silent(self) -> None:
+        """A ping is due."""
+        self.is_silent = True
+        self.wake()
+
+    def wake(self) -> None:
+        """There may be something for it."""
+        if (waiter := self._waiter) is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def woken(self) -> None:
+        """Wait for ``wake``."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+
+class _Lane:
+    """Work that waits, oldest first, and the streams that take it."""
+
+    __slots__ = ("key", "streams", "waiting")
+
+    def __init__(self, key: LaneKey) -> None:
+        self.key = key
+        self.waiting: OrderedDict[int, Work] = OrderedDict()
+        self.streams: dict[WorkerStream, None] = {}
+
+
+class Workers:
+    """The connected workers and the work that waits for them."""
+
+    def __init__(self, limit_per_kind: int) -> None:
+        self._limit = limit_per_kind
+        self._streams: dict[WorkerStream, None] = {}
+        self._lanes: dict[LaneKey, _Lane] = {}
+        self._served: tuple[OrderedDict[LaneKey, _Lane], ...] = tuple(OrderedDict() for _ in ItemKind)
+        """By kind, the lanes where work waits that some stream takes: it has no room now."""
+        self._lanes_max = LANES_KEPT
+        self._turn = 0
+        self._kinds = deque(ItemKind)
+        self.is_closed = False
+        """Nothing is handed out any more."""
+
+    def __iter__(self) -> Iterator[WorkerStream]:
+        return iter(self._streams)
+
+    def __contains__(self, stream: object) -> bool:
+        return stream in self._streams
+
+    def connect(self, terms: WorkerTerms) -> WorkerStream:
+        """A worker opened a stream."""
+        stream = WorkerStream(terms, self._limit, asyncio.get_running_loop().time())
+        self._streams[stream] = None
+        for lane in self._lanes.values():
+            if terms.take(lane.key):
+                lane.streams[stream] = None
+                if lane.waiting:
+                    self._served[lane.key.kind][lane.key] = lane
+        return stream
+
+    def disconnect(self, stream: WorkerStream) -> None:
+        """Its stream is gone; what was set aside for it and never taken goes to others, before what came later."""
+        stream.ended = True
+        self._streams.pop(stream, None)
+        for lane in self._lanes.values():
+            if stream in lane.streams:
+                del lane.streams[stream]
+                if not lane.streams:
+                    self._served[lane.key.kind].pop(lane.key, None)
+        set_aside, stream.ahead = list(stream.ahead), deque()
+        for work in reversed(set_aside):
+            self._put_at_head(work)
+        for key in {work.lane for work in set_aside}:
+            self._serve(self._lane(key))
+        stream.wake()
+
+    def takes(self, key: LaneKey) -> bool:
+        """Whether a connected worker takes such items."""
+        return any(stream.terms.take(key) for stream in self._streams)
+
+    def offer(self, work: Work) -> None:
+        """New work, after what waits already."""
+        lane = self._lane(work.lane)
+        if not lane.waiting and (stream := self._choose(lane, work.avoid)) is not None:
+            self._set_aside(stream, work)
+            return
+        lane.waiting[id(work)] = work
+        if lane.streams:
+            self._served[lane.key.kind][lane.key] = lane
+
+    def put_first(self, work: Work) -> None:
+        """Work that had its turn already and was not begun."""
+        self._serve(self._put_at_head(work))
+
+    def take_back(self, work: Work) -> bool:
+        """Forget work that no stream has taken; False when it is not here."""
+        lane = self._lane(work.lane)
+        if lane.waiting.pop(id(work), None) is not None:
+            if not lane.waiting:
+                self._served[lane.key.kind].pop(lane.key, None)
+            return True
+        for stream in self._streams:
+            if work in stream.ahead:
+                stream.ahead.remove(work)
+                self.let_go(stream, work.lane.kind)
+                return True
+        return False
+
+    def let_go(self, stream: WorkerStream, kind: ItemKind) -> None:
+        """The stream has one item of the kind less, and so room for another."""
+        stream.in_hand[kind] -= 1
+        if self._served[kind]:
+            stream.wake()
+
+    def next_for(self, stream: WorkerStream) -> Work | None:
+        """What the stream's connection is to take next."""
+        if self.is_closed:
+            return None
+        if not stream.ahead:
+            self._fill(stream)
+        return stream.ahead.popleft() if stream.ahead else None
+
+    def _put_at_head(self, work: Work) -> _Lane:
+        lane = self._lane(work.lane)
+        lane.waiting[id(work)] = work
+        lane.waiting.move_to_end(id(work), last=False)
+        if lane.streams:
+            self._served[lane.key.kind][lane.key] = lane
+        return lane
+
+    def _serve(self, lane: _Lane) -> None:
+        while lane.waiting:
+            stream = self._choose(lane, next(iter(lane.waiting.values())).avoid)
+            if stream is None:
+                return
+            self._set_aside(stream, self._take_oldest(lane))
+
+    def _take_oldest(self, lane: _Lane) -> Work:
+        _, work = lane.waiting.popitem(last=False)
+        if not lane.waiting:
+            self._served[lane.key.kind].pop(lane.key, None)
+        return work
+
+    def _fill(self, stream: WorkerStream) -> None:
+        self._kinds.rotate(1)
+        for kind in self._kinds:
+            lanes = self._served[kind]
+            while lanes and stream.has_room(kind):
+                lane = next((lane for lane in lanes.values() if stream in lane.streams), None)
+                if lane is None:
+                    break
+                work = self._take_oldest(lane)
+                if lane.waiting:
+                    lanes.move_to_end(lane.key)
+                other = self._choose(lane, work.avoid) if work.avoid == stream.terms.worker else stream
+                self._set_aside(stream if other is None else other, work)
+
+    def _choose(self, lane: _Lane, avoid: str | None) -> WorkerStream | None:
+        """The least loaded stream with room; the one to avoid only when no other has room."""
+        kind = lane.key.kind
+        if self.is_closed:
+            return None
+        free = [stream for stream in lane.streams if stream.has_room(kind)]
+        if len(free) > 1 and avoid is not None:
+            free = [stream for stream in free if stream.terms.worker != avoid] or free
+        if len(free) < 2:
+            return free[0] if free else None
+        return min(free, key=lambda stream: stream.load(kind))
+
+    def _set_aside(self, stream: WorkerStream, work: Work) -> None:
+        self._turn += 1
+        stream.served = self._turn
+        stream.in_hand[work.lane.kind] += 1
+        stream.ahead.append(work)
+        stream.wake()
+
+    def _lane(self, key: LaneKey) -> _Lane:
+        lane = self._lanes.get(key)
+        if lane is None:
+            if len(self._lanes) >= self._lanes_max:
+                self._lanes = {key: lane for key, lane in self._lanes.items() if lane.waiting}
+                self._lanes_max = max(LANES_KEPT, 2 * len(self._lanes))
+            lane = self._lanes[key] = _Lane(key)
+            lane.streams = {stream: None for stream in self._streams if stream.terms.take(key)}
+        return lane
