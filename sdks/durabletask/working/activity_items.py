@@ -1,20 +1,11 @@
 """One activity work item → its result (portable-sdk.md §4.4)."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from durabletask.working.functions import Definitions
 from durabletask.working.options import ActivityNotRegisteredError
 from perdure.core.failures import FailureDetails
 from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode, not_registered_text
-
-T = TypeVar("T")
-
-InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a job on one of the worker's threads."""
-OnUserLoop = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs what makes a coroutine, and the coroutine, on the users' loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +18,31 @@ class ActivityEnd:
 
 @dataclass(frozen=True)
 class Activities:
-    """Runs work items with these definitions."""
+    """Runs work items with these definitions. What user code raises is a failure, and a result that has no text."""
 
     definitions: Definitions
-    in_thread: InThread
-    on_user_loop: OnUserLoop
 
-    async def run(self, call: ActivityCall) -> ActivityEnd:
-        """Run it. What user code raises, or returns that cannot be written, is the failure."""
-        definition = self.definitions.activities.get(call.name)
-        if definition is None:
-            text = not_registered_text("activity", call.name, list(self.definitions.activities))
-            return ActivityEnd(failure=self.definitions.describe(ActivityNotRegisteredError(text)))
+    def is_async(self, name: str) -> bool:
+        """Whether the activity is to be awaited on the users' loop."""
+        definition = self.definitions.activities.get(name)
+        return definition is not None and definition.mode is ActivityMode.LOOP
+
+    def run(self, call: ActivityCall) -> ActivityEnd:
+        """Run a plain activity, on a thread where it may block."""
         try:
-            return ActivityEnd(await self._called(definition, call))
+            return ActivityEnd(self._definition(call.name).run(call))
         except Exception as error:
             return ActivityEnd(failure=self.definitions.describe(error))
 
-    async def _called(self, definition: ActivityDefinition, call: ActivityCall) -> str | None:
-        lane = self.on_user_loop if definition.mode is ActivityMode.LOOP else self.in_thread
-        return await lane(lambda: definition.run(call))
+    async def run_async(self, call: ActivityCall) -> ActivityEnd:
+        """Run an ``async def`` activity."""
+        try:
+            return ActivityEnd(await self._definition(call.name).run(call))
+        except Exception as error:
+            return ActivityEnd(failure=self.definitions.describe(error))
+
+    def _definition(self, name: str) -> ActivityDefinition:
+        known = self.definitions.activities
+        if name not in known:
+            raise ActivityNotRegisteredError(not_registered_text("activity", name, list(known)))
+        return known[name]

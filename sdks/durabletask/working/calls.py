@@ -1,0 +1,61 @@
+"""The worker's half of the service over a blocking channel. Importing this imports gRPC."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import grpc
+
+from perdure.formats.protobuf import messages as pb
+from perdure.formats.protobuf.service import RPCS
+
+Metadata = Sequence[tuple[str, str]]
+
+_COMPLETIONS: dict[type, str] = {
+    pb.OrchestratorResponse: "CompleteOrchestratorTask",
+    pb.ActivityResponse: "CompleteActivityTask",
+    pb.EntityBatchResult: "CompleteEntityTask",
+    pb.AbandonOrchestrationTaskRequest: "AbandonTaskOrchestratorWorkItem",
+    pb.AbandonActivityTaskRequest: "AbandonTaskActivityWorkItem",
+    pb.AbandonEntityTaskRequest: "AbandonTaskEntityWorkItem",
+}
+
+
+class WorkerCalls:
+    """What a worker asks of a server. All methods may raise grpc.RpcError."""
+
+    def __init__(self, channel: grpc.Channel, metadata: Metadata | None) -> None:
+        self._metadata = metadata
+        self._hello = _method(channel, "Hello")
+        self._work_items = _method(channel, "GetWorkItems")
+        self._history = _method(channel, "StreamInstanceHistory")
+        self._completions = {kind: _method(channel, name) for kind, name in _COMPLETIONS.items()}
+
+    def hello(self, seconds: float) -> None:
+        """Ask whether the server is there."""
+        self._hello(pb.Empty(), timeout=seconds, metadata=self._metadata)
+
+    def work_items(self, request: pb.GetWorkItemsRequest) -> Any:
+        """The stream: iterate over it, ``cancel`` it from any thread."""
+        return self._work_items(request, metadata=self._metadata)
+
+    def history(self, instance_id: str, execution_id: str | None) -> Iterator[pb.HistoryEvent]:
+        """The past of the work item in hand."""
+        request = pb.StreamInstanceHistoryRequest(instanceId=instance_id, forWorkItemProcessing=True)
+        if execution_id is not None:
+            request.executionId.value = execution_id
+        for chunk in self._history(request, metadata=self._metadata):
+            yield from chunk.events
+
+    def report(self, answer: Any) -> "grpc.Future":
+        """Send a completion or an abandonment; the future tells whether it arrived."""
+        return self._completions[type(answer)].future(answer, metadata=self._metadata)
+
+
+def _method(channel: grpc.Channel, name: str) -> Any:
+    rpc = RPCS[name]
+    make = channel.unary_stream if rpc.answers_stream else channel.unary_unary
+    return make(rpc.path, request_serializer=_serialized, response_deserializer=rpc.answer.FromString)
+
+
+def _serialized(message: Any) -> bytes:
+    return message.SerializeToString()

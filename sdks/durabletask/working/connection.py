@@ -1,0 +1,144 @@
+"""A worker's stream of work items: opened, watched, opened again for as long as the worker runs (grpc.md §5.1)."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from durabletask.grpc_options import GrpcWorkerResiliencyOptions
+from durabletask.working.calls import Metadata, WorkerCalls
+from durabletask.working.start import WorkerStart
+from perdure.formats.protobuf import messages as pb
+
+OpenChannel = Callable[[], grpc.Channel]
+TakeItem = Callable[[pb.WorkItem, WorkerCalls], None]
+
+_SILENCE_CHECKS = 4
+"""So many looks at the clock for each time-out."""
+_UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+class Connection:
+    """Runs on the calling thread until it is stopped. Every status of the server leads to another try."""
+
+    def __init__(
+        self,
+        open_channel: OpenChannel,
+        *,
+        owns_channel: bool,
+        metadata: Metadata | None,
+        options: GrpcWorkerResiliencyOptions,
+        logger: logging.Logger,
+    ) -> None:
+        self._open_channel = open_channel
+        self._owns_channel = owns_channel
+        self._metadata = metadata
+        self._options = options
+        self._logger = logger
+        self._stopping = threading.Event()
+        self._channel: grpc.Channel | None = None
+        self._stream: Any = None
+        self._waiting_since: float | None = None
+        self._is_silent = False
+
+    def run(self, request: Callable[[], pb.GetWorkItemsRequest], take: TakeItem, start: WorkerStart) -> None:
+        """Give every work item to ``take`` until ``stop`` is called."""
+        watch = threading.Thread(target=self._watch, name="durabletask-watch", daemon=True)
+        if self._options.silent_disconnect_timeout_seconds > 0:
+            watch.start()
+        tries = failures = 0
+        while not self._stopping.is_set():
+            try:
+                calls = self._calls()
+                calls.hello(self._options.hello_timeout_seconds)
+                if self._read(calls, request(), take, start):
+                    # It worked, and the server ended it: there is nothing to wait for.
+                    tries = failures = 0
+                    continue
+                tries += 1
+            except grpc.RpcError as error:
+                if self._stopping.is_set():
+                    return
+                tries += 1
+                if self._is_silent or _status(error) in _UNREACHABLE:
+                    failures += 1
+                self._is_silent = False
+                self._logger.warning(
+                    "No work items come: %s (%s). Trying again.", _status(error).name.lower(), _details(error)
+                )
+                threshold = self._options.channel_recreate_failure_threshold
+                if threshold and failures >= threshold:
+                    self._drop_channel()
+                    failures = 0
+            self._stopping.wait(self._pause(tries))
+
+    def stop(self) -> None:
+        """Take nothing more; the channel stays for completions. From any thread."""
+        self._stopping.set()
+        stream = self._stream
+        if stream is not None:
+            stream.cancel()
+
+    def close(self) -> None:
+        """Let go of the channel."""
+        if self._owns_channel:
+            self._drop_channel()
+
+    def _read(self, calls: WorkerCalls, request: pb.GetWorkItemsRequest, take: TakeItem, start: WorkerStart) -> bool:
+        """Whether anything came before the stream's end."""
+        stream = self._stream = calls.work_items(request)
+        came = False
+        try:
+            if self._stopping.is_set():
+                stream.cancel()
+            start.opened()
+            while True:
+                self._waiting_since = time.monotonic()
+                try:
+                    item = next(stream)
+                except StopIteration:
+                    return came
+                finally:
+                    self._waiting_since = None
+                came = True
+                if not item.HasField("healthPing"):
+                    take(item, calls)
+        finally:
+            self._stream = None
+
+    def _watch(self) -> None:
+        seconds = self._options.silent_disconnect_timeout_seconds
+        while not self._stopping.wait(seconds / _SILENCE_CHECKS):
+            since, stream = self._waiting_since, self._stream
+            if since is not None and stream is not None and time.monotonic() - since > seconds:
+                # A server sends pings: nothing for so long means that nobody is there.
+                self._is_silent = True
+                stream.cancel()
+
+    def _calls(self) -> WorkerCalls:
+        if self._channel is None:
+            self._channel = self._open_channel()
+        return WorkerCalls(self._channel, self._metadata)
+
+    def _drop_channel(self) -> None:
+        channel = self._channel
+        if channel is not None and self._owns_channel:
+            self._channel = None
+            channel.close()
+
+    def _pause(self, tries: int) -> float:
+        base = self._options.reconnect_backoff_base_seconds
+        cap = self._options.reconnect_backoff_cap_seconds
+        return random.uniform(0, min(cap, base * 2 ** min(tries - 1, 30)))
+
+
+def _status(error: grpc.RpcError) -> grpc.StatusCode:
+    return error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
+
+
+def _details(error: grpc.RpcError) -> str:
+    return (error.details() if isinstance(error, grpc.Call) else None) or str(error)

@@ -1,0 +1,261 @@
+"""A worker of a server: items come in on a stream, run on threads, and are answered one by one."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock, Thread
+from typing import Any
+
+from perdure.formats.protobuf.entities_read import read_batch
+from perdure.formats.protobuf.entities_written import write_batch_result
+
+from durabletask.grpc_options import GrpcWorkerResiliencyOptions
+from durabletask.working.activity_items import Activities, ActivityEnd
+from durabletask.working.calls import Metadata, WorkerCalls
+from durabletask.working.connection import Connection, OpenChannel
+from durabletask.working.entity_items import Entities
+from durabletask.working.functions import Definitions
+from durabletask.working.options import ConcurrencyOptions, VersioningOptions, WorkItemFilters
+from durabletask.working.orchestrator_items import Orchestrations, OrchestratorItem, Refused, Terminated
+from durabletask.working.payload_transfer import PayloadTransfer
+from durabletask.working.reports import Reports
+from durabletask.working.rewinding import is_rewind, rewound_history
+from durabletask.working.start import WorkerStart
+from durabletask.working.user_loop import UserLoop
+from perdure.core.actions import TurnResult
+from perdure.core.registry import ActivityCall
+from perdure.formats.protobuf import messages as pb
+from perdure.formats.protobuf.actions_written import Answered, write_turn
+from perdure.formats.protobuf.events_read import read_history
+from perdure.formats.protobuf.failures import write_failure
+
+HISTORY_STREAMING = 1
+TURN_THREADS = 2
+"""Orchestrators only decide; more threads would only take the interpreter from each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityHooks:
+    """What is told of each activity's request, on the thread of the call."""
+
+    started: Callable[[pb.ActivityRequest], None]
+    completed: Callable[[pb.ActivityRequest], None]
+
+
+@dataclass(frozen=True)
+class GrpcTerms:
+    """How a worker reaches its server, and what it says of itself."""
+
+    open_channel: OpenChannel
+    owns_channel: bool
+    metadata: Metadata | None
+    resiliency: GrpcWorkerResiliencyOptions
+    concurrency: ConcurrencyOptions
+    versioning: VersioningOptions
+    filters: WorkItemFilters | None
+    capabilities: Sequence[int]
+    logger: logging.Logger
+    payloads: PayloadTransfer
+    hooks: ActivityHooks
+
+
+class GrpcRuntime:
+    """One start of a worker (``Runtime``)."""
+
+    def __init__(self, terms: GrpcTerms, definitions: Definitions, user_loop: UserLoop) -> None:
+        self._terms = terms
+        self._logger = terms.logger
+        self._user_loop = user_loop
+        self._connection = Connection(
+            terms.open_channel,
+            owns_channel=terms.owns_channel,
+            metadata=terms.metadata,
+            options=terms.resiliency,
+            logger=terms.logger,
+        )
+        self._reports = Reports(terms.logger)
+        self._turns = ThreadPoolExecutor(TURN_THREADS, "durabletask-turn")
+        self._threads = ThreadPoolExecutor(terms.concurrency.maximum_thread_pool_workers, "durabletask")
+        self._orchestrations = Orchestrations(definitions, terms.versioning)
+        self._activities = Activities(definitions)
+        self._entities = Entities(definitions)
+        self._thread: Thread | None = None
+        self._waiting: dict[Future[Any], Callable[[], None]] = {}
+        """Jobs that have perhaps not begun → what gives their item back."""
+        self._lock = Lock()
+
+    def begin(self, start: WorkerStart) -> None:
+        """Connect, in a thread, and go on for ever."""
+        self._thread = Thread(
+            target=self._connection.run, args=(self._request, self._take, start), name="durabletask-worker", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the stream, give back what has not begun, and let the rest end."""
+        self._connection.stop()
+        if self._thread is not None:
+            self._thread.join()
+        with self._lock:
+            waiting = list(self._waiting.items())
+        for job, give_back in waiting:
+            if job.cancel():
+                give_back()
+        self._reports.wait()
+        self._turns.shutdown()
+        self._threads.shutdown()
+        self._user_loop.stop()
+        self._connection.close()
+
+    def _request(self) -> pb.GetWorkItemsRequest:
+        concurrency = self._terms.concurrency
+        request = pb.GetWorkItemsRequest(
+            maxConcurrentOrchestrationWorkItems=concurrency.maximum_concurrent_orchestration_work_items,
+            maxConcurrentActivityWorkItems=concurrency.maximum_concurrent_activity_work_items,
+            maxConcurrentEntityWorkItems=concurrency.maximum_concurrent_entity_work_items,
+            capabilities=[HISTORY_STREAMING, *self._terms.capabilities],  # type: ignore[list-item]  # enums are numbers
+        )
+        filters = self._terms.filters
+        if filters is not None:
+            request.workItemFilters.SetInParent()
+            written = request.workItemFilters
+            written.orchestrations.extend(
+                pb.OrchestrationFilter(name=f.name, versions=f.versions) for f in filters.orchestrations
+            )
+            written.activities.extend(pb.ActivityFilter(name=f.name, versions=f.versions) for f in filters.activities)
+            written.entities.extend(pb.EntityFilter(name=f.name) for f in filters.entities)
+        return request
+
+    def _take(self, item: pb.WorkItem, calls: WorkerCalls) -> None:
+        token = item.completionToken
+        kind = item.WhichOneof("request")
+        self._reports.took()
+        if kind == "orchestratorRequest":
+            self._do(
+                self._turns, lambda: self._turn(item, calls), pb.AbandonOrchestrationTaskRequest(completionToken=token),
+                calls,
+            )  # fmt: skip
+        elif kind == "activityRequest":
+            self._take_activity(item, calls)
+        elif kind in ("entityRequest", "entityRequestV2"):
+            given_back = pb.AbandonEntityTaskRequest(completionToken=token)
+            self._do(self._threads, lambda: self._batch(item), given_back, calls)
+        else:
+            self._logger.warning("A work item of an unknown kind was left alone: %s.", kind)
+            self._reports.put_down()
+
+    def _do(self, pool: ThreadPoolExecutor, run: Callable[[], Any], give_back: Any, calls: WorkerCalls) -> None:
+        """Run the job and send what it gives; an error of ours gives the item back."""
+
+        def job() -> None:
+            self._forget(future)
+            try:
+                answer = self._terms.payloads.sent_out(run())
+            except Exception:
+                self._logger.exception("A work item could not be run, and is given back.")
+                answer = give_back
+            self._reports.send(answer, calls)
+
+        with self._lock:
+            future = pool.submit(job)
+            self._waiting[future] = lambda: self._reports.send(give_back, calls)
+
+    def _forget(self, future: "Future[Any]") -> None:
+        with self._lock:
+            self._waiting.pop(future, None)
+
+    def _turn(self, item: pb.WorkItem, calls: WorkerCalls) -> Any:
+        item = self._terms.payloads.brought_in(item)
+        request, token = item.orchestratorRequest, item.completionToken
+        execution_id = request.executionId.value if request.HasField("executionId") else None
+        if request.requiresHistoryStreaming:
+            request.pastEvents.extend(calls.history(request.instanceId, execution_id))
+        if is_rewind(request.newEvents):
+            rewound = rewound_history(request)
+            rewound.completionToken = token
+            return rewound
+        past, new = read_history(request.pastEvents, request.newEvents)
+        answer = self._orchestrations.run(OrchestratorItem(request.instanceId, past, new))
+        if isinstance(answer, Refused):
+            self._logger.warning("'%s' is left to another worker: %s", request.instanceId, answer.why)
+            return pb.AbandonOrchestrationTaskRequest(completionToken=token)
+        turn = Answered(request.instanceId, execution_id or "", token)
+        ending = None if isinstance(answer.ending, Terminated) else answer.ending
+        response = write_turn(TurnResult(tuple(answer.actions), ending), turn, custom_status=answer.custom_status)
+        if isinstance(answer.ending, Terminated):
+            completion = response.actions.add(id=-1).completeOrchestration
+            completion.orchestrationStatus = pb.ORCHESTRATION_STATUS_TERMINATED
+            if answer.ending.output is not None:
+                completion.result.value = answer.ending.output
+                completion.result.SetInParent()
+        if request.HasField("orchestrationTraceContext"):
+            response.orchestrationTraceContext.CopyFrom(request.orchestrationTraceContext)
+        return response
+
+    def _batch(self, item: pb.WorkItem) -> pb.EntityBatchResult:
+        item = self._terms.payloads.brought_in(item)
+        batch = read_batch(item)
+        outcomes = self._entities.run(batch.instance_id, batch.state, batch.operations)
+        return write_batch_result(batch, outcomes, item.completionToken)
+
+    def _take_activity(self, item: pb.WorkItem, calls: WorkerCalls) -> None:
+        given_back = pb.AbandonActivityTaskRequest(completionToken=item.completionToken)
+        if self._activities.is_async(item.activityRequest.name):
+            self._user_loop.submit(lambda: self._activity_on_loop(item, given_back, calls))
+        else:
+            self._do(self._threads, lambda: self._activity(item), given_back, calls)
+
+    def _activity(self, item: pb.WorkItem) -> pb.ActivityResponse:
+        item = self._terms.payloads.brought_in(item)
+        hooks, request = self._terms.hooks, item.activityRequest
+        hooks.started(request)
+        try:
+            return _activity_answer(item, self._activities.run(_call_of(request)))
+        finally:
+            hooks.completed(request)
+
+    async def _activity_on_loop(self, item: pb.WorkItem, given_back: Any, calls: WorkerCalls) -> None:
+        payloads, hooks = self._terms.payloads, self._terms.hooks
+        answer: Any = given_back
+        try:
+            if payloads.moves:
+                item = await asyncio.to_thread(payloads.brought_in, item)
+            request = item.activityRequest
+            hooks.started(request)
+            try:
+                answer = _activity_answer(item, await self._activities.run_async(_call_of(request)))
+            finally:
+                hooks.completed(request)
+            if payloads.moves:
+                answer = await asyncio.to_thread(payloads.sent_out, answer)
+        except Exception:
+            self._logger.exception("A work item could not be run, and is given back.")
+            answer = given_back
+        finally:
+            self._reports.send(answer, calls)
+
+
+def _call_of(request: pb.ActivityRequest) -> ActivityCall:
+    return ActivityCall(
+        request.orchestrationInstance.instanceId,
+        request.taskId,
+        request.name,
+        request.input.value if request.HasField("input") else None,
+        version=request.version.value if request.HasField("version") else None,
+        tags=dict(request.tags) or None,
+    )
+
+
+def _activity_answer(item: pb.WorkItem, end: ActivityEnd) -> pb.ActivityResponse:
+    request = item.activityRequest
+    response = pb.ActivityResponse(
+        instanceId=request.orchestrationInstance.instanceId, taskId=request.taskId, completionToken=item.completionToken
+    )
+    if end.failure is not None:
+        response.failureDetails.CopyFrom(write_failure(end.failure))
+    elif end.result is not None:
+        response.result.value = end.result
+        response.result.SetInParent()
+    return response

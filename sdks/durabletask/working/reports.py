@@ -1,0 +1,72 @@
+"""Completions on their way to the server: sent without waiting, sent again when the server could not be reached."""
+
+import logging
+import threading
+from typing import Any
+
+import grpc
+
+from durabletask.working.calls import WorkerCalls
+
+_AGAIN = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+)
+_PAUSES = (0.2, 1.0, 3.0, 5.0)
+"""Seconds between tries. Afterwards the server gives the item to somebody again."""
+
+
+class Reports:
+    """Counts what is in hand: a taken item stays so until its answer has arrived or was given up."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._in_hand = 0
+        self._changed = threading.Condition()
+
+    def took(self) -> None:
+        """An item is in hand."""
+        with self._changed:
+            self._in_hand += 1
+
+    def send(self, answer: Any, calls: WorkerCalls, tries: int = 0) -> None:
+        """Send an item's answer."""
+        try:
+            sent = calls.report(answer)
+        except Exception as error:
+            # The channel was closed, or the answer cannot be sent.
+            self._give_up(answer, error)
+            return
+        sent.add_done_callback(lambda done: self._sent(done, answer, calls, tries))
+
+    def wait(self) -> None:
+        """Wait until nothing is in hand."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._in_hand == 0)
+
+    def _sent(self, done: Any, answer: Any, calls: WorkerCalls, tries: int) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is None and not done.cancelled():
+            self.put_down()
+            return
+        code = done.code() if not done.cancelled() else grpc.StatusCode.CANCELLED
+        if code in _AGAIN and tries < len(_PAUSES):
+            again = threading.Timer(_PAUSES[tries], self.send, (answer, calls, tries + 1))
+            again.daemon = True
+            again.start()
+            return
+        self._give_up(answer, error or code)
+
+    def _give_up(self, answer: Any, why: object) -> None:
+        self._logger.error(
+            "A %s could not be sent, and the server will give out the work again: %s", type(answer).__name__, why
+        )
+        self.put_down()
+
+    def put_down(self) -> None:
+        """An item is no longer in hand."""
+        with self._changed:
+            self._in_hand -= 1
+            self._changed.notify_all()
