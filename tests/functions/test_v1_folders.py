@@ -1,5 +1,6 @@
 """Apps of folders with a function.json: imported in this process, called as the host calls them."""
 
+import asyncio
 import json
 import os
 import sys
@@ -10,10 +11,15 @@ from typing import Any
 
 import pytest
 
+from perdure.core.registry import ActivityCall, Registry
+from perdure.formats.http_json import LinkTerms
+from perdure.functions.activities import fill_registry
 from perdure.functions.app_loader import load_app
 from perdure.functions.app_settings import AppSettings
+from perdure.functions.bindings import ClientTexts
 from perdure.functions.descriptions import LoadedApp
 from perdure.functions.load_errors import AppLoadError
+from perdure.functions.sdk_side import OWN_SDK
 
 Write = Callable[..., None]
 Load = Callable[..., LoadedApp]
@@ -125,6 +131,44 @@ def test_every_kind_of_function(write: Write, load: Load) -> None:
     assert tick.retry is not None
     assert [tick.retry.delay(n).total_seconds() for n in range(4)] == [1, 2, 4, 5]
     assert (tick.retry.allows(2), tick.retry.allows(3)) == (True, False)
+
+
+NATIVE = """from azure import durable_functions as df
+from durabletask import task
+from durabletask.entities import DurableEntity
+"""
+
+
+def test_functions_of_two_arguments_are_native(write: Write, load: Load) -> None:
+    write("Named", [ACTIVITY], "def main(ctx, name): return [ctx.orchestration_id, ctx.task_id, dict(ctx.tags), name]")
+    write("Said", [ACTIVITY], f"{NATIVE}async def main(context: task.ActivityContext, text: str): return text")
+    write("Plain", [ACTIVITY], "def main(name, context): return [name, context.function_name]")
+    write("Starts", [ACTIVITY, STARTER], "def main(starter, name): return name")
+    write("Flow", [ORCHESTRATION], f"{NATIVE}def flow(ctx, n: int): return n\nmain = df.Orchestrator.create(flow)")
+    counter = {"name": "context", "type": "entityTrigger", "direction": "in"}
+    write("Counter", [counter], f"{NATIVE}class C(DurableEntity): pass\nmain = df.Entity.create(C)")
+    app = load()
+    assert app.broken == ()
+    registry = Registry()
+    fill_registry(app, registry, OWN_SDK.codec(), ClientTexts(LinkTerms("http://h", "hub", "s"), "token"))
+    call = ActivityCall("order-1", 3, "Named", '"Ada"', tags={"team": "a"})
+    assert json.loads(registry.activity("Named").run(call)) == ["order-1", 3, {"team": "a"}, "Ada"]
+    assert asyncio.run(registry.activity("Said").run(call)) == '"Ada"'
+    assert json.loads(registry.activity("Plain").run(call)) == ["Ada", "Plain"]
+    assert json.loads(registry.activity("Starts").run(call)) == "Ada"
+    assert registry.orchestrator("Flow").policy.first_task_id == 1
+    assert [entity.definition.name for entity in app.entities] == ["Counter"]
+
+
+def test_two_arguments_that_fit_nothing_and_decorated_functions_are_told(write: Write, load: Load) -> None:
+    write("Good", [ACTIVITY])
+    write("Extra", [ACTIVITY], "def main(name, other): ...")
+    decorated = "import azure.durable_functions as df\napp = df.Blueprint()\n@app.activity_trigger('name')\n"
+    decorated += "def main(name): ..."
+    write("Decorated", [ACTIVITY], decorated, file="steps.py")
+    reasons = broken(load())
+    assert "has the parameter 'other', which is no binding of it" in reasons["Extra"]
+    assert "its entry point 'main' in steps.py is decorated, yet here function.json says" in reasons["Decorated"]
 
 
 def test_shared_code_is_found_in_every_way(write: Write, load: Load, tmp_path: Path) -> None:

@@ -49,6 +49,21 @@ def is_native_activity(function: Callable[..., Any], input_name: str) -> bool:
     return first != input_name and annotation is not func.Context
 
 
+def says_native_activity(function: Callable[..., Any], input_name: str) -> bool:
+    """The same for a function that nobody decorated, in a folder with a function.json.
+
+    There a first parameter 'context' is the invocation's own unless its annotation says otherwise, and one of another
+    name goes before a second that has the binding's.
+    """
+    if not is_native_activity(function, input_name):
+        return False
+    first, second = positional(function)
+    annotation = hints_of(function).get(first.name)
+    return _is_of(annotation, "durabletask.activity_context", "ActivityContext") or (
+        first.name != "context" and second.name == input_name
+    )
+
+
 def positional(function: Callable[..., Any]) -> list[inspect.Parameter]:
     """The parameters that arguments without a name can reach."""
     try:

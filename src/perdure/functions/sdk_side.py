@@ -1,6 +1,7 @@
 """What the host takes from the SDK that the app runs on: definitions of its handles, and its converter."""
 
 import importlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -21,6 +22,8 @@ class SdkSide:
     orchestrator: Callable[[Any, str], AnyOrchestrator]
     entity: Callable[[Any, str], EntityDefinition]
     codec: Callable[[], PayloadCodec]
+    activity: Callable[[Any, str], Any] = lambda code, _: code
+    """An undecorated activity and its binding's name → what the host calls."""
 
 
 def _own_orchestrator(code: Any, registered: str) -> AnyOrchestrator:
@@ -47,9 +50,23 @@ def _own_definition(code: Any, registered: str) -> Any:
     return define(registered)
 
 
+def _own_activity(code: Any, argument: str) -> Any:
+    try:
+        has_two = len(inspect.signature(code).parameters) == 2
+    except (TypeError, ValueError):
+        # It has no signature to be read, which is said when its bindings are looked at.
+        has_two = False
+    if not has_two:
+        return code
+    generations = importlib.import_module("azure.durable_functions.generations")
+    if not generations.says_native_activity(code, argument):
+        return code
+    return importlib.import_module("azure.durable_functions.native_activity").native_activity(code, argument)
+
+
 def _own_codec() -> PayloadCodec:
     return cast(PayloadCodec, importlib.import_module("azure.durable_functions.serialization"))
 
 
-OWN_SDK = SdkSide(_own_orchestrator, _own_entity, _own_codec)
+OWN_SDK = SdkSide(_own_orchestrator, _own_entity, _own_codec, _own_activity)
 """The SDK that perdure serves."""

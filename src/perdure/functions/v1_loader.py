@@ -9,8 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from azure.functions.decorators.function_app import FunctionBuilder
+
 from perdure.functions.app_import import enter_folder, import_limit, imported
-from perdure.functions.app_settings import AppSettings
 from perdure.functions.declared_functions import DeclaredFunction
 from perdure.functions.descriptions import (
     ActivityFunction,
@@ -54,7 +55,7 @@ def load_folders(
             script = script_of(folder, file, options.folder)
             with import_limit(script, options.folder, seconds=import_seconds, give_up=give_up):
                 module = import_of_app(script, options.folder)
-            description = index_function(_declared(folder, file, module, options.settings), options)
+            description = index_function(_declared(folder, file, module, options), options)
             _take_names(description, folder.name, taken)
         except FunctionJsonError as error:
             broken.append(BrokenFunction(folder.name, f"Function '{folder.name}': {error}"))
@@ -111,12 +112,19 @@ def _only_script(folder: Path) -> Path:
     raise AppLoadError(f"has no scriptFile, and the folder has no run.py and no __init__.py but {found}.")
 
 
-def _declared(folder: Path, file: FunctionFile, module: ModuleType, settings: AppSettings) -> DeclaredFunction:
+def _declared(folder: Path, file: FunctionFile, module: ModuleType, options: IndexingOptions) -> DeclaredFunction:
     code: Any = getattr(module, file.entry_point, None)
+    script = Path(module.__file__).name if module.__file__ else module.__name__
+    if isinstance(code, FunctionBuilder):
+        raise AppLoadError(
+            f"its entry point '{file.entry_point}' in {script} is decorated, yet here {FILE_NAME} says what a function "
+            "is. Take the decorators away, or move the function to function_app.py."
+        )
     if not callable(code):
         what = "no such name" if code is None else f"a {type(code).__name__} of that name"
-        script = Path(module.__file__).name if module.__file__ else module.__name__
         raise AppLoadError(f"its entry point is '{file.entry_point}', and {script} has {what}.")
+    if file.trigger["type"].lower() == "activitytrigger" and len(file.bindings) == 1:
+        code = options.sdk.activity(code, file.trigger["name"])
     disabled = file.disabled
     return DeclaredFunction(
         name=folder.name,
@@ -125,7 +133,7 @@ def _declared(folder: Path, file: FunctionFile, module: ModuleType, settings: Ap
         others=tuple(binding for binding in file.bindings if binding is not file.trigger),
         directory=folder,
         retry=file.retry,
-        is_disabled=disabled if isinstance(disabled, bool) else settings.is_true(disabled),
+        is_disabled=disabled if isinstance(disabled, bool) else options.settings.is_true(disabled),
     )
 
 
