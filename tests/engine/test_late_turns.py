@@ -1,14 +1,21 @@
 """A turn that does not return holds up nobody else, and nothing that was accepted waits for it."""
 
+import asyncio
+import math
+from collections import Counter
 from typing import Any
 
 import pytest
 
+from perdure.client import ClientOptions, EntityId, ReusePolicy
+from perdure.contracts.executor import EntityTurn, Turn
+from perdure.core.events import EventRaised
 from perdure.core.status import RuntimeStatus
 from perdure.testing.simulated_turns import simulated_turns
 from support.small_hub import Functions, on_virtual_time, small_hub, text
 
 SLOW_SECONDS = 40.0
+OVERRUN_SECONDS = 8.0
 
 
 @pytest.fixture
@@ -71,5 +78,110 @@ def test_what_a_late_turn_has_in_hand_survives_a_crash(functions):
 
             assert record is not None
             assert record.progress.status is RuntimeStatus.Completed
+
+    on_virtual_time(scenario)
+
+
+class _Stuck:
+    """Turns of instances that do not return: the n-th turns, counted from one, of each id given."""
+
+    def __init__(self, **turns: set[int]) -> None:
+        self._turns = turns
+        self._count: Counter[str] = Counter()
+        self.tries: list[str] = []
+
+    def seconds(self, turn: Turn) -> float:
+        if isinstance(turn, EntityTurn):
+            key = turn.entity.key
+        else:
+            key = turn.session.origin.instance_id
+        self._count[key] += 1
+        self.tries.append(key)
+        return math.inf if self._count[key] in self._turns.get(key, ()) else 0.0
+
+
+@pytest.mark.parametrize("stuck", [{1}, {2}, {3}, {1, 2, 3}, {1, 2, 4, 5, 6, 8}], ids=str)
+def test_a_turn_that_never_returns_is_tried_again_with_all_it_was_given(functions, stuck):
+    async def scenario(clock):
+        code = _Stuck(x=stuck)
+        hub, storage = small_hub(functions, clock, turns=simulated_turns(code.seconds, OVERRUN_SECONDS))
+        async with hub:
+            await hub.client.start("blocking", instance_id="x")
+            await hub.client.raise_event("x", "other", "0")
+            await asyncio.sleep(1)
+            for number in ("a", "b"):
+                await hub.client.raise_event("x", "item", number)
+            quick = await hub.client.start("quick")
+            assert await hub.client.wait_for_completion(quick, 1) is not None
+            record = await hub.client.wait_for_completion("x", 1000)
+
+            assert record is not None
+            assert record.progress.output == '["a","b"]'
+            raised = [e.name for e in await hub.client.history("x") if isinstance(e, EventRaised)]
+            assert raised == ["other", "item", "item"]
+
+    on_virtual_time(scenario)
+
+
+def test_a_turn_that_never_returns_is_poison_in_the_end(functions):
+    async def scenario(clock):
+        code = _Stuck(x={1, 2, 3, 4, 5})
+        hub, _ = small_hub(functions, clock, turns=simulated_turns(code.seconds, OVERRUN_SECONDS))
+        async with hub:
+            await hub.client.start("blocking", instance_id="x")
+            record = await hub.client.wait_for_completion("x", 1000)
+
+            assert record is not None
+            assert record.progress.failure is not None
+            assert record.progress.failure.error_type == "Poisoned"
+            assert code.tries == ["x"] * 6
+
+    on_virtual_time(scenario)
+
+
+def test_an_entity_whose_code_does_not_return_loses_nothing(functions):
+    async def scenario(clock):
+        code = _Stuck(c={1, 3})
+        hub, _ = small_hub(functions, clock, turns=simulated_turns(code.seconds, OVERRUN_SECONDS))
+        async with hub:
+            for number in range(10):
+                await hub.client.signal_entity(EntityId("counter", "c"), "add", str(number))
+                await asyncio.sleep(OVERRUN_SECONDS / 4)
+            await asyncio.sleep(100)
+            assert await hub.client.read_entity(EntityId("counter", "c")) == "45"
+
+    on_virtual_time(scenario)
+
+
+@pytest.mark.parametrize("then", ["terminate", "replace", "rewind"])
+def test_what_is_given_up_may_be_ended_replaced_or_rewound(functions, then):
+    @functions.orchestrator
+    def fails_once(recorder: Any, input: str | None) -> Any:
+        tried.append(input)
+        if len(tried) == 1:
+            raise ValueError("no")
+        return "done"
+
+    tried: list[str | None] = []
+
+    async def scenario(clock):
+        code = _Stuck(x={2} if then == "rewind" else {1})
+        options = ClientOptions(reuse=ReusePolicy.ANY)
+        turns = simulated_turns(code.seconds, OVERRUN_SECONDS)
+        hub, _ = small_hub(functions, clock, turns=turns, client_options=options)
+        async with hub:
+            await hub.client.start("fails_once" if then == "rewind" else "blocking", instance_id="x")
+            await asyncio.sleep(1)
+            if then == "terminate":
+                await hub.client.terminate("x", "enough")
+            elif then == "replace":
+                await hub.client.start("quick", instance_id="x")
+            else:
+                await hub.client.rewind("x")
+            await asyncio.sleep(3 * OVERRUN_SECONDS)
+            record = await hub.client.get("x")
+            assert record is not None
+            output = {"terminate": "enough", "replace": '"1"', "rewind": '"done"'}[then]
+            assert record.progress.output == output
 
     on_virtual_time(scenario)

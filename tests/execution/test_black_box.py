@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.execution.black_box import BlackBox, activity_key, turn_key
+from perdure.execution.black_box import BlackBox, NoBox, activity_key, turn_key
 from support.host_process import checkout_environment
 
 DIE_INSIDE = """
@@ -117,3 +117,35 @@ def test_a_disk_without_space_for_the_counts_fails_no_user_code(
     assert box.suspicion(turn_key("poison")) == 0
     assert box.suspicion(activity_key(7)) == 1
     box.close()
+
+
+def test_code_that_takes_too_long_counts_as_a_death_and_stays_suspected_when_it_returns(tmp_path: Path) -> None:
+    store = tmp_path / "hub.db"
+    die(store)
+    box = BlackBox(store)
+    box.open()
+    key = turn_key("poison")
+    for count in range(2, 6):
+        box.enter(key)
+        assert not box.is_poisoned(key)
+        box.suspect(key)
+        box.leave_given_up(key)
+        assert box.suspicion(key) == count
+    box.close()
+    again = BlackBox(store)
+    assert again.open() == []
+    assert again.is_poisoned(key)
+
+
+def test_without_a_file_only_what_takes_too_long_is_suspected() -> None:
+    box = NoBox()
+    for _ in range(4):
+        box.suspect("T1")
+    assert (box.has_suspects, box.suspicion("T1"), box.is_poisoned("T1")) == (True, 4, False)
+    box.enter("T1")
+    box.leave("T1")
+    assert not box.has_suspects
+    for _ in range(5):
+        box.suspect("T1")
+    box.leave("T1")
+    assert box.is_poisoned("T1")

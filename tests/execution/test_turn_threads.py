@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from perdure.contracts.executor import EntityTurn, Turn
-from perdure.contracts.observer import Fact, TurnBlocked
+from perdure.contracts.observer import Fact, TurnBlocked, TurnGivenUp
 from perdure.core.identifiers import EntityId
 from perdure.core.registry import Operation, OperationOutcome
 from perdure.execution import turns as turns_module
@@ -25,7 +25,7 @@ LIMIT_SECONDS = 20
 class Facts:
     """What was announced; ``next`` waits for one."""
 
-    wants = frozenset({TurnBlocked})
+    wants = frozenset({TurnBlocked, TurnGivenUp})
 
     def __init__(self) -> None:
         self._facts: asyncio.Queue[Fact] = asyncio.Queue()
@@ -174,20 +174,37 @@ def test_a_blocked_turn_is_announced_once_with_where_it_is(gates):
     on_loop(scenario)
 
 
-def test_a_turn_that_overruns_is_announced_once_more_and_not_failed(gates):
+@pytest.mark.parametrize("overrun", [0.4, 0.01], ids=["after its thread was replaced", "before"])
+def test_a_turn_that_overruns_is_given_up_and_its_end_is_nobodys(gates, overrun):
     async def scenario() -> None:
         code, gate, facts = Code(), gates(), Facts()
         code.by_key["stuck"] = gate.wait
-        patience = dataclasses.replace(QUICK, overrun=0.4)
+        patience = dataclasses.replace(QUICK, overrun=overrun)
         async with running(patience, code, facts) as lane:
-            (turn,) = await lane.run([turn_of("stuck")])
-            first, second = await facts.next(), await facts.next()
-            assert isinstance(first, TurnBlocked)
-            assert isinstance(second, TurnBlocked)
-            assert first.seconds < 0.4 <= second.seconds
-            assert turn.result is None
+            stuck, behind = turn_of("stuck"), turn_of("behind")
+            late = await lane.run([stuck, behind])
+            came: list[Turn] = []
+            while len(came) < len(late):
+                came.extend(await lane.late_turns())
+            assert [turn for turn in came if turn.is_given_up] == [stuck]
+            assert stuck.result is None
+            assert behind.result is not None
+            announced = [type(await facts.next()) for _ in range(2 if overrun > QUICK.announce else 1)]
+            assert announced[-1] is TurnGivenUp
+
+            abandoned = next(t for t in threading.enumerate() if t.name == code.threads["stuck"])
+            # The next try is another turn; when the first one returns after all, nobody hears of it.
+            del code.by_key["stuck"]
+            again = turn_of("stuck")
+            assert list(await lane.run([again])) == []
+            assert code.threads["behind"] == code.threads["stuck"]
             gate.set()
-            assert await lane.late_turns() == [turn]
+            await asyncio.to_thread(abandoned.join, LIMIT_SECONDS)
+            assert not abandoned.is_alive()
+            code.by_key["slow"] = lambda: time.sleep(0.05)
+            slow = turn_of("slow")
+            assert list(await lane.run([slow])) == [slow]
+            assert await lane.late_turns() == [slow]
 
     on_loop(scenario)
 

@@ -11,6 +11,7 @@ APP = """
 import asyncio
 import logging
 import os
+import threading
 import time
 
 log = logging.getLogger("shop.orders")
@@ -47,6 +48,20 @@ def catches(context):
         return f"caught {error}"
     except Exception as error:
         return str(error)
+
+
+tries = []
+
+
+@app.orchestration_trigger(context_name="context")
+def sticks(context):
+    given = yield context.wait_for_external_event("go")
+    if not context.is_replaying:
+        tries.append(given)
+    if len(tries) == 1:
+        threading.Event().wait()
+    yield context.call_activity("sleep", 0)
+    return [given, len(tries)]
 
 
 @app.orchestration_trigger(context_name="context")
@@ -111,6 +126,15 @@ def test_activities_that_overrun_fail_with_a_time_out(host: HostProcess):
     links = host.start_instance("/api/start/catches/late-1")
     output = host.completed(links)["output"]
     assert "Activity 'sleep' failed. It has not returned within 0:00:01, the functionTimeout in host.json." in output
+
+
+def test_turns_that_overrun_are_tried_again_on_another_thread(host: HostProcess):
+    links = host.start_instance("/api/start/sticks/sticks-1")
+    host.awaits_event(links)
+    host.http.post(links["sendEventPostUri"].replace("{eventName}", "go"), json=1)
+    assert host.completed(links)["output"] == [1, 2]
+    assert "'sticks' (instance 'sticks-1') has not returned within functionTimeout" in host.log()
+    assert "threading.Event().wait()" in host.log(), "it says where the code is"
 
 
 def test_a_line_of_an_orchestrator_appears_once(host: HostProcess):

@@ -31,6 +31,15 @@ class TurnBlocked(msgspec.Struct, frozen=True):
     stack: str
 
 
+class TurnGivenUp(msgspec.Struct, frozen=True):
+    """Orchestrator or entity code took longer than a function may; its thread is left alone and it is tried again."""
+
+    instance_id: str
+    name: str
+    seconds: float
+    stack: str
+
+
 class MessageDropped(msgspec.Struct, frozen=True):
     """A message had no taker: unknown instance, finished instance, unknown or repeated completion."""
 
@@ -91,6 +100,7 @@ Fact = (
     | EpisodeFailed
     | ActivityEnded
     | TurnBlocked
+    | TurnGivenUp
     | MessageDropped
     | InstanceDamaged
     | PartitionFailed

@@ -276,13 +276,29 @@ class Partition:
         late, self._late = self._late, []
         for turn in late:
             live = self._out.pop(id(turn))
-            if self._live.get(live.instance_id) is live:
+            if turn.is_given_up:
+                self._try_again(live, round_)
+            elif self._live.get(live.instance_id) is live:
                 episodes.append((live, self._finish(live)))
             else:
-                self._router.replaced(live, round_)
-                live.turn = None
-                live.close()
+                self._leave_replaced(live, round_)
         return episodes
+
+    def _leave_replaced(self, live: LiveInstance, round_: Round) -> None:
+        if live.turn is not None and live.turn.settled is not None:
+            self._settling.append(live.turn.settled)
+        self._router.replaced(live, round_)
+        live.turn = None
+        live.close()
+
+    def _try_again(self, live: LiveInstance, round_: Round) -> None:
+        """Open the instance anew from what is committed; all that it had taken and not taken comes again."""
+        if self._live.get(live.instance_id) is not live:
+            self._leave_replaced(live, round_)
+            return
+        envelopes, live.queue, live.turn = [*live.in_hand(), *live.queue], [], None
+        self._live.remove(live)
+        self._router.postpone(envelopes)
 
     def _leave_running(self, running: Sequence[Turn], begun: list[tuple[LiveInstance, Turn]], round_: Round) -> None:
         if not running:

@@ -107,6 +107,10 @@ class Router:
                 self._finished.pop(target, None)
         return list(ready.values())
 
+    def postpone(self, envelopes: Sequence[Envelope]) -> None:
+        """These are to be routed after the round's commit."""
+        self._postponed += envelopes
+
     def take_postponed(self) -> list[Envelope]:
         """What could not be routed in the newest round and can be after its commit, once."""
         postponed, self._postponed = self._postponed, []

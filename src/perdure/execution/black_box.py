@@ -33,6 +33,14 @@ class Box(Protocol):
         """User code for ``key`` has returned or raised: whatever it was suspected of is forgotten."""
         ...
 
+    def leave_given_up(self, key: str) -> None:
+        """As ``leave``, for user code that took too long: it stays suspected."""
+        ...
+
+    def suspect(self, key: str) -> None:
+        """User code for ``key`` has taken longer than it may: that counts as a death of the process."""
+        ...
+
     def enter_shared(self, key: str) -> int | None:
         """As ``enter`` for one of many coroutines of a thread; give the answer to ``leave_shared``."""
         ...
@@ -42,7 +50,7 @@ class Box(Protocol):
         ...
 
     def is_poisoned(self, key: str) -> bool:
-        """Whether it was in user code when the process died too often."""
+        """Whether it was in user code too often when the process died or it took too long."""
         ...
 
     @property
@@ -51,7 +59,7 @@ class Box(Protocol):
         ...
 
     def suspicion(self, key: str) -> int:
-        """How often in a row it was in user code when the process died."""
+        """How often in a row it was in user code when the process died or it took too long."""
         ...
 
 
@@ -71,13 +79,25 @@ def said(key: str) -> str:
 
 
 class NoBox:
-    """For stores that do not outlive the process, and for simulation."""
+    """For stores that do not outlive the process, and for simulation: only what took too long is suspected."""
+
+    def __init__(self) -> None:
+        self._suspects: dict[str, int] = {}
 
     def enter(self, key: str) -> None:
         """Nothing is noted."""
 
     def leave(self, key: str) -> None:
+        """See ``Box``."""
+        if self._suspects and not self.is_poisoned(key):
+            self._suspects.pop(key, None)
+
+    def leave_given_up(self, key: str) -> None:
         """Nothing was noted."""
+
+    def suspect(self, key: str) -> None:
+        """See ``Box``."""
+        self._suspects[key] = self._suspects.get(key, 0) + 1
 
     def enter_shared(self, key: str) -> int | None:
         """Nothing is noted."""
@@ -87,17 +107,17 @@ class NoBox:
         """Nothing was noted."""
 
     def is_poisoned(self, key: str) -> bool:
-        """Nothing is suspected."""
-        return False
+        """See ``Box``."""
+        return self._suspects.get(key, 0) >= TRIES_MAX
 
     @property
     def has_suspects(self) -> bool:
-        """Nothing is suspected."""
-        return False
+        """See ``Box``."""
+        return bool(self._suspects)
 
     def suspicion(self, key: str) -> int:
-        """Nothing is suspected."""
-        return 0
+        """See ``Box``."""
+        return self._suspects.get(key, 0)
 
 
 class BlackBox:
@@ -154,6 +174,20 @@ class BlackBox:
         self._erase(self._local.slot)
         if self._suspects:
             self._forget(key)
+
+    def leave_given_up(self, key: str) -> None:
+        """See ``Box``."""
+        self._erase(self._local.slot)
+
+    def suspect(self, key: str) -> None:
+        """See ``Box``."""
+        with self._lock:
+            self._suspects[key] = self._suspects.get(key, 0) + 1
+            try:
+                self._write_counts()
+            except OSError as error:
+                # It is counted all the same, in this process.
+                logger.warning("What user code is suspected of cannot be written: %s", error)
 
     def enter_shared(self, key: str) -> int | None:
         """See ``Box``."""

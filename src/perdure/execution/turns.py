@@ -1,7 +1,7 @@
 """Runs turns on a thread of their own, so that user code never holds up the engine loop (architecture.md J8).
 
 A whole batch costs one hand-over. A turn that does not return in a second keeps its thread to itself and
-the rest of the batch goes on in a fresh one. Programs are closed here too: their ``finally`` blocks are user code.
+the rest of the batch goes on in a fresh one; one that takes longer than a function may is given up. Programs are closed here too: their ``finally`` blocks are user code.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from perdure.contracts.executor import EntityTurn, OrchestrationTurn, Turn
-from perdure.contracts.observer import Observer, TurnBlocked
+from perdure.contracts.observer import Observer, TurnBlocked, TurnGivenUp
 from perdure.execution import debugger
 from perdure.execution.doorbell import Doorbell
 
@@ -64,7 +64,7 @@ class TurnPatience:
     replace_thread_min: float = 0.05
     announce: float = 2.0
     overrun: float | None = None
-    """Announced once more then; a turn is never failed for its time, it is tried again by the next process."""
+    """Given up then: what it was given is tried again on another thread, from what is committed."""
 
 
 class _Batch:
@@ -85,16 +85,16 @@ class _Batch:
 
 
 class _TurnThread:
-    """One thread; ``current`` is the turn in user code and since when (monotonic seconds).
+    """One thread; ``current`` is the turn in user code and since when (monotonic seconds), ``batch`` what it is of.
 
     Raises RuntimeError or OSError when the process may have no more threads or files.
     """
 
     def __init__(self, number: int, runner: "TurnThreads") -> None:
         self.current: tuple[Turn, float] | None = None
+        self.batch: _Batch | None = None
         self.retired = False
         self.announced: Turn | None = None
-        self.overran: Turn | None = None
         self._doorbell = Doorbell()
         self._runner = runner
         self.thread = threading.Thread(target=self._run, name=f"perdure-turns-{number}", daemon=True)
@@ -126,6 +126,7 @@ class _TurnThread:
 
     def _run_batch(self, batch: _Batch) -> None:
         runner = self._runner
+        self.batch = batch
         take = batch.waiting.popleft
         run = runner.run_turn
         while not self.retired:
@@ -145,6 +146,7 @@ class _TurnThread:
             turn = self._runner.unawaited.popleft()
         except IndexError:
             return False
+        self.batch = None
         self.current = (turn, time.monotonic())
         self._runner.run_turn(turn)
         self.current = None
@@ -287,7 +289,10 @@ class TurnThreads:
     def _give_late(self, batch: _Batch) -> None:
         with self._lock:
             done, batch.done = batch.done, []
-        self._late.extend(done)
+        self._give_back(done)
+
+    def _give_back(self, turns: Sequence[Turn]) -> None:
+        self._late.extend(turns)
         if self._late_waiter is not None and not self._late_waiter.done():
             self._late_waiter.set_result(None)
 
@@ -312,18 +317,36 @@ class TurnThreads:
             turn, since = current
             if now - since >= patience and thread is self._thread:
                 self._replace(thread)
-            self._announce_long(thread, turn, now - since)
+            self._judge(thread, turn, now - since)
 
-    def _announce_long(self, thread: _TurnThread, turn: Turn, seconds: float) -> None:
-        """Say that a turn takes long, and once more when it overruns; nothing while somebody debugs."""
+    def _judge(self, thread: _TurnThread, turn: Turn, seconds: float) -> None:
+        """Say that a turn takes long, and give it up when it takes too long; nothing while somebody debugs."""
         patience = self._patience
-        is_overrun = patience.overrun is not None and seconds >= patience.overrun and thread.overran is not turn
         is_first = seconds >= patience.announce and thread.announced is not turn
-        if (is_first or (is_overrun and thread.announced is turn)) and not debugger.is_attached():
-            if not is_first:
-                thread.overran = turn
+        is_overrun = patience.overrun is not None and seconds >= patience.overrun and not turn.is_given_up
+        if not (is_first or is_overrun) or debugger.is_attached():
+            return
+        if is_first:
             thread.announced = turn
-            self._announce(thread, turn, seconds)
+            self._announce(TurnBlocked, thread, turn, seconds)
+        if is_overrun:
+            self._give_up(thread, turn, seconds)
+
+    def _give_up(self, thread: _TurnThread, turn: Turn, seconds: float) -> None:
+        """Give a turn back without a result; its thread ends when its code returns, if ever."""
+        if thread is self._thread:
+            self._replace(thread)
+        batch = thread.batch
+        if not thread.retired or batch is None:
+            # No thread could be made, or nobody waits for it; look again soon.
+            return
+        with self._lock:
+            if turn.result is not None or id(turn) not in batch.late:
+                return
+            batch.late.discard(id(turn))
+            turn.is_given_up = True
+        self._announce(TurnGivenUp, thread, turn, seconds)
+        self._give_back([turn])
 
     def _replace(self, thread: _TurnThread) -> None:
         try:
@@ -336,13 +359,15 @@ class TurnThreads:
         self._thread = fresh
         fresh.wake()
 
-    def _announce(self, thread: _TurnThread, turn: Turn, seconds: float) -> None:
+    def _announce(
+        self, fact: type[TurnBlocked] | type[TurnGivenUp], thread: _TurnThread, turn: Turn, seconds: float
+    ) -> None:
         frame = sys._current_frames().get(thread.thread.ident or -1)
         stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
         instance_id, name = _who(turn)
         for observer in self._observers:
-            if TurnBlocked in observer.wants:
-                observer.announce(TurnBlocked(instance_id, name, seconds, stack))
+            if fact in observer.wants:
+                observer.announce(fact(instance_id, name, seconds, stack))
 
 
 class InlineTurns:

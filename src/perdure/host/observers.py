@@ -11,6 +11,7 @@ from perdure.contracts.observer import (
     MessageDropped,
     PartitionFailed,
     TurnBlocked,
+    TurnGivenUp,
     VersionRejected,
 )
 
@@ -21,7 +22,16 @@ class LoggingObserver:
     """Writes what somebody should know; what happens all the time is passed over."""
 
     wants: frozenset[type] = frozenset(
-        {EpisodeFailed, TurnBlocked, InstanceDamaged, PartitionFailed, MessageDropped, HistoryGrown, VersionRejected}
+        {
+            EpisodeFailed,
+            TurnBlocked,
+            TurnGivenUp,
+            InstanceDamaged,
+            PartitionFailed,
+            MessageDropped,
+            HistoryGrown,
+            VersionRejected,
+        }
     )
 
     def announce(self, fact: Fact) -> None:
@@ -29,6 +39,12 @@ class LoggingObserver:
         if isinstance(fact, TurnBlocked):
             logger.warning(
                 "'%s' (instance '%s') has not returned for %.0f s; other instances go on without it. It is at:\n%s",
+                fact.name, fact.instance_id, fact.seconds, fact.stack,
+            )  # fmt: skip
+        elif isinstance(fact, TurnGivenUp):
+            logger.error(
+                "'%s' (instance '%s') has not returned within functionTimeout (%.0f s); its thread is left alone and the "
+                "instance goes on from its history in another. It is at:\n%s",
                 fact.name, fact.instance_id, fact.seconds, fact.stack,
             )  # fmt: skip
         elif isinstance(fact, VersionRejected):

@@ -10,7 +10,17 @@ from pathlib import Path
 from perdure.testing.simulation.run import Outcome, memory_store, run_seed, sqlite_store
 
 PROGRESS_EVERY_SECONDS = 2.0
-_SUMS = ("commits", "answers", "unknown_answers", "activity_runs", "crashes", "stops", "store_errors", "late_turns")
+_SUMS = (
+    "commits",
+    "answers",
+    "unknown_answers",
+    "activity_runs",
+    "crashes",
+    "stops",
+    "store_errors",
+    "late_turns",
+    "stuck_turns",
+)
 
 
 def run_on(storage: str, seed: int) -> Outcome:
@@ -71,7 +81,8 @@ def _picture(outcome: Outcome) -> str:
         f"  trace {outcome.trace}, {outcome.commits} commits, {outcome.instances} instances, "
         f"{outcome.activity_runs} activity runs, {outcome.answers} answers, {outcome.unknown_answers} unknown, "
         f"{outcome.crashes} crashes, {outcome.stops} stops, {outcome.store_errors} store errors, "
-        f"{outcome.late_turns} late turns, {outcome.virtual_seconds:,.0f} virtual seconds\n"
+        f"{outcome.late_turns} late turns, {outcome.stuck_turns} stuck ones, "
+        f"{outcome.virtual_seconds:,.0f} virtual seconds\n"
         f"  faults: {kinds}"
     )
 

@@ -1,6 +1,7 @@
 """The lane of turns on virtual time: a turn runs in the loop's own turn, after as long as it is said to take."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 
 from perdure.contracts.executor import Turn
@@ -10,11 +11,15 @@ PATIENCE_SECONDS = 0.02
 
 
 class SimulatedTurns:
-    """Promises what ``TurnLane`` does; turns that take longer than the patience are late."""
+    """Promises what ``TurnLane`` does; turns that take longer than the patience are late.
 
-    def __init__(self, run_turn: RunTurn, seconds: Callable[[Turn], float]) -> None:
+    Those that take ``overrun`` seconds or longer are given up then, and their code is never run.
+    """
+
+    def __init__(self, run_turn: RunTurn, seconds: Callable[[Turn], float], overrun: float) -> None:
         self._run_turn = run_turn
         self._seconds = seconds
+        self._overrun = overrun
         self._late: list[Turn] = []
         self._waiter: asyncio.Future[None] | None = None
         self._timers: set[asyncio.TimerHandle] = set()
@@ -65,15 +70,18 @@ class SimulatedTurns:
 
         def end() -> None:
             self._timers.discard(timer)
-            self._run_turn(turn)
+            if seconds < self._overrun:
+                self._run_turn(turn)
+            else:
+                turn.is_given_up = True
             self._late.append(turn)
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_result(None)
 
-        timer = asyncio.get_running_loop().call_later(seconds, end)
+        timer = asyncio.get_running_loop().call_later(min(seconds, self._overrun), end)
         self._timers.add(timer)
 
 
-def simulated_turns(seconds: Callable[[Turn], float]) -> Callable[[RunTurn], TurnLane]:
-    """A turn lane for ``LocalExecutor``; ``seconds`` tells how long a turn takes."""
-    return lambda run_turn: SimulatedTurns(run_turn, seconds)
+def simulated_turns(seconds: Callable[[Turn], float], overrun: float = math.inf) -> Callable[[RunTurn], TurnLane]:
+    """A turn lane for ``LocalExecutor``; ``seconds`` tells how long a turn takes, ``overrun`` how long one may."""
+    return lambda run_turn: SimulatedTurns(run_turn, seconds, overrun)

@@ -31,6 +31,13 @@ KINDS = (
     "small entity batches",
 )
 
+STUCK = "stuck turns"
+"""Drawn apart from the other kinds, in one of four runs: code that does not return is given up and tried again."""
+STUCK_SECONDS = 25.0
+"""When it is given up."""
+STUCK_MAX = 4
+"""Five in a row would condemn the instance."""
+
 CRASHES_MAX = 6
 _WRITES = frozenset({"commit", "send", "create", "purge"})
 
@@ -42,20 +49,25 @@ class Faults:
     chance: random.Random
     kinds: frozenset[str]
     crashes_left: int = CRASHES_MAX
+    stuck_chance: random.Random = field(default_factory=random.Random)
     is_over: bool = False
     crash_count: int = 0
     stop_count: int = 0
     error_count: int = 0
     late_turn_count: int = 0
+    stuck_turn_count: int = 0
     _good_run: int = field(default=0, init=False)
     _good_left: int = field(default=0, init=False)
     _bad_left: int = field(default=0, init=False)
 
     @classmethod
-    def drawn(cls, chance: random.Random) -> "Faults":
+    def drawn(cls, seed: int) -> "Faults":
         """Decide the kinds of a run."""
+        chance, stuck_chance = random.Random(f"{seed} faults"), random.Random(f"{seed} stuck turns")
         kinds = frozenset(kind for kind in KINDS if chance.random() < 0.5)
-        return cls(chance, kinds)
+        if stuck_chance.random() < 0.25:
+            kinds |= {STUCK}
+        return cls(chance, kinds, stuck_chance=stuck_chance)
 
     def end(self) -> None:
         """Nothing goes wrong from here on."""
@@ -126,6 +138,9 @@ class Faults:
 
     def turn_seconds(self, turn: Turn) -> float:
         """How long a turn's code takes."""
+        if self.has(STUCK) and self.stuck_turn_count < STUCK_MAX and self.stuck_chance.random() < 0.05:
+            self.stuck_turn_count += 1
+            return STUCK_SECONDS
         if not self.has("slow turns") or self.chance.random() < 0.7:
             return 0.0
         seconds = self.chance.choice([0.005, 0.05, 0.5, 8.0])

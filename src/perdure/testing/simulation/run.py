@@ -23,7 +23,7 @@ from perdure.testing.simulated_turns import simulated_turns
 from perdure.testing.simulation.audit import Audit, Violation
 from perdure.testing.simulation.audited_parts import AuditedExecutor, AuditedStorage, client_name
 from perdure.testing.simulation.clients import ScriptedClient
-from perdure.testing.simulation.faults import Faults
+from perdure.testing.simulation.faults import STUCK_SECONDS, Faults
 from perdure.testing.simulation.programs import Activities, simulated_registry
 from perdure.testing.simulation.shadow import ShadowInstance
 from perdure.testing.simulation.workload import Workload
@@ -50,6 +50,7 @@ class Outcome(msgspec.Struct, frozen=True):
     stops: int
     store_errors: int
     late_turns: int
+    stuck_turns: int
     virtual_seconds: float
     fault_kinds: tuple[str, ...]
 
@@ -89,7 +90,7 @@ class Simulation:
         self._loop = loop
         self._clock = SimulatedClock(loop)
         self._chance = random.Random(f"{seed} at any time")
-        self._faults = Faults.drawn(random.Random(f"{seed} faults"))
+        self._faults = Faults.drawn(seed)
         activities = Activities(random.Random(f"{seed} activities"))
         registry = simulated_registry(activities)
         options = self._faults.options()
@@ -109,7 +110,7 @@ class Simulation:
             store=self._storage,
             storage=FaultyStorage(self._storage, self._faults, self._crash),
             options=options,
-            turns=simulated_turns(self._faults.turn_seconds),
+            turns=simulated_turns(self._faults.turn_seconds, STUCK_SECONDS),
             activity_delay=self._faults.activity_seconds,
             observers=[self],
             wrap_executor=lambda executor: AuditedExecutor(executor, self.audit),
@@ -139,6 +140,7 @@ class Simulation:
             stops=faults.stop_count,
             store_errors=faults.error_count,
             late_turns=faults.late_turn_count,
+            stuck_turns=faults.stuck_turn_count,
             virtual_seconds=self._loop.time(),
             fault_kinds=tuple(sorted(faults.kinds)),
         )
