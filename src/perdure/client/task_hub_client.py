@@ -230,6 +230,12 @@ class TaskHubClient:
         """The record once the instance has ended; None when the time is over. It need not exist yet."""
         return await waiting.wait_for_completion(self._storage, instance_id, timeout_seconds)
 
+    async def wait_for_any_status(
+        self, instance_id: str, timeout_seconds: float | None = None
+    ) -> InstanceRecord | None:
+        """The record once there is such an instance; None when the time is over."""
+        return await waiting.wait_for_any_status(self._storage, instance_id, timeout_seconds)
+
     async def wait_for_start(self, instance_id: str, timeout_seconds: float | None = None) -> InstanceRecord | None:
         """The record once the instance is no longer Pending; None when the time is over. It need not exist yet."""
         return await waiting.wait_for_start(self._storage, instance_id, timeout_seconds)

@@ -21,6 +21,13 @@ async def wait_for_start(storage: Storage, instance_id: str, timeout_seconds: fl
     return await _wait_for(storage, instance_id, BEGUN, timeout_seconds)
 
 
+async def wait_for_any_status(
+    storage: Storage, instance_id: str, timeout_seconds: float | None
+) -> InstanceRecord | None:
+    """The record once there is such an instance; None when the time is over."""
+    return await _wait_for(storage, instance_id, frozenset(RuntimeStatus), timeout_seconds)
+
+
 async def _wait_for(
     storage: Storage, instance_id: str, wanted: frozenset[RuntimeStatus], timeout_seconds: float | None
 ) -> InstanceRecord | None:

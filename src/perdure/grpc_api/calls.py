@@ -1,7 +1,7 @@
 """What every call goes through: who calls, which hub, read the request, answer, or end with a status."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import grpc
@@ -11,6 +11,17 @@ from perdure.client import TaskHubClient
 from perdure.formats.protobuf.service import RPCS
 from perdure.grpc_api.hub_choice import MANAGES_HUBS, HubChoice, Hubs, ServedHub
 from perdure.grpc_api.statuses import Stopping, status_of
+
+WORK_CALLS = (
+    "Hello",
+    "CompleteOrchestratorTask",
+    "CompleteActivityTask",
+    "CompleteEntityTask",
+    "AbandonTaskOrchestratorWorkItem",
+    "AbandonTaskActivityWorkItem",
+    "AbandonTaskEntityWorkItem",
+)
+WORK_STREAMS = ("GetWorkItems",)
 
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -52,6 +63,15 @@ class Call:
         """Set when the server begins to stop."""
         return self._stopping
 
+    @property
+    def context(self) -> Context:
+        """The call as the server sees it."""
+        return self._context
+
+    async def write(self, item: bytes) -> None:
+        """Send one message of a stream; waits while the caller does not read."""
+        await self._context.write(item)
+
     def seconds_left(self) -> float | None:
         """Until the caller's deadline; None without one."""
         left = self._context.time_remaining()
@@ -76,8 +96,8 @@ class Call:
 
 Unary = Callable[[Any, Call], Awaitable[Any]]
 """Request message and call → answer message."""
-Streaming = Callable[[Any, Call], AsyncIterator[bytes]]
-"""Request message and call → encoded messages."""
+Streaming = Callable[[Any, Call], Awaitable[None]]
+"""Request message and call; encoded messages go to ``Call.write``."""
 
 
 def headers_of(context: Context) -> dict[str, str]:
@@ -122,11 +142,38 @@ class Door:
         """A call with any number of answers."""
         read = RPCS[name].request.FromString
 
-        async def serve(raw: bytes, context: Context) -> AsyncIterator[bytes]:
+        async def serve(raw: bytes, context: Context) -> None:
             try:
-                call = await self.begin(name, context)
-                async for item in answer(read(raw), call):
-                    yield item
+                await answer(read(raw), await self.begin(name, context))
+            except Exception as error:
+                await end(context, error, name)
+                raise
+
+        return grpc.unary_stream_rpc_method_handler(serve)  # pyright: ignore[reportArgumentType]
+
+    def work_handlers(self) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
+        """The calls of workers, each passed on to the service of its hub."""
+        return {
+            **{name: self._passed_on(name) for name in WORK_CALLS},
+            **{name: self._passed_on_stream(name) for name in WORK_STREAMS},
+        }
+
+    def _passed_on(self, name: str) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        async def serve(raw: bytes, context: Context) -> bytes:
+            try:
+                hub = await self.choice.choose(name, headers_of(context))
+                return await hub.work_items.unary[name](raw, context)
+            except Exception as error:
+                await end(context, error, name)
+                raise
+
+        return grpc.unary_unary_rpc_method_handler(serve)  # pyright: ignore[reportArgumentType]
+
+    def _passed_on_stream(self, name: str) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        async def serve(raw: bytes, context: Context) -> None:
+            try:
+                hub = await self.choice.choose(name, headers_of(context))
+                await hub.work_items.streaming[name](raw, context)
             except Exception as error:
                 await end(context, error, name)
                 raise

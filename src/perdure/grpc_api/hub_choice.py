@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from perdure.client import TaskHubClient
-from perdure.execution.remote import RemoteExecutor
 from perdure.grpc_api.access import EVERYBODY, RIGHTS, Doorkeeper, Standing, bearer_token
 from perdure.grpc_api.statuses import Code, Refused
+from perdure.grpc_api.work_item_service import WorkItemService
 
 HUB_HEADER = "taskhub"
 TOKEN_HEADER = "authorization"
@@ -21,7 +21,7 @@ class ServedHub:
 
     name: str
     client: TaskHubClient
-    remote: RemoteExecutor
+    work_items: WorkItemService
 
 
 class Hubs(Protocol):

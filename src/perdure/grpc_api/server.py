@@ -8,8 +8,11 @@ import grpc
 import grpc.aio
 
 from perdure.formats.protobuf.service import SERVICE
-from perdure.grpc_api.calls import Handlers
+from perdure.grpc_api.calls import Door, Handlers
+from perdure.grpc_api.entity_service import EntityCalls
 from perdure.grpc_api.health_service import HEALTH
+from perdure.grpc_api.management_service import MANAGEMENT_CALLS
+from perdure.grpc_api.query_service import QUERY_CALLS, QUERY_STREAMS
 
 RECEIVE_BYTES_MAX = 64 * 1024 * 1024
 PING_SECONDS_MIN = 5
@@ -38,6 +41,15 @@ class GrpcServer:
         """Answer these calls of a service."""
         found: Mapping[str, grpc.RpcMethodHandler[bytes, bytes]] = dict(handlers)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, dict(found)),))
+
+    def mount_door(self, door: Door) -> None:
+        """Answer the calls of the scheduler's service, and those about its health."""
+        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = door.work_handlers()
+        for name, answer in {**MANAGEMENT_CALLS, **QUERY_CALLS, **EntityCalls().calls()}.items():
+            handlers[name] = door.unary(name, answer)
+        for name, stream in QUERY_STREAMS.items():
+            handlers[name] = door.stream(name, stream)
+        self.mount(handlers)
 
     def mount_health(self, handlers: Handlers) -> None:
         """Answer the standard health calls."""

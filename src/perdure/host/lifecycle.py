@@ -87,7 +87,7 @@ async def run_host(settings: Settings, bound: socket.socket, say: Announcements)
             raise StartFailed(str(error), 1) from error
         assert host.door is not None
         spare_collections()
-        _stop_on_signals(stop)
+        stop_on_signals(stop)
         await host.start()
         server = HttpServer(host.door)
         await server.start(bound, tls)
@@ -160,7 +160,9 @@ def exit_on_signals() -> None:
         signal.signal(number, lambda number, _: _exit_at_once(number))
 
 
-def _stop_on_signals(stop: asyncio.Event) -> None:
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set ``stop`` at the first signal; end at once at the second."""
+
     def stop_or_exit(number: int) -> None:
         if stop.is_set():
             # The user does not want to wait; the store is safe at any moment.
