@@ -1,6 +1,10 @@
 """`perdure init`, `new`, `templates`: apps of both models that run as they are written (cli.md §4, §5)."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,9 +12,21 @@ import pytest
 from perdure.cli.project.jsonc import NotJsonc, read_jsonc, with_item, with_member
 from perdure.cli.project.templates import TEMPLATES
 from support.commands import command, value_of
-from support.host_process import HostProcess
+from support.host_process import HostProcess, checkout_environment, wait_until
 
 TITLES = [template.title for template in TEMPLATES]
+FOREIGN_INPUTS: dict[str, object] = {
+    "Blob trigger": "text",
+    "Queue trigger": "text",
+    "Event Grid trigger": {
+        "id": "1", "topic": "t", "subject": "s", "eventType": "e", "eventTime": "2026-01-01T00:00:00Z", "data": {},
+        "dataVersion": "1",
+    },
+    "Event Hub trigger": "text",
+    "Service Bus queue trigger": "text",
+    "Service Bus topic trigger": "text",
+    "Cosmos DB trigger": [{"id": "1"}],
+}  # fmt: skip
 
 
 def listed(folder: Path) -> set[str]:
@@ -69,6 +85,40 @@ def check_every_kind(app: Path) -> None:
         assert "made3: activityTrigger" in host.log()
         entity = "/runtime/webhooks/durabletask/entities/made4/key"
         assert host.http.post(f"{entity}?op=add", json=2).status_code == 202
+        for title, input in FOREIGN_INPUTS.items():
+            answer = host.http.post(f"/admin/functions/made{TITLES.index(title)}", json={"input": input})
+            assert answer.status_code == 202, answer.text
+        wait_until(lambda: len(re.findall(r"\bgot ", host.log())) == len(FOREIGN_INPUTS), "all ran", about=host.log)
+
+
+def test_what_was_made_is_told_to_programs(tmp_path: Path):
+    made = value_of("init", "shop", "--template", "durable", "--vscode", "--json", folder=tmp_path)
+    app = tmp_path / "shop"
+    assert made == {
+        "folder": str(app), "written": made["written"], "extended": [], "skipped": [],
+    }  # fmt: skip
+    assert set(made["written"]) == listed(app)
+    assert {"function_app.py", ".vscode/launch.json"} < set(made["written"])
+    again = value_of("init", "shop", "--json", folder=tmp_path)
+    assert (again["written"], "host.json" in again["skipped"]) == ([], True)
+    assert value_of("new", "-t", "activity", "-n", "pack", "--json", folder=app) == {
+        "folder": str(app), "written": [], "extended": ["function_app.py"], "skipped": [], "function": "pack",
+        "template": "Durable Functions activity",
+    }  # fmt: skip
+
+
+def test_who_stops_reading_stops_no_writing(tmp_path: Path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as nobody_reads:
+        for words in (["init", "--vscode", "--source-control"], ["new", "-t", "timer", "-n", "tick", "-f", "more"]):
+            ended = subprocess.run(
+                [sys.executable, "-m", "perdure", *words], cwd=tmp_path, env=checkout_environment(),
+                stdout=nobody_reads, stderr=subprocess.PIPE, timeout=60, check=False,
+            )  # fmt: skip
+            assert ended.stderr == b""
+    assert {"function_app.py", ".funcignore", ".vscode/launch.json", "more.py"} <= listed(tmp_path)
+    assert (tmp_path / ".git").is_dir()
 
 
 def test_files_that_are_there_are_kept(tmp_path: Path):
@@ -105,7 +155,7 @@ def test_choices_of_init(tmp_path: Path):
         (["init", "-m", "v1", "--template", "durable"], 2, "v2"),
         (["new", "--template", "activity"], 2, "--name"),
         (["new", "--name", "x1"], 2, "Durable Functions orchestrator"),
-        (["new", "-t", "queue", "-n", "x1"], 2, "'queue'"),
+        (["new", "-t", "kafka", "-n", "x1"], 2, "'kafka'"),
         (["new", "-t", "http", "-n", "1x"], 2, "'1x'"),
         (["new", "-t", "http", "-n", "x_"], 2, "'x_'"),
         (["new", "-t", "http", "-n", "x1", "-a", "nobody"], 2, "anonymous"),

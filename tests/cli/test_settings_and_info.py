@@ -34,6 +34,14 @@ def test_settings_are_set_listed_and_removed(tmp_path: Path):
     assert content(tmp_path)["Values"] == content(tmp_path)["ConnectionStrings"] == {}
 
 
+def test_what_was_set_is_told_to_programs(tmp_path: Path):
+    words = ("settings", "add", "Database", "host=db", "--connectionString", "--json")
+    assert value_of(*words, folder=tmp_path) == {"set": "Database", "section": "ConnectionStrings"}
+    assert value_of("settings", "add", "Region", "west", "--json", folder=tmp_path)["section"] == "Values"
+    deleted = value_of("settings", "delete", "Region", "--json", folder=tmp_path)
+    assert deleted == {"deleted": "Region", "section": "Values"}
+
+
 def test_the_rest_of_the_file_stays(tmp_path: Path):
     (tmp_path / "local.settings.json").write_text('{"values": {"A": "ü"}, "Host": {"CORS": "*"}}', "utf-8")
     command("settings", "add", "B", "2", "--script-root", tmp_path)

@@ -17,6 +17,8 @@ _root_option = click.option("--script-root", type=click.Path(path_type=Path), he
 _connection_option = click.option("--connectionString", "--connection-string", "connection", is_flag=True,
                                   help="Of ConnectionStrings, not of Values.")  # fmt: skip
 
+_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document, for programs.")
+
 
 @click.group("settings", cls=ForgivingGroup, context_settings=CONTEXT)
 def settings() -> None:
@@ -57,8 +59,9 @@ def list_settings(show_value: bool, as_json: bool, script_root: Path | None) -> 
 @click.argument("name")
 @click.argument("value", required=False)
 @_connection_option
+@_json_option
 @_root_option
-def add(name: str, value: str | None, connection: bool, script_root: Path | None) -> None:
+def add(name: str, value: str | None, connection: bool, as_json: bool, script_root: Path | None) -> None:
     """Set a setting; asks for the value, unseen, when it is not given.
 
     Example: perdure settings add Region west
@@ -68,30 +71,30 @@ def add(name: str, value: str | None, connection: bool, script_root: Path | None
         if not sys.stdin.isatty():
             fail(f"The value of '{name}' is needed where nobody can be asked.", USAGE)
         value = str(click.prompt(f"Value of {name}", hide_input=True, err=True))
-    if connection:
-        _section(content, "ConnectionStrings")[name] = {"ConnectionString": value}
-    else:
-        _section(content, "Values")[name] = value
+    section = _section_name(connection)
+    _section(content, section)[name] = {"ConnectionString": value} if connection else value
     _write(script_root, content)
-    click.echo(f"Set '{name}'")
+    _tell("Set", name, section, as_json=as_json)
 
 
 @settings.command("delete", cls=ForgivingCommand)
 @click.argument("name")
 @_connection_option
+@_json_option
 @_root_option
-def delete(name: str, connection: bool, script_root: Path | None) -> None:
+def delete(name: str, connection: bool, as_json: bool, script_root: Path | None) -> None:
     """Remove a setting.
 
     Example: perdure settings delete Region
     """
     content = _read(script_root)
-    section = _section(content, "ConnectionStrings" if connection else "Values")
-    if name not in section:
+    section = _section_name(connection)
+    values = _section(content, section)
+    if name not in values:
         fail(f"There is no setting '{name}'.", NOT_FOUND)
-    del section[name]
+    del values[name]
     _write(script_root, content)
-    click.echo(f"Deleted '{name}'")
+    _tell("Deleted", name, section, as_json=as_json)
 
 
 @settings.command("encrypt", cls=ForgivingCommand, hidden=True)
@@ -110,6 +113,18 @@ def decrypt() -> None:
     Example: perdure settings list
     """
     _unsupported()
+
+
+def _section_name(connection: bool) -> str:
+    return "ConnectionStrings" if connection else "Values"
+
+
+def _tell(deed: str, name: str, section: str, *, as_json: bool) -> None:
+    """Say what was done; never the value."""
+    if as_json:
+        print_json({deed.lower(): name, "section": section})
+    else:
+        click.echo(f"{deed} '{name}'")
 
 
 def _unsupported() -> NoReturn:

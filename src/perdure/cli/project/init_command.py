@@ -1,6 +1,7 @@
 """`perdure init`: the files of a new app (cli.md §4)."""
 
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from perdure.cli.output import fail
 from perdure.cli.project import files
 from perdure.cli.project.jsonc import NotJsonc
 from perdure.cli.project.vscode import changes, recommend
+from perdure.cli.project.written import Written
 
 _PYTHON = frozenset({"python", "py"})
 
@@ -45,7 +47,8 @@ class Project:
               default="GA", show_default=True, help="Which extension bundle.")  # fmt: skip
 @click.option("--no-docs", is_flag=True, help="No getting_started.md (v1).")
 @click.option("--force", is_flag=True, help="Write over files that are there.")
-def init(folder: Path | None, **given: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON document, for programs.")
+def init(folder: Path | None, as_json: bool, **given: Any) -> None:
     """Write the files of a new app into FOLDER (default: this one).
 
     Example: perdure init shop --template durable --vscode
@@ -63,27 +66,26 @@ def init(folder: Path | None, **given: Any) -> None:
         has_docker=given["docker"] or given["docker_only"],
         overwrites=given["force"],
     )
-    root = (folder or Path()).absolute()
+    done = Written((folder or Path()).absolute())
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        done.root.mkdir(parents=True, exist_ok=True)
         if given["docker_only"]:
-            write_files(root, _docker_files(), overwrites=project.overwrites)
+            _write_files(done, _docker_files(), project)
         else:
-            write_project(root, project)
+            write_project(done, project)
         if given["vscode"]:
-            write_vscode(root)
-    except BrokenPipeError:
-        raise
+            _write_vscode(done)
     except OSError as error:
         fail(f"{error.filename} cannot be written: {error.strerror}.", FAILURE)
     if given["source_control"]:
-        _begin_repository(root)
+        _begin_repository(done)
+    done.tell(as_json=as_json)
 
 
-def write_project(root: Path, project: Project) -> None:
+def write_project(done: Written, project: Project) -> None:
     """Write what is not there. Raises OSError."""
-    write_files(root, _project_files(root, project), overwrites=project.overwrites)
-    _extend(root / ".vscode" / "extensions.json", recommend)
+    _write_files(done, _project_files(done.root, project), project)
+    _extend(done, ".vscode/extensions.json", recommend)
 
 
 def _project_files(root: Path, project: Project) -> dict[str, str]:
@@ -110,46 +112,38 @@ def _funcignore(root: Path) -> str:
     return "".join(f"{line}\n" for line in dict.fromkeys((*files.FUNCIGNORE, *environments)))
 
 
-def write_files(root: Path, wanted: dict[str, str], *, overwrites: bool) -> None:
-    """Write files, one line each; those that are there are skipped unless ``overwrites``. Raises OSError."""
+def _write_files(done: Written, wanted: dict[str, str], project: Project) -> None:
     for name, text in wanted.items():
-        place = root / name
-        if place.exists() and not overwrites:
-            click.echo(f"{name} already exists. Skipped.")
-            continue
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
-        click.echo(f"Writing {name}")
+        done.keep(name, text, overwrites=project.overwrites)
 
 
-def write_vscode(root: Path) -> None:
-    """Write or extend the files below ``.vscode``. Raises OSError."""
+def _write_vscode(done: Written) -> None:
     from perdure.sdks import sdk_folder
 
     for name, change in changes(sdk_folder()).items():
-        _extend(root / ".vscode" / name, change)
+        _extend(done, f".vscode/{name}", change)
 
 
-def _extend(place: Path, change: Any) -> None:
-    name = f"{place.parent.name}/{place.name}"
+def _extend(done: Written, name: str, change: Callable[[str], str]) -> None:
+    place = done.root / name
     before = place.read_text("utf-8") if place.exists() else ""
     try:
         after = change(before)
     except NotJsonc as error:
         fail(f"{place} is left as it is, it cannot be read: {error}.", FAILURE)
     if after == before:
-        click.echo(f"{name} has what it needs. Skipped.")
-        return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(after, encoding="utf-8")
-    click.echo(f"{'Extending' if before else 'Writing'} {name}")
+        done.skip(name, "has what it needs")
+    elif before:
+        done.extend(name, after)
+    else:
+        done.put(name, after)
 
 
-def _begin_repository(root: Path) -> None:
-    if (root / ".git").exists():
+def _begin_repository(done: Written) -> None:
+    if (done.root / ".git").exists():
         return
     try:
-        subprocess.run(["git", "init", "--quiet"], cwd=root, check=True, capture_output=True)
+        subprocess.run(["git", "init", "--quiet"], cwd=done.root, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        fail(f"--source-control: git init failed in {root}: {error}.", FAILURE)
-    click.echo("Began a git repository")
+        fail(f"--source-control: git init failed in {done.root}: {error}.", FAILURE)
+    done.lines.append("Began a git repository")

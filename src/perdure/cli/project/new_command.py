@@ -11,7 +11,9 @@ from perdure.cli.grammar import CONTEXT, ForgivingCommand, ForgivingGroup
 from perdure.cli.output import fail, print_json
 from perdure.cli.project.init_command import Project, write_project
 from perdure.cli.project.source_files import NotAnApp, read_source, with_function
-from perdure.cli.project.templates import TEMPLATES, Template, code_of, function_json, template_named
+from perdure.cli.project.template import Template, code_of, function_json
+from perdure.cli.project.templates import TEMPLATES, template_named
+from perdure.cli.project.written import Written
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,126}[a-zA-Z0-9]")
 _APP_FILE = "function_app.py"
@@ -27,6 +29,7 @@ _DURABLE = "import azure.durable_functions as df"
               default="function", show_default=True, help="Who may call an HTTP function.")  # fmt: skip
 @click.option("-l", "--language", help="python; there is no other here.")
 @click.option("--script-root", type=click.Path(path_type=Path), help="The app's folder.  [default: here]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document, for programs.")
 def new(
     template_name: str | None,
     name: str | None,
@@ -34,6 +37,7 @@ def new(
     authlevel: str,
     language: str | None,
     script_root: Path | None,
+    as_json: bool,
 ) -> None:
     """Add a function to the app.
 
@@ -43,21 +47,22 @@ def new(
         fail(f"--language: perdure runs Python apps, not '{language}'.", USAGE)
     template = _template(template_name)
     name = _name(name, template)
-    root = (script_root or Path()).absolute()
+    done = Written((script_root or Path()).absolute())
     try:
-        if not (root / "local.settings.json").exists() and not (root / _APP_FILE).exists():
-            write_project(root, Project())
-        if (root / _APP_FILE).exists():
-            _add_to_file(root, file_name or _APP_FILE, template, name, authlevel)
+        if not (done.root / "local.settings.json").exists() and not (done.root / _APP_FILE).exists():
+            write_project(done, Project())
+        if (done.root / _APP_FILE).exists():
+            _add_to_file(done, file_name or _APP_FILE, template, name, authlevel)
         elif file_name is not None:
             fail("--file is for apps of the v2 model; here each function has a folder.", USAGE)
         else:
-            _add_folder(root, template, name, authlevel)
-    except BrokenPipeError:
-        raise
+            _add_folder(done, template, name, authlevel)
     except OSError as error:
         fail(f"{error.filename} cannot be written: {error.strerror}.", FAILURE)
-    click.echo(f"The function '{name}' was made from the template '{template.title}'.")
+    if template.is_foreign:
+        done.lines.append(f"Its trigger exists in Azure only; here it is run by hand: POST /admin/functions/{name}")
+    done.lines.append(f"The function '{name}' was made from the template '{template.title}'.")
+    done.tell(as_json=as_json, function=name, template=template.title)
 
 
 def _template(said: str | None) -> Template:
@@ -85,10 +90,10 @@ def _name(said: str | None, template: Template) -> str:
     return said
 
 
-def _add_to_file(root: Path, file_name: str, template: Template, name: str, auth: str) -> None:
+def _add_to_file(done: Written, file_name: str, template: Template, name: str, auth: str) -> None:
     if not file_name.endswith(".py"):
         file_name += ".py"
-    place = root / file_name
+    place = done.root / file_name
     is_new = not place.exists()
     durable = _DURABLE in template.imports
     head = f"{_DURABLE if durable else _FUNCTIONS}\n\nbp = {'df' if durable else 'func'}.Blueprint()\n"
@@ -101,20 +106,24 @@ def _add_to_file(root: Path, file_name: str, template: Template, name: str, auth
     code = code_of(template, app=source.app, name=name, auth=auth)
     needed = tuple(line for line, alias in ((_DURABLE, "df."), (_FUNCTIONS, "func.")) if alias in code)
     others = tuple(line for line in template.imports if line != _DURABLE)
-    place.write_text(with_function(source, code, (*others, *needed)), encoding="utf-8")
-    if is_new:
-        module = file_name.removesuffix(".py").replace("/", ".")
-        click.echo(f"{file_name} is a new blueprint. Register it in {_APP_FILE}:")
-        click.echo(f"    from {module} import bp\n    app.register_functions(bp)")
+    text = with_function(source, code, (*others, *needed))
+    if not is_new:
+        done.extend(file_name, text)
+        return
+    done.put(file_name, text)
+    module = file_name.removesuffix(".py").replace("/", ".")
+    done.lines += [
+        f"{file_name} is a new blueprint. Register it in {_APP_FILE}:",
+        f"    from {module} import bp",
+        "    app.register_functions(bp)",
+    ]
 
 
-def _add_folder(root: Path, template: Template, name: str, auth: str) -> None:
-    folder = root / name
-    if folder.exists():
+def _add_folder(done: Written, template: Template, name: str, auth: str) -> None:
+    if (done.root / name).exists():
         fail(f"There is a folder '{name}' already.", FAILURE)
-    folder.mkdir(parents=True)
-    (folder / "__init__.py").write_text(template.module, encoding="utf-8")
-    (folder / "function.json").write_text(function_json(template, auth=auth), encoding="utf-8")
+    done.put(f"{name}/__init__.py", template.module)
+    done.put(f"{name}/function.json", function_json(template, auth=auth))
 
 
 @click.group("templates", cls=ForgivingGroup, context_settings=CONTEXT)

@@ -1,26 +1,7 @@
 """The functions that `perdure new` writes, of each kind and for both models (cli.md §5)."""
 
-import json
-import string
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """One kind of function. ``code`` is for v2, with ``$app``, ``$name``, ``$auth``; ``bindings`` and ``module``
-    are for v1. ``imports`` are what the v2 code needs besides ``azure.functions``.
-    """
-
-    title: str
-    default_name: str
-    code: str
-    module: str
-    bindings: tuple[Mapping[str, Any], ...]
-    imports: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-
+from perdure.cli.project.foreign_templates import FOREIGN
+from perdure.cli.project.template import Template
 
 _DURABLE = ("import azure.durable_functions as df",)
 
@@ -207,7 +188,7 @@ async def main(req: func.HttpRequest, starter: str) -> func.HttpResponse:
     ),
 )
 
-TEMPLATES = (HTTP, TIMER, ORCHESTRATOR, ACTIVITY, ENTITY, STARTER)
+TEMPLATES = (HTTP, TIMER, ORCHESTRATOR, ACTIVITY, ENTITY, STARTER, *FOREIGN)
 
 
 def template_named(name: str) -> Template | None:
@@ -217,17 +198,3 @@ def template_named(name: str) -> Template | None:
         if word in (template.title.lower(), template.default_name.lower(), *template.aliases):
             return template
     return None
-
-
-def code_of(template: Template, *, app: str, name: str, auth: str) -> str:
-    """The function for a v2 file."""
-    return string.Template(template.code).substitute(app=app, name=name, auth=auth.upper())
-
-
-def function_json(template: Template, *, auth: str) -> str:
-    """``function.json`` for a v1 folder."""
-    bindings = [
-        {key: auth.lower() if value == "{auth}" else value for key, value in binding.items()}
-        for binding in template.bindings
-    ]
-    return json.dumps({"scriptFile": "__init__.py", "bindings": bindings}, indent=2) + "\n"
