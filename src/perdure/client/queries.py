@@ -44,7 +44,7 @@ async def reasons_for_waiting(
         await _lock_reason(storage, record, history, reason) if reason.kind is WaitKind.LOCK else reason
         for reason in reasons
     ]
-    verdict = None if versioning is None else check(versioning, record.origin.version)
+    verdict = None if versioning is None else check(versioning, record.origin.version, record.origin.name)
     return [WaitingOn(WaitKind.VERSION, reason=verdict.text), *found] if isinstance(verdict, Rejected) else found
 
 

@@ -60,7 +60,7 @@ class OrchestrationTurn(msgspec.Struct, eq=False):
 class EntityTurn(msgspec.Struct, eq=False):
     """One batch of operations of one entity. The executor sets ``result`` exactly once: one outcome per operation.
 
-    With fewer outcomes the operations after them come again, first.
+    With fewer outcomes, one at least, the operations after them come again, first.
     """
 
     entity: EntityId
@@ -105,8 +105,9 @@ class Executor(Protocol):
     def recall(self, turn: Turn) -> bool:
         """Take back a turn that ``advance`` left running and whose code has not begun.
 
-        True: nobody will begin it and ``late_turns`` never gives it; its session takes the next turn as if there had
-        been none. False: it has begun or ended, or cannot be taken back.
+        True: nobody will begin it and ``late_turns`` never gives it; its session, or entity, takes the next turn as if
+        there had been none, and should be served as if it had waited since this one. False: it has begun or ended, or
+        cannot be taken back.
         """
         ...
 

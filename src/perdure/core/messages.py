@@ -88,10 +88,14 @@ class Resume(Message, frozen=True):
 
 
 class Terminate(Message, frozen=True):
-    """End the execution; with ``recursive`` its children too."""
+    """End the execution; with ``recursive`` its children too.
+
+    ``at_once``: also while its code runs, whose result means nothing then; but not while it holds entity locks.
+    """
 
     reason: str | None = None
     recursive: bool = False
+    at_once: bool = False
 
 
 class Rewind(Message, frozen=True):

@@ -46,7 +46,7 @@ def receive(instance: Instance, envelopes: Sequence[ms.Envelope], now: datetime)
     if progress.status.is_terminal:
         intake.dropped.extend(envelopes)
         return intake
-    if len(envelopes) > 1 and (terminate := _first_terminate(envelopes)) is not None:
+    if len(envelopes) > 1 and (terminate := _first_end(instance, envelopes)) is not None:
         _take_terminate(instance, intake, envelopes, terminate)
         return intake
     taken: set[int] = set()
@@ -63,11 +63,16 @@ def receive(instance: Instance, envelopes: Sequence[ms.Envelope], now: datetime)
     return intake
 
 
-def _first_terminate(envelopes: Sequence[ms.Envelope]) -> ms.Envelope | None:
+def _first_end(instance: Instance, envelopes: Sequence[ms.Envelope]) -> ms.Envelope | None:
     for envelope in envelopes:
-        if type(envelope.message) is ms.Terminate:
+        if type(envelope.message) is ms.Terminate and ends(instance, envelope.message):
             return envelope
     return None
+
+
+def ends(instance: Instance, message: ms.AnyMessage) -> bool:
+    """Whether the message ends the orchestration, whatever else there is."""
+    return isinstance(message, ms.Terminate) and not (message.at_once and instance.sections)
 
 
 def _take_terminate(
@@ -192,6 +197,8 @@ def _read_resume(instance: Instance, intake: Intake, message: ms.Resume, taken: 
 
 def _read_terminate(instance: Instance, intake: Intake, message: ms.AnyMessage, taken: set[int]) -> bool:
     assert isinstance(message, ms.Terminate)
+    if not ends(instance, message):
+        return False
     intake.terminated = ev.ExecutionTerminated(message.reason, message.recursive)
     intake.events.append(intake.terminated)
     return True

@@ -48,6 +48,8 @@ class Versioning:
     match: MatchStrategy = MatchStrategy.NONE
     failure: FailureStrategy = FailureStrategy.REJECT
     compare: Callable[[str | None, str | None], int] = compare_functions_versions
+    is_own: Callable[[str], bool] | None = None
+    """Which orchestrators, by name, are the app's; those of remote workers are none of its business. None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +75,15 @@ Verdict = Accepted | Rejected | Failed
 _ACCEPTED = Accepted()
 
 
-def check(versioning: Versioning, instance_version: str | None) -> Verdict:
-    """Whether an app runs an instance of this version.
+def check(versioning: Versioning, instance_version: str | None, name: str = "") -> Verdict:
+    """Whether an app runs an instance of this version. ``name``: its orchestrator.
 
     An app that names no version of its own takes "current or older" as every version:
     it gets that strategy without asking for it, and what it started explicitly would otherwise never run.
     """
     own = versioning.default_version
+    if versioning.is_own is not None and not versioning.is_own(name):
+        return _ACCEPTED
     match versioning.match:
         case MatchStrategy.NONE:
             return _ACCEPTED

@@ -9,7 +9,7 @@ from perdure.core.entities.scheduling import Batch, next_batch
 from perdure.core.failures import FailureDetails
 from perdure.core.identifiers import read_entity_id
 from perdure.core.instance import InstanceRecord
-from perdure.core.messages import Envelope, OperationRequest
+from perdure.core.messages import AnyMessage, Envelope, OperationRequest
 from perdure.core.registry import OperationOutcome
 from perdure.engine.live import Begun
 
@@ -22,8 +22,8 @@ class LiveEntity:
     history_bytes = 0
     revives = False
     __slots__ = (
-        "_batch", "_default_version", "_entity", "_is_removed", "_now", "_operations_max", "_record", "_waiting_count",
-        "execution_id", "instance_id", "queue", "turn", "used_at",
+        "_arrived", "_batch", "_default_version", "_entity", "_is_removed", "_now", "_operations_max", "_record",
+        "_waiting", "_waiting_count", "execution_id", "instance_id", "queue", "turn", "used_at",
     )  # fmt: skip
 
     def __init__(self, record: InstanceRecord, operations_max: int, default_version: str | None = None) -> None:
@@ -40,6 +40,9 @@ class LiveEntity:
         self._is_removed = False
         self._waiting_count = 0
         """So many at the head of the queue are known to wait for the lock's release, and have rows."""
+        self._waiting: list[Envelope] = []
+        self._arrived: list[Envelope] = []
+        """The queue that the batch was made of: those known to wait, and the others."""
         self._now = record.progress.updated_at
 
     def begin(self, now: datetime, executor: Executor) -> Begun:
@@ -47,6 +50,7 @@ class LiveEntity:
         progress = self._record.progress
         waiting, arrived = self.queue[: self._waiting_count], self.queue[self._waiting_count :]
         batch = next_batch(arrived, progress.locked_by, self._operations_max, waiting)
+        self._waiting, self._arrived = waiting, arrived
         self.queue = batch.held
         begun = Begun(kept=batch.held, dropped=batch.dropped)
         # Under a lock that stays, what waits now waits until the release comes; the next batch need not look at it.
@@ -73,6 +77,39 @@ class LiveEntity:
         """What the batch in user code consumes."""
         return self._batch.consumed if self._batch is not None else []
 
+    def may_take_back(self, message: AnyMessage) -> bool:
+        """Any message may be taken with those before it."""
+        return True
+
+    def take_back(self, envelope: Envelope) -> None:
+        """The batch was recalled: its queue is as it was, without what had no effect."""
+        self.turn = None
+        self._restore_queue()
+        self.queue.append(envelope)
+        self._batch = None
+
+    def can_be_left(self) -> bool:
+        """An entity has no end."""
+        return False
+
+    def _restore_queue(self) -> None:
+        assert self._batch is not None
+        later = self.queue[len(self._batch.held) :]
+        dropped = {id(envelope) for envelope in self._batch.dropped}
+        self._waiting_count = len(self._waiting)
+        self.queue = [*self._waiting, *(e for e in self._arrived if id(e) not in dropped), *later]
+
+    def _shorten(self, count: int) -> Batch:
+        """The batch of only the first ``count`` operations; what that leaves waits at the head of the queue."""
+        progress = self._record.progress
+        self._restore_queue()
+        arrived = self.queue[self._waiting_count :]
+        self._batch = batch = next_batch(arrived, progress.locked_by, count, self._waiting)
+        # What had an effect only after the operations that are left has none now, and its row goes all the same.
+        batch.consumed += batch.dropped
+        self.queue, self._waiting_count = batch.held, 0
+        return batch
+
     def finish(self) -> Checkpoint:
         """What the finished batch commits."""
         turn, batch = self.turn, self._batch
@@ -80,6 +117,8 @@ class LiveEntity:
         assert turn.result is not None
         assert batch is not None
         self.turn = None
+        if 0 < len(turn.result) < len(batch.operations):
+            batch = self._shorten(len(turn.result))
         record = self._record
         return decide_batch(record.origin, record.progress, batch, turn.result, self._now, self._default_version)
 
@@ -105,6 +144,7 @@ class LiveEntity:
     def apply(self, checkpoint: Checkpoint) -> bool:
         """The checkpoint is durable."""
         self._batch = None
+        self._waiting, self._arrived = [], []
         self._record = InstanceRecord(checkpoint.origin, checkpoint.progress)
         self._is_removed = checkpoint.history is HistoryChange.REMOVE
         return False

@@ -8,7 +8,7 @@ import msgspec
 from perdure.contracts.executor import Executor, Turn
 from perdure.core.checkpoint import Checkpoint
 from perdure.core.failures import FailureDetails
-from perdure.core.messages import Envelope
+from perdure.core.messages import AnyMessage, Envelope
 
 
 class Begun(msgspec.Struct, eq=False):
@@ -56,6 +56,18 @@ class LiveInstance(Protocol):
 
     def in_hand(self) -> list[Envelope]:
         """The envelopes that the turn in user code consumes."""
+        ...
+
+    def may_take_back(self, message: AnyMessage) -> bool:
+        """Whether the turn that is out may be recalled because this message has come."""
+        ...
+
+    def take_back(self, envelope: Envelope) -> None:
+        """The turn that was out was recalled: what it was given comes again, with this envelope."""
+        ...
+
+    def can_be_left(self) -> bool:
+        """Whether it may be ended from what is stored while its turn is out."""
         ...
 
     def finish(self) -> Checkpoint:

@@ -19,8 +19,9 @@ from perdure.core.decisions import DecisionLimits, decide, leave_sections
 from perdure.core.events import HistoryEvent, OrchestratorStarted
 from perdure.core.failures import FailureDetails
 from perdure.core.instance import Instance, InstanceRecord, WorkKind, is_regaining
-from perdure.core.messages import Envelope, LockGranted, Rewind, Terminate
-from perdure.core.receiving import Intake, receive
+from perdure.core.messages import AnyMessage, Envelope, LockGranted, Resume, Rewind, Suspend, Terminate
+from perdure.core.partial_intake import take_only
+from perdure.core.receiving import Intake, ends, receive
 from perdure.core.versioning import Failed, Rejected, Versioning, check
 from perdure.engine.live import Begun
 
@@ -33,9 +34,9 @@ class LiveOrchestration:
     """See ``LiveInstance``."""
 
     __slots__ = (
-        "_accepted", "_ended", "_history", "_intake", "_limits", "_regained", "_regaining", "_rewound", "_session",
-        "_versioning",
-        "execution_id", "instance", "instance_id", "left_behind", "queue", "turn", "used_at",
+        "_accepted", "_ended", "_history", "_intake", "_is_without_code", "_limits", "_regained", "_regaining",
+        "_rewound", "_session", "_versioning", "execution_id", "instance", "instance_id", "left_behind", "queue",
+        "turn", "used_at",
     )  # fmt: skip
 
     def __init__(
@@ -67,9 +68,13 @@ class LiveOrchestration:
         self._regained: Rewound | None = None
         self._regaining = is_regaining(history)
         """Rewound, and waiting for its locks: whatever else comes waits in the queue."""
+        self._is_without_code = False
+        """What begins it anew is committed next, without its turn, which was recalled."""
 
     def begin(self, now: datetime, executor: Executor) -> Begun:
         """Take the queue in."""
+        if self._is_without_code:
+            return self._begin_without_code()
         if self._ended:
             return self._begin_after_end(now, executor)
         if self._regaining:
@@ -81,7 +86,7 @@ class LiveOrchestration:
             verdict = self._judge()
             if not isinstance(verdict, Rejected):
                 failed = verdict
-            elif not any(type(envelope.message) is Terminate for envelope in envelopes):
+            elif not any(ends(self.instance, envelope.message) for envelope in envelopes):
                 # Left for a process that runs its version: the messages stay in the inbox. Its end needs no code.
                 begun.kept, begun.rejected = envelopes, verdict.text
                 return begun
@@ -115,7 +120,7 @@ class LiveOrchestration:
 
     def _judge(self) -> TurnResult | Rejected | None:
         """Whether its version runs here: None when it does, else how it fails, or that it is left to others."""
-        verdict = check(self._versioning, self.instance.origin.version)
+        verdict = check(self._versioning, self.instance.origin.version, self.instance.origin.name)
         if isinstance(verdict, Failed):
             return TurnResult(ending=Fail(FailureDetails("VersionMismatch", verdict.text, is_non_retriable=True)))
         if isinstance(verdict, Rejected):
@@ -228,13 +233,56 @@ class LiveOrchestration:
         """What the turn in user code consumes."""
         return self._intake.consumed if self._intake is not None else []
 
+    def may_take_back(self, message: AnyMessage) -> bool:
+        """A turn that begins an execution anew is part of what begins it; only an end comes before it."""
+        return (self._rewound is None and self._regained is None) or ends(self.instance, message)
+
+    def take_back(self, envelope: Envelope) -> None:
+        """What it was given is in the queue again, in order; but nothing is begun after it was suspended."""
+        self.turn = None
+        if self._rewound is not None or self._regained is not None:
+            self.close()
+            self._is_without_code = True
+            self.queue.append(envelope)
+            return
+        intake, self._intake = self._intake, None
+        assert intake is not None
+        self.queue = [*intake.consumed, *self.queue, envelope]
+        if not any(type(waiting.message) is Resume for waiting in self.queue):
+            self.queue.sort(key=_is_no_suspension)
+
+    def can_be_left(self) -> bool:
+        """Not in the middle of a rewind, and not with entities locked."""
+        return not self.revives and not self.instance.sections
+
+    def _begin_without_code(self) -> Begun:
+        """Commit what begins the execution anew; its end comes next."""
+        self._is_without_code = False
+        return Begun(checkpoint=self._decide(None), kept=list(self.queue))
+
     def finish(self) -> Checkpoint:
         """What the finished turn commits."""
         turn = self.turn
         assert isinstance(turn, OrchestrationTurn)
-        assert turn.result is not None
+        result = turn.result
+        assert result is not None
         self.turn = None
-        return self._decide(turn.result)
+        return (
+            self._decide(result) if result.events_taken is None else self._finish_in_part(result, result.events_taken)
+        )
+
+    def _finish_in_part(self, result: TurnResult, count: int) -> Checkpoint:
+        assert self._intake is not None
+        if self._rewound is not None or self._regained is not None:
+            # What begins an execution anew is one event, and taken.
+            return self._decide(result)
+        part = take_only(self.instance, self._intake, count)
+        self._intake = part.intake
+        self.queue[:0] = part.left
+        checkpoint = self._decide(result)
+        if not checkpoint.progress.status.is_terminal:
+            checkpoint.outbox = [*checkpoint.outbox, *part.carried]
+        return checkpoint
 
     def refuse(self, envelopes: list[Envelope], now: datetime, failure: FailureDetails) -> Begun:
         """All envelopes are consumed: nothing comes after the failure."""
@@ -273,6 +321,8 @@ class LiveOrchestration:
         instance.history_bytes += checkpoint.history_bytes
         if self._session is None:
             self._history = [*self._history, *checkpoint.events] if rewound is None else checkpoint.events
+        elif (follow := self._session.follow) is not None:
+            follow(events)
         if checkpoint.progress.status.is_terminal:
             self.close()
             return False
@@ -315,6 +365,10 @@ class LiveOrchestration:
         session, self._session = self._session, None
         if session is not None:
             session.close()
+
+
+def _is_no_suspension(envelope: Envelope) -> bool:
+    return type(envelope.message) is not Suspend
 
 
 def _comes_from_parent(envelope: Envelope) -> bool:

@@ -7,10 +7,11 @@ meanwhile joins the next. A message whose instance cannot take its turn in the r
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from itertools import chain
 
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import CheckpointRefused
-from perdure.contracts.executor import ActivityResult, Executor, Turn
+from perdure.contracts.executor import ActivityResult, Executor, Settled, Turn
 from perdure.contracts.observer import (
     ActivityEnded,
     EpisodeCommitted,
@@ -73,7 +74,11 @@ class Partition:
         self._rejected: set[str] = set()
         """Instances of versions that are not run here, and that was said."""
         self._turns_per_round = options.turns_per_round
-        self._router = Router(lease, storage, self._live, self._due, options, self._announce)
+        self._router = Router(lease, storage, self._live, self._due, options, self._announce, self._recall)
+        self._settling: list[Settled] = []
+        """Whom to tell when this round is committed."""
+        self._owing: dict[int, tuple[Envelope, Settled]] = {}
+        """Envelopes, by identity, whose sender is to be told when they are durable."""
         self._stopping = asyncio.Event()
         self._rest_is_due = False
         self._look_ahead_is_due = False
@@ -129,8 +134,11 @@ class Partition:
         self._incoming.extend(received)
 
     async def _take_results(self) -> None:
-        results = self._announced(await self._executor.activity_results())
-        self._incoming.extend(_message_of(result) for result in results)
+        for result in self._announced(await self._executor.activity_results()):
+            envelope = _message_of(result)
+            if result.settled is not None:
+                self._owing[id(envelope)] = (envelope, result.settled)
+            self._incoming.append(envelope)
 
     async def _take_late(self) -> None:
         late = await self._executor.late_turns()
@@ -225,7 +233,12 @@ class Partition:
                 live.queue = [envelope for envelope in live.queue if envelope not in gone]
         round_.kept.extend(e for envelopes in held.values() for e in envelopes if e.position is None)
         if round_.checkpoints or round_.kept or round_.discarded:
-            await self._follow_up(episodes, await self._commit(round_, episodes))
+            committed = await self._commit(round_, episodes)
+            if self._settling or self._owing:
+                self._settle(round_)
+            await self._follow_up(episodes, committed)
+        elif self._settling:
+            self._settle(round_)
         # They came before whatever has come since, also before a start that gives their id to yet another instance.
         self._incoming[:0] = self._router.take_postponed()
 
@@ -254,7 +267,27 @@ class Partition:
             self._rejected.add(live.instance_id)
             self._announce(VersionRejected(live.instance_id, reason))
 
+    def _recall(self, live: LiveInstance) -> bool:
+        turn = live.turn
+        if turn is None or not self._executor.recall(turn):
+            return False
+        del self._out[id(turn)]
+        return True
+
+    def _settle(self, round_: Round) -> None:
+        """The round is true: whoever gave something that it took or dropped is told."""
+        settling, self._settling = self._settling, []
+        for settled in settling:
+            settled()
+        if self._owing:
+            taken = (checkpoint.consumed for checkpoint in round_.checkpoints)
+            for envelope in chain(round_.kept, round_.discarded, *taken):
+                if (owed := self._owing.pop(id(envelope), None)) is not None:
+                    owed[1]()
+
     def _finish(self, live: LiveInstance) -> Checkpoint:
+        if live.turn is not None and live.turn.settled is not None:
+            self._settling.append(live.turn.settled)
         try:
             return live.finish()
         except Exception as error:

@@ -14,7 +14,7 @@ from perdure.core.decisions import leave_sections
 from perdure.core.events import HistoryEvent
 from perdure.core.identifiers import is_entity, read_entity_id
 from perdure.core.instance import Instance, InstanceKind, InstanceRecord, Origin, Progress
-from perdure.core.messages import Envelope, LockRequest, OperationRequest, Rewind, StartExecution
+from perdure.core.messages import Envelope, LockRequest, OperationRequest, Rewind, StartExecution, Terminate
 from perdure.core.receiving import concerns_other
 from perdure.core.status import RuntimeStatus
 from perdure.engine.due_messages import DueMessages
@@ -40,6 +40,7 @@ class Router:
         due: DueMessages,
         options: EngineOptions,
         announce: Callable[[Fact], None],
+        recall: Callable[[LiveInstance], bool],
     ) -> None:
         self._lease = lease
         self._storage = storage
@@ -47,6 +48,8 @@ class Router:
         self._due = due
         self._options = options
         self._announce = announce
+        self._recall = recall
+        """Take back the turn that an instance has out; answers whether that was possible."""
         self._finished: OrderedDict[str, str] = OrderedDict()
         """Ids that ended a while ago → their execution, so that a late message costs no load."""
         self._damaged: set[str] = set()
@@ -93,7 +96,11 @@ class Router:
                 self._create(envelope, start, absent, round_)
             live = self._live.get(target)
             if live is not None:
-                self._queue(live, envelope, ready, round_)
+                if live.turn is None:
+                    live.queue.append(envelope)
+                    ready[target] = live
+                else:
+                    self._interrupt(live, envelope, ready, absent, round_)
             elif target in self._finished and type(envelope.message) is not Rewind:
                 self.drop(envelope, "the instance has ended", round_)
             else:
@@ -140,6 +147,7 @@ class Router:
         # Dropped with the new one's first commit: until then the former is what is stored, and may come back.
         left = absent.pop(envelope.target, [])
         if former is not None:
+            left += self._recalled(former)
             self._live.remove(former)
             _keep_no_more(former.queue, round_)
             left += former.queue
@@ -180,6 +188,8 @@ class Router:
         """What had the id is replaced, with all that it has not taken."""
         live = self._live.get(target)
         if live is not None:
+            for former in self._recalled(live):
+                self.drop(former, "the instance was replaced", round_)
             self._live.remove(live)
             # Its turn may have been about to come.
             queue, live.queue = live.queue, []
@@ -187,12 +197,35 @@ class Router:
             for former in queue:
                 self.drop(former, "the instance was replaced", round_)
 
-    def _queue(self, live: LiveInstance, envelope: Envelope, ready: dict[str, LiveInstance], round_: Round) -> None:
-        live.queue.append(envelope)
-        if live.turn is None:
+    def _recalled(self, live: LiveInstance) -> list[Envelope]:
+        """What the turn of an instance that is replaced had in hand, if nobody will begin it; it has rows."""
+        if live.turn is None or not self._recall(live):
+            return []
+        live.turn = None
+        return live.in_hand()
+
+    def _interrupt(
+        self,
+        live: LiveInstance,
+        envelope: Envelope,
+        ready: dict[str, LiveInstance],
+        absent: dict[str, list[Envelope]],
+        round_: Round,
+    ) -> None:
+        """A message for an instance whose turn is out: it waits, unless the turn comes back or has lost its use."""
+        message = envelope.message
+        if live.may_take_back(message) and self._recall(live):
+            live.take_back(envelope)
             ready[live.instance_id] = live
-        elif envelope.position is None:
-            round_.kept.append(envelope)
+        elif isinstance(message, Terminate) and message.at_once and live.can_be_left():
+            # What is stored goes on without it; its turn ends as that of an instance that was replaced.
+            absent[live.instance_id] = [*live.in_hand(), *live.queue, envelope]
+            live.queue = []
+            self._live.remove(live)
+        else:
+            live.queue.append(envelope)
+            if envelope.position is None:
+                round_.kept.append(envelope)
 
     async def _load(
         self, absent: dict[str, list[Envelope]], now: datetime, ready: dict[str, LiveInstance], round_: Round
@@ -223,7 +256,8 @@ class Router:
             self._live.add(live)
             for envelope in envelopes:
                 if not live.leave_behind(envelope):
-                    self._queue(live, envelope, ready, round_)
+                    live.queue.append(envelope)
+                    ready[target] = live
 
     async def _after_end(
         self, record: InstanceRecord, envelopes: list[Envelope], now: datetime, round_: Round

@@ -156,6 +156,9 @@ class AuditedExecutor:
     async def late_turns(self) -> list[Turn]:
         return await self._executor.late_turns()
 
+    def recall(self, turn: Turn) -> bool:
+        return self._executor.recall(turn)
+
     def start_activities(self, activities: Sequence[PendingActivity]) -> None:
         self._audit.activities_started(activities)
         self._executor.start_activities(activities)
