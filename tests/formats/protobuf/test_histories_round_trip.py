@@ -140,7 +140,7 @@ def test_causes_beyond_the_limit_are_cut_off() -> None:
 
 
 @pytest.mark.parametrize("policy", [FUNCTIONS, PORTABLE], ids=["functions", "portable"])
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(program=PROGRAMS, data=st.data())
 def test_code_decides_from_what_it_is_sent_what_it_decided_live(
     policy: ReplayPolicy, program: list[Any], data: st.DataObject

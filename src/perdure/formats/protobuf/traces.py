@@ -26,21 +26,17 @@ def read_trace(holder: Any, field: str = "parentTraceContext") -> str | None:
     return f"{trace.traceParent} {trace.traceState.value}" if trace.traceState.value else trace.traceParent
 
 
-def _body(kept: str) -> bytes:
-    parent, _, state = kept.partition(" ")
-    # The span's id once more, in a deprecated field that readers of histories are shown.
-    span_id = parent[36:52] if len(parent) >= 52 else ""
-    return string(b"\x0a", parent) + string(b"\x12", span_id) + text(b"\x1a", state or None)
-
-
-def span_field(opening: bytes, kept: str | None) -> bytes:
-    """The span of an orchestration's turns, as a worker gave it, as an encoded field; nothing for None."""
-    return b"" if kept is None else message(opening, write_span(kept).SerializeToString())
+def read_span(response: Any) -> str | None:
+    """What is kept of ``orchestrationTraceContext``: ``id seconds nanoseconds``, in full. None: it says nothing."""
+    span: pb.OrchestrationTraceContext = response.orchestrationTraceContext
+    if not span.HasField("spanStartTime"):
+        return f"{span.spanID.value}  " if span.spanID.value else None
+    return f"{span.spanID.value} {span.spanStartTime.seconds} {span.spanStartTime.nanos}"
 
 
 def write_span(kept: str) -> pb.OrchestrationTraceContext:
     """The inverse of ``read_span``."""
-    span_id, seconds, nanos = kept.split(" ")
+    span_id, seconds, nanos = kept.rsplit(" ", 2)
     written = pb.OrchestrationTraceContext()
     if span_id:
         written.spanID.value = span_id
@@ -51,12 +47,13 @@ def write_span(kept: str) -> pb.OrchestrationTraceContext:
     return written
 
 
-def read_span(response: Any) -> str | None:
-    """What is kept of ``orchestrationTraceContext``: ``id seconds nanoseconds``, to the last digit. None: absent."""
-    if not response.HasField("orchestrationTraceContext"):
-        return None
-    span: pb.OrchestrationTraceContext = response.orchestrationTraceContext
-    at = span.spanStartTime
-    when = f"{at.seconds} {at.nanos}" if span.HasField("spanStartTime") else " "
-    # A space would part what it is not to part; no span id has one.
-    return f"{span.spanID.value.replace(' ', '')} {when}"
+def span_field(opening: bytes, kept: str | None) -> bytes:
+    """The span of an orchestration's turns, as a worker gave it, as an encoded field; nothing for None."""
+    return b"" if kept is None else message(opening, write_span(kept).SerializeToString())
+
+
+def _body(kept: str) -> bytes:
+    parent, _, state = kept.partition(" ")
+    # The span's id once more, in a deprecated field that readers of histories are shown.
+    span_id = parent[36:52] if len(parent) >= 52 else ""
+    return string(b"\x0a", parent) + string(b"\x12", span_id) + text(b"\x1a", state or None)
