@@ -91,10 +91,7 @@ class _Stuck:
         self.tries: list[str] = []
 
     def seconds(self, turn: Turn) -> float:
-        if isinstance(turn, EntityTurn):
-            key = turn.entity.key
-        else:
-            key = turn.session.origin.instance_id
+        key = turn.entity.key if isinstance(turn, EntityTurn) else turn.session.origin.instance_id
         self._count[key] += 1
         self.tries.append(key)
         return math.inf if self._count[key] in self._turns.get(key, ()) else 0.0
@@ -104,7 +101,7 @@ class _Stuck:
 def test_a_turn_that_never_returns_is_tried_again_with_all_it_was_given(functions, stuck):
     async def scenario(clock):
         code = _Stuck(x=stuck)
-        hub, storage = small_hub(functions, clock, turns=simulated_turns(code.seconds, OVERRUN_SECONDS))
+        hub, _ = small_hub(functions, clock, turns=simulated_turns(code.seconds, OVERRUN_SECONDS))
         async with hub:
             await hub.client.start("blocking", instance_id="x")
             await hub.client.raise_event("x", "other", "0")

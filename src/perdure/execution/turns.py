@@ -1,7 +1,8 @@
 """Runs turns on a thread of their own, so that user code never holds up the engine loop (architecture.md J8).
 
 A whole batch costs one hand-over. A turn that does not return in a second keeps its thread to itself and
-the rest of the batch goes on in a fresh one; one that takes longer than a function may is given up. Programs are closed here too: their ``finally`` blocks are user code.
+the rest of the batch goes on in a fresh one; one that takes longer than a function may is given up.
+Programs are closed here too: their ``finally`` blocks are user code.
 """
 
 import asyncio

@@ -43,8 +43,8 @@ class LoggingObserver:
             )  # fmt: skip
         elif isinstance(fact, TurnGivenUp):
             logger.error(
-                "'%s' (instance '%s') has not returned within functionTimeout (%.0f s); its thread is left alone and the "
-                "instance goes on from its history in another. It is at:\n%s",
+                "'%s' (instance '%s') has not returned within functionTimeout (%.0f s); its thread is left alone and "
+                "the instance goes on from its history in another. It is at:\n%s",
                 fact.name, fact.instance_id, fact.seconds, fact.stack,
             )  # fmt: skip
         elif isinstance(fact, VersionRejected):
