@@ -82,8 +82,8 @@ class GrpcRuntime:
         self._activities = Activities(definitions)
         self._entities = Entities(definitions)
         self._thread: Thread | None = None
-        self._waiting: dict[Future[Any], Callable[[], None]] = {}
-        """Jobs that have perhaps not begun → what gives their item back."""
+        self._waiting: dict[object, tuple[Future[Any], Callable[[], None]]] = {}
+        """Jobs that have perhaps not begun, each with what gives its item back."""
         self._lock = Lock()
 
     def begin(self, start: WorkerStart) -> None:
@@ -99,7 +99,7 @@ class GrpcRuntime:
         if self._thread is not None:
             self._thread.join()
         with self._lock:
-            waiting = list(self._waiting.items())
+            waiting = list(self._waiting.values())
         for job, give_back in waiting:
             if job.cancel():
                 give_back()
@@ -149,8 +149,11 @@ class GrpcRuntime:
     def _do(self, pool: ThreadPoolExecutor, run: Callable[[], Any], give_back: Any, calls: WorkerCalls) -> None:
         """Run the job and send what it gives; an error of ours gives the item back."""
 
+        key = object()
+
         def job() -> None:
-            self._forget(future)
+            with self._lock:
+                self._waiting.pop(key, None)
             try:
                 answer = self._terms.payloads.sent_out(run())
             except Exception:
@@ -159,12 +162,8 @@ class GrpcRuntime:
             self._reports.send(answer, calls)
 
         with self._lock:
-            future = pool.submit(job)
-            self._waiting[future] = lambda: self._reports.send(give_back, calls)
-
-    def _forget(self, future: "Future[Any]") -> None:
-        with self._lock:
-            self._waiting.pop(future, None)
+            # The job waits for the lock, so that it is not gone before it is here.
+            self._waiting[key] = (pool.submit(job), lambda: self._reports.send(give_back, calls))
 
     def _turn(self, item: pb.WorkItem, calls: WorkerCalls) -> Any:
         item = self._terms.payloads.brought_in(item)
