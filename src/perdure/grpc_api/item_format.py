@@ -10,6 +10,7 @@ from perdure.core.identifiers import EntityId
 from perdure.core.instance import Origin
 from perdure.core.registry import Operation
 from perdure.execution.remote_items import EncodedPast, PastForm, TurnToSend
+from perdure.formats.protobuf.entities import entity_item
 from perdure.formats.protobuf.events import Frames, HistoryWriter, history_chunks, past_frames
 from perdure.formats.protobuf.work_items import (
     HEALTH_PING,
@@ -94,8 +95,6 @@ class ProtocolItems:
 
     def batch(self, token: str, entity: EntityId, state: str | None, operations: Sequence[Operation]) -> bytes:
         """Operations of an entity."""
-        from perdure.formats.protobuf.entities import entity_item
-
         return entity_item(entity, state, operations, token=token)
 
     def activity(self, token: str, activity: PendingActivity) -> bytes:

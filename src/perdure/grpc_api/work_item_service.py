@@ -15,6 +15,7 @@ from perdure.execution.remote_leases import Lease
 from perdure.execution.remote_sessions import session_of
 from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.actions import read_turn
+from perdure.formats.protobuf.entities import read_batch_result
 from perdure.formats.protobuf.failures import read_failure
 from perdure.grpc_api.answer_parts import PartsOutOfOrder, joined_answer
 from perdure.grpc_api.callers import caller_of, terms_of
@@ -115,13 +116,7 @@ class WorkItemService:
         if not answer.results or len(answer.results) > lease.sent:
             text = f"The batch of entity '{turn.entity}' has {lease.sent} operations, not {len(answer.results)}."
             raise self._refused(lease, text)
-        from perdure.formats.protobuf.entities import read_batch_result
-
-        try:
-            outcomes = read_batch_result(answer, turn)
-        except ValueError as error:
-            raise self._refused(lease, str(error)) from error
-        await self._executor.finish_batch(lease, outcomes)
+        await self._executor.finish_batch(lease, read_batch_result(answer, turn))
         return EMPTY
 
     async def abandon_turn(self, request: bytes, context: Any) -> bytes:
