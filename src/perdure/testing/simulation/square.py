@@ -1,6 +1,7 @@
 """The commuting square (reliability.md X6): the checkpoint that is decided anew from the committed history alone."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from perdure.core.events import HistoryEvent, OrchestratorStarted
 from perdure.core.failures import failure_of
 from perdure.core.identifiers import read_entity_id
 from perdure.core.instance import Instance, InstanceKind, InstanceRecord, is_regaining
-from perdure.core.messages import Rewind
+from perdure.core.messages import LockRelease, LockRequest, Rewind
 from perdure.core.receiving import receive
 from perdure.core.registry import OutsideDefinition, Registry
 from perdure.core.replay.replayer import Replayer
@@ -88,11 +89,32 @@ def _turn(
 
 def _entity(registry: Registry, before: InstanceRecord, made: Checkpoint) -> Checkpoint:
     entity, state = read_entity_id(before.origin.instance_id), before.progress.state
-    batch = next_batch(made.consumed, before.progress.locked_by, len(made.consumed))
+    taken_back = _taken_back(made)
+    queue = [envelope for envelope in made.consumed if id(envelope) not in taken_back]
+    batch = next_batch(queue, before.progress.locked_by, len(queue))
     assert not batch.held, f"consumed, but to wait: {batch.held}"
     assert not batch.dropped, f"consumed, but without effect: {batch.dropped}"
     outcomes = run_batch(registry.entity(entity.name).open(entity, state), state, batch.operations)
     return decide_batch(before.origin, before.progress, batch, outcomes, made.progress.updated_at)
+
+
+def _taken_back(made: Checkpoint) -> set[int]:
+    """Lock requests whose release found them waiting, and that release.
+
+    They stood behind operations that the batch had no room for, and those are not among what it consumed.
+    """
+    sent = [envelope.message for envelope in made.outbox]
+    found: set[int] = set()
+    for request, release in pairwise(made.consumed):
+        wish, end = request.message, release.message
+        if (
+            isinstance(wish, LockRequest)
+            and isinstance(end, LockRelease)
+            and (wish.holder.instance_id, wish.section_id) == (end.holder_id, end.section_id)
+            and next_batch([request], None, 0).outbox[0].message not in sent
+        ):
+            found |= {id(request), id(release)}
+    return found
 
 
 def difference(made: Checkpoint, anew: Checkpoint) -> str | None:
