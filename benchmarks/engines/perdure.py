@@ -16,8 +16,8 @@ from perdure.contracts.records import InstanceFilter
 from perdure.core.status import RuntimeStatus
 from perdure.functions.logging_setup import configure_logging, log_levels
 from perdure.host.assembly import FunctionsHost
-from perdure.host.lifecycle import SWITCH_INTERVAL_SECONDS, spare_collections
 from perdure.host.options import StartOptions
+from perdure.host.running_process import SWITCH_INTERVAL_SECONDS, spare_collections
 from perdure.host.settings import read_settings
 
 APP = Path(__file__).resolve().parents[1] / "app"

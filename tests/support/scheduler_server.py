@@ -40,15 +40,15 @@ class RawClient:
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         rpc = RPCS[name]
 
-        async def call(request: Any = None, *, timeout: float | None = SECONDS_MAX, **fields: Any) -> Any:
+        async def call(request: Any = None, *, seconds: float | None = SECONDS_MAX, **fields: Any) -> Any:
             message = rpc.request(**fields) if request is None else request
             raw = message if isinstance(message, bytes) else message.SerializeToString()
             metadata = tuple(self.headers.items())
             if rpc.answers_stream:
-                stream = self.channel.unary_stream(rpc.path)(raw, timeout=timeout, metadata=metadata)
+                stream = self.channel.unary_stream(rpc.path)(raw, timeout=seconds, metadata=metadata)
                 return [rpc.answer.FromString(item) async for item in stream]
             return rpc.answer.FromString(
-                await self.channel.unary_unary(rpc.path)(raw, timeout=timeout, metadata=metadata)
+                await self.channel.unary_unary(rpc.path)(raw, timeout=seconds, metadata=metadata)
             )
 
         return call

@@ -48,6 +48,8 @@ def _add_commands() -> None:
     """Each is imported when it is used: ``perdure start`` does not pay for the others."""
     for name, place in {
         "start": "start_command:start",
+        "serve": "serve_command:serve",
+        "token": "token_command:token",
         "init": "project.init_command:init",
         "new": "project.new_command:new",
         "templates": "project.new_command:templates",

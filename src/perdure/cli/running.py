@@ -23,9 +23,10 @@ from perdure.functions.logging_setup import configure_logging
 from perdure.functions.setting_tree import HostJsonError
 from perdure.host import sdk_choice
 from perdure.host.assembly import FunctionsHost
-from perdure.host.lifecycle import Announcements, RestartAsked, exit_on_signals, listening_socket, run_host
+from perdure.host.lifecycle import Announcements, RestartAsked, listening_socket, run_host
 from perdure.host.options import StartFailed, StartOptions
 from perdure.host.reload import LISTEN_FD, Reloader, python_command
+from perdure.host.running_process import exit_on_signals
 from perdure.host.settings import Settings, read_settings
 from perdure.sdks import SdkAlreadyImported
 

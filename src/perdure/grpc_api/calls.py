@@ -54,16 +54,6 @@ class Call:
         return self.hub.client
 
     @property
-    def peer(self) -> str:
-        """The caller's address."""
-        return self._context.peer()
-
-    @property
-    def stopping(self) -> asyncio.Event:
-        """Set when the server begins to stop."""
-        return self._stopping
-
-    @property
     def context(self) -> Context:
         """The call as the server sees it."""
         return self._context
@@ -118,6 +108,8 @@ class Door:
 
     async def begin(self, name: str, context: Context) -> Call:
         """The call, when the caller may make it. Raises Refused."""
+        if self.stopping.is_set():
+            raise Stopping
         headers = headers_of(context)
         if name in MANAGES_HUBS:
             return Call(context, None, self.choice.admit(name, headers), self.choice.hubs, self.stopping)

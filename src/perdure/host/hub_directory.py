@@ -68,6 +68,11 @@ class RunningHub:
         """Where it is kept; None in memory."""
         return self.storage.path if isinstance(self.storage, SqliteStorage) else None
 
+    def name_url(self, url: str) -> None:
+        """Tell whoever finds the store held where this process can be reached."""
+        if isinstance(self.storage, SqliteStorage):
+            self.storage.name_url(url)
+
     async def start(self) -> None:
         """Open the store and run what it holds. Raises StoreInUse, StoreUnusable."""
         await self.storage.open()

@@ -66,8 +66,8 @@ class HubRoutes(BaseRoute):
         """What any hub's routes take."""
         if scope["type"] != "http":
             return Match.NONE, {}
-        path = raw_path(scope).lower()
-        inside = path.startswith((ManagementRoute.prefix, b"/admin/perdure/"))
+        _, path = _split(raw_path(scope))
+        inside = path.lower().startswith((ManagementRoute.prefix, b"/admin/perdure/"))
         return (Match.FULL if inside else Match.NONE), {}
 
     def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
@@ -76,7 +76,10 @@ class HubRoutes(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        said = _hub_said(scope)
+        named, path = _split(raw_path(scope))
+        if named is not None:
+            scope = {**scope, "raw_path": path, "path": path.decode("latin-1")}
+        said = named or _hub_said(scope)
         hub = self._hubs.now(said or self._hubs.default_name)
         if hub is None and said is not None and self._sees(scope, said) and await self._hubs.find(said) is not None:
             hub = self._hubs.now(said)
@@ -107,6 +110,19 @@ class HubRoutes(BaseRoute):
         )
         self._routes[hub.name.lower()] = (hub, routes)
         return routes
+
+
+def hub_prefix(hub: str) -> str:
+    """In front of a path: it is for that hub."""
+    return f"/hubs/{hub}"
+
+
+def _split(path: bytes) -> tuple[str | None, bytes]:
+    """The hub that the path begins with, if it does so, and the rest."""
+    if not path.startswith(b"/hubs/"):
+        return None, path
+    name, slash, rest = path.removeprefix(b"/hubs/").partition(b"/")
+    return (name.decode("latin-1") or None, slash + rest) if slash else (None, path)
 
 
 def _hub_said(scope: Scope) -> str | None:

@@ -119,3 +119,24 @@ def check_exposure(options: ServeOptions, *, is_insecure: bool) -> None:
             "reaches the port read, change and run everything.",
             USAGE,
         )
+
+
+def tls_files_of(certificate: Path | None, key: Path | None, client_roots: Path | None) -> TlsFiles | None:
+    """The files of ``--tls-cert``, ``--tls-key`` and ``--tls-ca``. Raises StartFailed when one is missing."""
+    if certificate is None and key is None and client_roots is None:
+        return None
+    if certificate is None or key is None:
+        raise StartFailed("TLS needs both: --tls-cert and --tls-key.", USAGE)
+    return TlsFiles(certificate, key, client_roots)
+
+
+def grace_of(environment: Mapping[str, str]) -> float:
+    """PERDURE_SHUTDOWN_GRACE_SECONDS: how long workers may finish. Raises StartFailed."""
+    text = environment.get("PERDURE_SHUTDOWN_GRACE_SECONDS")
+    try:
+        seconds = 30.0 if not text else float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise StartFailed(f"PERDURE_SHUTDOWN_GRACE_SECONDS is a number of seconds, not '{text}'.", USAGE)
+    return seconds
