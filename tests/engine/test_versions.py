@@ -1,12 +1,13 @@
 """Which versions instances get, and what becomes of those whose version is not run (semantics.md §15)."""
 
 import asyncio
+import itertools
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from perdure.client import ClientOptions, WaitKind
+from perdure.client import ClientOptions, ReusePolicy, TaskHubClient, WaitKind
 from perdure.contracts.observer import VersionRejected
 from perdure.core.decisions import DecisionLimits
 from perdure.core.status import RuntimeStatus
@@ -15,7 +16,7 @@ from perdure.engine.options import EngineOptions
 from perdure.storage.memory.storage import MemoryStorage
 from perdure.testing.in_process_hub import InProcessHub
 from perdure.testing.simulated_loop import SimulatedClock
-from support.small_hub import Functions, on_virtual_time, text
+from support.small_hub import Functions, WatchedStorage, on_virtual_time, small_hub, text
 
 NONE, STRICT, OLDER = MatchStrategy.NONE, MatchStrategy.STRICT, MatchStrategy.CURRENT_OR_OLDER
 FAIL = FailureStrategy.FAIL
@@ -238,5 +239,140 @@ def test_a_rewind_asks_for_the_version_too(functions: Functions, failure: Failur
             else:
                 assert after == before
                 assert [fact.instance_id for fact in warned.all] == ["x"]
+
+    on_virtual_time(scenario)
+
+
+class _Changing:
+    """Runs version 2.0 from some time on; keeps when it was asked for it."""
+
+    def __init__(self, clock: SimulatedClock, seconds: float) -> None:
+        self._clock = clock
+        self.begins = clock.now() + timedelta(seconds=seconds)
+        self.asked: list[float] = []
+        self._from = clock.now()
+
+    def compare(self, left: str | None, right: str | None) -> int:
+        if left == right:
+            return 0
+        self.asked.append((self._clock.now() - self._from).total_seconds())
+        return 0 if self._clock.now() >= self.begins else 1
+
+
+def changing(functions: Functions, clock: SimulatedClock, seconds: float) -> tuple[InProcessHub, WatchedStorage, Any]:
+    versions = _Changing(clock, seconds)
+    options = EngineOptions(DecisionLimits(), Versioning("1.0", STRICT, compare=versions.compare))
+    hub, storage = small_hub(functions, clock, options=options)
+    return hub, storage, versions
+
+
+def test_a_rejected_version_is_asked_for_again_less_and_less_often(functions: Functions):
+    async def scenario(clock):
+        hub, storage, versions = changing(functions, clock, 200)
+        async with hub:
+            for instance_id in ("x", "y"):
+                await hub.client.start("tells", instance_id=instance_id, version="2.0")
+            calls = storage.calls.copy()
+            await asyncio.sleep(199)
+            # Two instances of one version and name are one question; the store is asked nothing.
+            gaps = [round(after - before) for before, after in itertools.pairwise(versions.asked[1:])]
+            assert gaps == [1, 2, 4, 8, 16, 30, 30, 30, 30, 30]
+            assert storage.calls == calls
+            for instance_id in ("x", "y"):
+                assert await output(hub, instance_id) == (RuntimeStatus.Completed, '"2.0"')
+            asked = len(versions.asked)
+            await asyncio.sleep(1000)
+            assert len(versions.asked) == asked, "nobody is rejected, nobody asks"
+
+    on_virtual_time(scenario)
+
+
+def test_a_message_that_comes_when_the_version_runs_is_taken_after_those_that_waited(functions: Functions):
+    @functions.orchestrator
+    def collects(recorder: Any, input: str | None) -> Any:
+        got = []
+        while len(got) < 4:
+            got.append((yield recorder.wait_for_event("item", text)))
+        return got
+
+    async def scenario(clock):
+        hub, _, versions = changing(functions, clock, 50)
+        async with hub:
+            await hub.client.start("collects", instance_id="x", version="2.0")
+            for number in "12":
+                await hub.client.raise_event("x", "item", number)
+            await asyncio.sleep((versions.begins - clock.now()).total_seconds())
+            for number in "34":
+                await hub.client.raise_event("x", "item", number)
+            assert await output(hub, "x") == (RuntimeStatus.Completed, '["1","2","3","4"]')
+            assert clock.now() == versions.begins, "it did not wait for the next question"
+
+    on_virtual_time(scenario)
+
+
+def test_what_replaces_a_rejected_instance_is_asked_for_by_its_own_version(functions: Functions):
+    async def scenario(clock):
+        hub, _, _ = changing(functions, clock, 20)
+        hub.client = TaskHubClient(hub.storage, clock, ClientOptions(reuse=ReusePolicy.ANY))
+        async with hub:
+            for version in ("2.0", "3.0"):
+                await hub.client.start("tells", instance_id="x", version=version)
+            await asyncio.sleep(60)
+            assert await output(hub, "x") == (RuntimeStatus.Completed, '"3.0"')
+
+    on_virtual_time(scenario)
+
+
+@pytest.mark.parametrize("then", ["terminate", "stop", "replace"])
+def test_what_is_rejected_may_end_otherwise(functions: Functions, then: str):
+    async def scenario(clock):
+        hub, _, versions = changing(functions, clock, 20)
+        hub.client = TaskHubClient(hub.storage, clock, ClientOptions(reuse=ReusePolicy.ANY))
+        async with hub:
+            await hub.client.start("waits", instance_id="x", version="2.0")
+            await hub.client.raise_event("x", "go")
+            await asyncio.sleep(5)
+            if then == "terminate":
+                await hub.client.terminate("x", "not wanted")
+            elif then == "replace":
+                await hub.client.start("tells", instance_id="x", version="1.0")
+            else:
+                await hub.stop()
+                asked = len(versions.asked)
+                await asyncio.sleep(60)
+                assert len(versions.asked) == asked
+                await hub.start()
+            await asyncio.sleep(100)
+            record = await hub.client.get("x")
+            assert record is not None
+            wanted = {"terminate": "not wanted", "replace": '"1.0"', "stop": '"2.0"'}[then]
+            assert record.progress.output == wanted
+
+    on_virtual_time(scenario)
+
+
+def test_a_rewind_goes_on_when_its_version_runs(functions: Functions):
+    @functions.orchestrator
+    def fails_once(recorder: Any, input: str | None) -> Any:
+        if not tried:
+            tried.append(recorder.version)
+            raise ValueError("mine")
+        return "done"
+
+    tried: list[Any] = []
+
+    async def scenario(clock):
+        store = MemoryStorage()
+        first = app(functions, clock, store, Versioning("2.0", STRICT), Warned())
+        await first.start()
+        await first.client.start("fails_once", instance_id="x")
+        await output(first, "x")
+        await first.stop()
+        versions = _Changing(clock, 40)
+        second = app(functions, clock, store, Versioning("1.0", STRICT, compare=versions.compare), Warned())
+        async with second:
+            await second.client.rewind("x")
+            await asyncio.sleep(100)
+            assert await output(second, "x") == (RuntimeStatus.Completed, '"done"')
 
     on_virtual_time(scenario)

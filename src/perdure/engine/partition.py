@@ -7,6 +7,7 @@ meanwhile joins the next. A message whose instance cannot take its turn in the r
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import chain
 
 from perdure.contracts.clock import Clock
@@ -31,12 +32,13 @@ from perdure.engine.due_messages import LONGEST_SLEEP_SECONDS, DueMessages
 from perdure.engine.live import Begun, LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.options import EngineOptions
+from perdure.engine.orchestration_episode import LiveOrchestration
 from perdure.engine.patience import until_available
+from perdure.engine.rejections import Rejections
 from perdure.engine.routing import Router
 from perdure.engine.unstorable import unstorable_failure
 
 REST_EVERY_SECONDS = 5.0
-REJECTED_REMEMBERED = 10_000
 MESSAGES_PER_ROUND = 10_000
 """So many messages at most are with instances that have not taken them: what else a recovery found waits its turn."""
 
@@ -71,8 +73,7 @@ class Partition:
         """Instances with a queue and no turn out, in order of arrival."""
         self._live = LiveInstances(options.live)
         self._due = DueMessages(clock, self._wake.set, options.horizon)
-        self._rejected: set[str] = set()
-        """Instances of versions that are not run here, and that was said."""
+        self._rejections = Rejections(options.versioning, self._wake.set)
         self._turns_per_round = options.turns_per_round
         self._router = Router(lease, storage, self._live, self._due, options, self._announce, self._recall)
         self._settling: list[Settled] = []
@@ -110,6 +111,7 @@ class Partition:
             assert self._stopping.is_set(), "a part of the partition ended by itself"
         finally:
             self._due.stop()
+            self._rejections.stop()
             for task in [*tasks, rounds]:
                 task.cancel()
             await asyncio.gather(*tasks, rounds, return_exceptions=True)
@@ -187,7 +189,7 @@ class Partition:
 
     async def _run_rounds(self) -> None:
         while True:
-            if not (self._incoming or self._ready or self._late):
+            if not (self._incoming or self._ready or self._late or self._rejections.is_look_due):
                 if self._stopping.is_set():
                     return
                 await self._wake.wait()
@@ -196,6 +198,8 @@ class Partition:
                 self._rest()
             if self._look_ahead_is_due:
                 await self._look_ahead()
+            if self._rejections.is_look_due:
+                await self._look_again()
             await self._round()
             self._incoming.extend(self._storage.receive_now(self.lease))
             # A busy partition must let the loop's other guests have their turn.
@@ -211,7 +215,12 @@ class Partition:
         episodes = self._finish_late(round_)
         begun: list[tuple[LiveInstance, Turn]] = []
         held: dict[str, list[Envelope]] = {}
-        for live in self._take_ready():
+        ready = self._take_ready()
+        if self._rejections:
+            for live in ready:
+                if self._rejections.take_if_accepted(live.instance_id):
+                    await self._reread(live)
+        for live in ready:
             beginning = self._begin(live, now)
             if beginning.kept:
                 held[live.instance_id] = beginning.kept
@@ -261,11 +270,21 @@ class Partition:
             return live.refuse(envelopes, now, failure_of(error))
 
     def _reject(self, live: LiveInstance, reason: str) -> None:
-        if live.instance_id not in self._rejected:
-            if len(self._rejected) >= REJECTED_REMEMBERED:
-                self._rejected.clear()
-            self._rejected.add(live.instance_id)
+        assert isinstance(live, LiveOrchestration), "only orchestrations have versions"
+        if self._rejections.add(live.instance.origin):
             self._announce(VersionRejected(live.instance_id, reason))
+
+    async def _look_again(self) -> None:
+        """Read what waits for instances whose version is run now; between rounds only."""
+        now = self._clock.now()
+        # What is due is in the inbox as well; left in the heap it would come a second time.
+        self._incoming.extend(self._due.take(now))
+        held = self._held_positions()
+        for instance_id in self._rejections.take_accepted():
+            rows = await until_available(partial(self._storage.read_inbox, self.lease, instance_id, now))
+            self._incoming[:0] = [row for row in rows if row.position not in held]
+            if (live := self._live.get(instance_id)) is not None and live.queue and live.turn is None:
+                self._ready[instance_id] = live
 
     def _recall(self, live: LiveInstance) -> bool:
         turn = live.turn
@@ -386,6 +405,8 @@ class Partition:
                 if (failure := checkpoint.progress.failure) is not None:
                     self._announce(InstanceFailed(live.instance_id, checkpoint.origin.name, failure))
                 self._ready.pop(live.instance_id, None)
+                if self._rejections:
+                    self._rejections.discard(live.instance_id)
                 # It was for this instance: a start that has come meanwhile gives the id to another one.
                 self._incoming[:0] = live.queue
                 self._router.finished(live)
