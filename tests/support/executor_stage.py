@@ -40,9 +40,11 @@ from perdure.core.replay.definition import Returned
 from perdure.core.replay.recorder import Recorder
 from perdure.execution.inline_activities import InlineActivities
 from perdure.execution.local import ExecutionLimits, LocalExecutor, inline_turns, turn_threads
+from perdure.execution.router import RoutedExecutor
 from perdure.execution.turns import TurnPatience
 from perdure.execution.user_loop import UserLoop
-from support.replay_world import EXECUTION, FUNCTIONS, text
+from perdure.testing.away_executor import AwayExecutor, PromptWork
+from support.replay_world import EXECUTION, FUNCTIONS, SCHEDULED, text
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -72,9 +74,27 @@ def _inline(registry: Registry) -> Executor:
     return LocalExecutor(registry, UserLoop(), limits, inline_turns, InlineActivities(registry, lambda activity: 0.0))
 
 
+def _away(registry: Registry) -> AwayExecutor:
+    return AwayExecutor(_inline(registry), PromptWork())
+
+
+def _routed(registry: Registry) -> Executor:
+    """Some of the functions here, and all of them away: an unknown name is refused there."""
+    here = Registry()
+    here.orchestrators = {name: registry.orchestrators[name] for name in ("two_steps", "raises")}
+    here.activities = {name: registry.activities[name] for name in ("echo_async", "fails")}
+    here.entities = {"raises": registry.entities["raises"]}
+    return RoutedExecutor(here, _OwnUserLoop(here), _away(registry))
+
+
 def known_factories() -> dict[str, ExecutorFactory]:
     """Ours, and what PERDURE_EXECUTOR_FACTORIES names as ``module:attribute``, separated by commas."""
-    known: dict[str, ExecutorFactory] = {"local-threads": _OwnUserLoop, "local-inline": _inline}
+    known: dict[str, ExecutorFactory] = {
+        "local-threads": _OwnUserLoop,
+        "local-inline": _inline,
+        "away": _away,
+        "routed": _routed,
+    }
     for name in filter(None, os.environ.get("PERDURE_EXECUTOR_FACTORIES", "").split(",")):
         module, _, attribute = name.partition(":")
         known[name] = getattr(importlib.import_module(module), attribute)
@@ -97,11 +117,14 @@ class ExecutorStage:
         return OrchestrationTurn(self.open(name, (), id), [*started(name, input)])
 
     async def run(self, *turns: Turn) -> None:
-        """Run turns, the late ones included."""
+        """Run turns, the late ones included; what they come to counts as committed."""
         late = list(await self.executor.advance(turns))
         while late:
             ended = await self.executor.late_turns()
             late = [turn for turn in late if all(turn is not e for e in ended)]
+        for turn in turns:
+            if isinstance(turn, OrchestrationTurn) and turn.result is not None and turn.session.follow is not None:
+                turn.session.follow([*turn.events, *(SCHEDULED[type(a)](a) for a in turn.result.actions)])
 
     async def result_of(self, turn: OrchestrationTurn) -> TurnResult:
         """Run one turn; what came of it."""

@@ -58,14 +58,14 @@ def define(code: Callable[..., Any], policy: ReplayPolicy = FUNCTIONS) -> Orches
     return OrchestratorDefinition("orchestrator", begin, lambda v: None if v is None else repr(v), policy)
 
 
-_SCHEDULED: dict[type, Callable[[Any], ev.ScheduledEvent]] = {
-    ac.ScheduleActivity: lambda a: ev.TaskScheduled(a.task_id, a.name, a.input, a.version, a.tags),
+SCHEDULED: dict[type, Callable[[Any], ev.ScheduledEvent]] = {
+    ac.ScheduleActivity: lambda a: ev.TaskScheduled(a.task_id, a.name, a.input, a.version, a.tags, a.trace_context),
     ac.CreateTimer: lambda a: ev.TimerCreated(a.task_id, a.fire_at),
     ac.StartChild: lambda a: ev.SubOrchestrationCreated(
         a.task_id, a.name, a.instance_id or f"parent:{a.task_id:04x}", a.input, a.version, a.tags
     ),
-    ac.CallEntity: lambda a: ev.EntityCalled(a.task_id, a.entity_id, a.operation, a.input),
-    ac.SignalEntity: lambda a: ev.EntitySignaled(a.task_id, a.entity_id, a.operation, a.input, a.due_at),
+    ac.CallEntity: lambda a: ev.EntityCalled(a.task_id, a.entity_id, a.operation, a.input, a.request_id),
+    ac.SignalEntity: lambda a: ev.EntitySignaled(a.task_id, a.entity_id, a.operation, a.input, a.due_at, a.request_id),
     ac.SendEvent: lambda a: ev.EventSent(a.task_id, a.instance_id, a.name, a.input),
     ac.LockEntities: lambda a: ev.EntityLockRequested(a.task_id, a.section_id, a.entity_ids),
     ac.UnlockEntity: lambda a: ev.EntityUnlockSent(a.task_id, a.section_id, a.entity_id),
@@ -112,7 +112,7 @@ class World:
                 self.open.pop(seq, None)
         self.history.extend(episode)
         for action in result.actions:
-            scheduled = _SCHEDULED[type(action)](action)
+            scheduled = SCHEDULED[type(action)](action)
             if type(scheduled) not in (ev.EventSent, ev.EntitySignaled, ev.EntityUnlockSent):
                 self.open[len(self.history)] = scheduled
             self.history.append(scheduled)

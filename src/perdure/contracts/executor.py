@@ -1,6 +1,7 @@
 """The executor seam: where orchestrator, entity and activity code runs. The executor answers, it never calls back."""
 
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Protocol
 
 import msgspec
@@ -127,4 +128,24 @@ class Executor(Protocol):
 
     async def stop(self) -> None:
         """Let go of threads and loops; running user code is abandoned. Twice-safe."""
+        ...
+
+
+class ServedKind(Enum):
+    """What kind of code a worker may have."""
+
+    ORCHESTRATOR = "orchestrator"
+    ACTIVITY = "activity"
+    ENTITY = "entity"
+
+
+Serves = Callable[[ServedKind, str, str | None], bool]
+"""Whether somebody who takes work of that kind, name and version is there now."""
+
+
+class RemoteWorkers(Executor, Protocol):
+    """An executor whose work waits until somebody is there to do it."""
+
+    def serves(self, kind: ServedKind, name: str, version: str | None) -> bool:
+        """Whether a worker that takes such work is connected; see ``Serves``."""
         ...

@@ -109,9 +109,41 @@ async def test_an_entity_that_cannot_run_fails_its_batch_and_keeps_its_state(
     assert all(outcome.failure is not None for outcome in outcomes)
 
 
-async def test_late_turns_waits_and_may_be_cancelled(stage: ExecutorStage):
+async def test_a_turn_is_given_once(stage: ExecutorStage):
+    turns = [stage.first(name, "1", name) for name in ("returns_at_once", "two_steps")]
+    late = list(await stage.executor.advance(turns))
+    assert all(turn.result is not None for turn in turns if turn not in late)
+    while late:
+        for turn in await stage.executor.late_turns():
+            assert isinstance(turn, OrchestrationTurn)
+            assert turn.result is not None
+            late.remove(turn)
     waiting = asyncio.ensure_future(stage.executor.late_turns())
-    await stage.run(stage.first("returns_at_once", "1"))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+
+async def test_a_turn_that_was_recalled_is_never_given(stage: ExecutorStage):
+    turns = [stage.first("returns_at_once", str(number), f"order-{number}") for number in range(20)]
+    late = list(await stage.executor.advance(turns))
+    recalled = [turn for turn in late[::2] if stage.executor.recall(turn)]
+    assert not any(stage.executor.recall(turn) for turn in recalled)
+    left = [turn for turn in late if turn not in recalled]
+    while left:
+        for turn in await stage.executor.late_turns():
+            assert isinstance(turn, OrchestrationTurn)
+            left.remove(turn)
+    assert all((turn.result is None) is (turn in recalled) for turn in turns)
+    again = [OrchestrationTurn(turn.session, turn.events) for turn in recalled]
+    await stage.run(*again)
+    assert all(turn.result is not None for turn in again)
+
+
+async def test_waiting_for_late_turns_may_be_cancelled(stage: ExecutorStage):
+    waiting = asyncio.ensure_future(stage.executor.late_turns())
+    await asyncio.sleep(0)
     assert not waiting.done()
     waiting.cancel()
     await asyncio.wait([waiting])

@@ -1,0 +1,135 @@
+"""RoutedExecutor: what this process has registered runs here, everything else at remote workers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from perdure.contracts.executor import (
+    ActivityResult,
+    EntityTurn,
+    Executor,
+    OrchestrationSession,
+    OrchestrationTurn,
+    RemoteWorkers,
+    ServedKind,
+    Turn,
+)
+from perdure.contracts.records import PendingActivity
+from perdure.core.events import HistoryEvent
+from perdure.core.instance import Origin
+from perdure.core.registry import Registry
+from perdure.execution.local_session import LocalSession
+
+Item = TypeVar("Item")
+
+
+class RoutedExecutor:
+    """Implements ``Executor``: a name that ``registry`` has goes to ``local``, any other to ``remote``."""
+
+    def __init__(self, registry: Registry, local: Executor, remote: RemoteWorkers) -> None:
+        self._registry = registry
+        self._local = local
+        self._remote = remote
+        self._late = _FirstOf(local.late_turns, remote.late_turns)
+        self._results = _FirstOf(local.activity_results, remote.activity_results)
+
+    def is_local(self, orchestrator: str) -> bool:
+        """Whether an orchestrator of that name runs in this process."""
+        return orchestrator.lower() in self._registry.orchestrators
+
+    def open(self, origin: Origin, history: Sequence[HistoryEvent]) -> OrchestrationSession:
+        """Open a session where the orchestrator is."""
+        return (self._local if self.is_local(origin.name) else self._remote).open(origin, history)
+
+    async def advance(self, turns: Sequence[Turn]) -> Sequence[Turn]:
+        """Run the local turns; the remote ones are still running when this returns, or have their result."""
+        away = [turn for turn in turns if not self._is_here(turn)]
+        if not away:
+            return await self._local.advance(turns)
+        running = await self._remote.advance(away)
+        if len(away) == len(turns):
+            return running
+        return [*running, *await self._local.advance([turn for turn in turns if self._is_here(turn)])]
+
+    async def late_turns(self) -> list[Turn]:
+        """Late turns of either."""
+        return await self._late.wait()
+
+    def recall(self, turn: Turn) -> bool:
+        """Ask whoever has it."""
+        return (self._local if self._is_here(turn) else self._remote).recall(turn)
+
+    def serves(self, kind: ServedKind, name: str, version: str | None) -> bool:
+        """Whether it runs here, or a worker for it is connected."""
+        registry = self._registry
+        here = {
+            ServedKind.ORCHESTRATOR: registry.orchestrators,
+            ServedKind.ACTIVITY: registry.activities,
+            ServedKind.ENTITY: registry.entities,
+        }
+        return name.lower() in here[kind] or self._remote.serves(kind, name, version)
+
+    def start_activities(self, activities: Sequence[PendingActivity]) -> None:
+        """Queue each where its name is."""
+        known = self._registry.activities
+        here = [activity for activity in activities if activity.name.lower() in known]
+        if here:
+            self._local.start_activities(here)
+        if len(here) < len(activities):
+            self._remote.start_activities([activity for activity in activities if activity.name.lower() not in known])
+
+    async def activity_results(self) -> list[ActivityResult]:
+        """Ended activities of either."""
+        return await self._results.wait()
+
+    async def start(self) -> None:
+        """Begin both."""
+        await self._local.start()
+        await self._remote.start()
+
+    async def drain(self, seconds: float) -> bool:
+        """Drain both at the same time."""
+        return all(await asyncio.gather(self._local.drain(seconds), self._remote.drain(seconds)))
+
+    async def stop(self) -> None:
+        """Let go of both. Twice-safe."""
+        self._late.stop()
+        self._results.stop()
+        try:
+            await self._remote.stop()
+        finally:
+            await self._local.stop()
+
+    def _is_here(self, turn: Turn) -> bool:
+        if isinstance(turn, EntityTurn):
+            return turn.entity.name.lower() in self._registry.entities
+        assert isinstance(turn, OrchestrationTurn)
+        session: OrchestrationSession = turn.session
+        return isinstance(session, LocalSession)
+
+
+class _FirstOf(Generic[Item]):
+    """Waits for several sources at once. A wait that is cancelled loses nothing: the next one goes on with it."""
+
+    def __init__(self, *sources: Callable[[], Awaitable[list[Item]]]) -> None:
+        self._sources = sources
+        self._waits: dict[int, asyncio.Future[list[Item]]] = {}
+
+    async def wait(self) -> list[Item]:
+        """What the first source gives, and what others have by then."""
+        for number, source in enumerate(self._sources):
+            if number not in self._waits:
+                self._waits[number] = asyncio.ensure_future(source())
+        await asyncio.wait(self._waits.values(), return_when=asyncio.FIRST_COMPLETED)
+        found: list[Item] = []
+        for number, wait in list(self._waits.items()):
+            if wait.done():
+                del self._waits[number]
+                found += wait.result()
+        return found
+
+    def stop(self) -> None:
+        """Wait no longer. Twice-safe."""
+        waits, self._waits = self._waits, {}
+        for wait in waits.values():
+            wait.cancel()
