@@ -1,7 +1,7 @@
 """Workers: they run orchestrations, activities and entities for a task hub (portable-sdk.md §4)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,9 @@ class TaskHubGrpcWorker(WorkerBase):
             logger=client_logger("worker", log_handler, log_formatter),
         )
         self._host_address = host_address
-        self._metadata = None if metadata is None else list(metadata)
+        said = None if metadata is None else list(metadata)
+        self._headers: Callable[[], Sequence[tuple[str, str]] | None] = lambda: said
+        self._ca_file: str | None = None
         self._channel = channel
         self._secure_channel = secure_channel
         self._interceptors = list(interceptors or ())
@@ -106,18 +108,21 @@ class TaskHubGrpcWorker(WorkerBase):
         """For subclasses: an activity has ended."""
 
     def _make_runtime(self, definitions: Definitions, user_loop: UserLoop) -> Runtime:
+        return self._grpc_runtime(definitions, user_loop)
+
+    def _grpc_runtime(self, definitions: Definitions, user_loop: UserLoop) -> Runtime:
         from durabletask.transports.channels import ChannelTerms, blocking_channel
         from durabletask.working.grpc_runtime import ActivityHooks, GrpcRuntime, GrpcTerms
         from durabletask.working.payload_transfer import NoTransfer, StoreTransfer
 
         channel = self._channel
-        terms = ChannelTerms.of(self._host_address, self._secure_channel, self._channel_options)
+        terms = ChannelTerms.of(self._host_address, self._secure_channel, self._channel_options, self._ca_file)
         store = self._payload_store
         return GrpcRuntime(
             GrpcTerms(
                 open_channel=lambda: channel or blocking_channel(terms, self._interceptors),
                 owns_channel=channel is None,
-                metadata=self._metadata,
+                headers=self._headers,
                 resiliency=self._resiliency,
                 concurrency=self._concurrency,
                 versioning=self._versioning or VersioningOptions(),

@@ -1,6 +1,6 @@
 """The worker's half of the service over a blocking channel. Importing this imports gRPC."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -8,7 +8,8 @@ import grpc
 from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.service import RPCS
 
-Metadata = Sequence[tuple[str, str]]
+Headers = Callable[[], Sequence[tuple[str, str]] | None]
+"""Gives the metadata of a call; it may block while a token is fetched."""
 
 _COMPLETIONS: dict[type, str] = {
     pb.OrchestratorResponse: "CompleteOrchestratorTask",
@@ -23,8 +24,8 @@ _COMPLETIONS: dict[type, str] = {
 class WorkerCalls:
     """What a worker asks of a server. All methods may raise grpc.RpcError."""
 
-    def __init__(self, channel: grpc.Channel, metadata: Metadata | None) -> None:
-        self._metadata = metadata
+    def __init__(self, channel: grpc.Channel, headers: Headers) -> None:
+        self._headers = headers
         self._hello = _method(channel, "Hello")
         self._work_items = _method(channel, "GetWorkItems")
         self._history = _method(channel, "StreamInstanceHistory")
@@ -32,23 +33,23 @@ class WorkerCalls:
 
     def hello(self, seconds: float) -> None:
         """Ask whether the server is there."""
-        self._hello(pb.Empty(), timeout=seconds, metadata=self._metadata)
+        self._hello(pb.Empty(), timeout=seconds, metadata=self._headers())
 
     def work_items(self, request: pb.GetWorkItemsRequest) -> Any:
         """The stream: iterate over it, ``cancel`` it from any thread."""
-        return self._work_items(request, metadata=self._metadata)
+        return self._work_items(request, metadata=self._headers())
 
     def history(self, instance_id: str, execution_id: str | None) -> Iterator[pb.HistoryEvent]:
         """The past of the work item in hand."""
         request = pb.StreamInstanceHistoryRequest(instanceId=instance_id, forWorkItemProcessing=True)
         if execution_id is not None:
             request.executionId.value = execution_id
-        for chunk in self._history(request, metadata=self._metadata):
+        for chunk in self._history(request, metadata=self._headers()):
             yield from chunk.events
 
     def report(self, answer: Any) -> "grpc.Future":
         """Send a completion or an abandonment; the future tells whether it arrived."""
-        return self._completions[type(answer)].future(answer, metadata=self._metadata)
+        return self._completions[type(answer)].future(answer, metadata=self._headers())
 
 
 def _method(channel: grpc.Channel, name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
-from durabletask.working.calls import Metadata, WorkerCalls
+from durabletask.working.calls import Headers, WorkerCalls
 from durabletask.working.start import WorkerStart
 from perdure.formats.protobuf import messages as pb
 
@@ -30,13 +30,13 @@ class Connection:
         open_channel: OpenChannel,
         *,
         owns_channel: bool,
-        metadata: Metadata | None,
+        headers: Headers,
         options: GrpcWorkerResiliencyOptions,
         logger: logging.Logger,
     ) -> None:
         self._open_channel = open_channel
         self._owns_channel = owns_channel
-        self._metadata = metadata
+        self._headers = headers
         self._options = options
         self._logger = logger
         self._stopping = threading.Event()
@@ -122,7 +122,7 @@ class Connection:
     def _calls(self) -> WorkerCalls:
         if self._channel is None:
             self._channel = self._open_channel()
-        return WorkerCalls(self._channel, self._metadata)
+        return WorkerCalls(self._channel, self._headers)
 
     def _drop_channel(self) -> None:
         channel = self._channel

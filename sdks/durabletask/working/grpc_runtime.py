@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import Any
 
-from perdure.formats.protobuf.entities_read import read_batch
-from perdure.formats.protobuf.entities_written import write_batch_result
-
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.working.activity_items import Activities, ActivityEnd
-from durabletask.working.calls import Metadata, WorkerCalls
+from durabletask.working.calls import Headers, WorkerCalls
 from durabletask.working.connection import Connection, OpenChannel
 from durabletask.working.entity_items import Entities
 from durabletask.working.functions import Definitions
@@ -28,6 +25,8 @@ from perdure.core.actions import TurnResult
 from perdure.core.registry import ActivityCall
 from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.actions_written import Answered, write_turn
+from perdure.formats.protobuf.entities_read import read_batch
+from perdure.formats.protobuf.entities_written import write_batch_result
 from perdure.formats.protobuf.events_read import read_history
 from perdure.formats.protobuf.failures import write_failure
 
@@ -50,7 +49,7 @@ class GrpcTerms:
 
     open_channel: OpenChannel
     owns_channel: bool
-    metadata: Metadata | None
+    headers: Headers
     resiliency: GrpcWorkerResiliencyOptions
     concurrency: ConcurrencyOptions
     versioning: VersioningOptions
@@ -71,7 +70,7 @@ class GrpcRuntime:
         self._connection = Connection(
             terms.open_channel,
             owns_channel=terms.owns_channel,
-            metadata=terms.metadata,
+            headers=terms.headers,
             options=terms.resiliency,
             logger=terms.logger,
         )
