@@ -101,6 +101,14 @@ class TaskHubClient:
         """End an orchestration, and with ``recursive`` its children. Raises InstanceNotFound, InstanceFinished."""
         await self._control(instance_id, Terminate(reason, recursive), reason)
 
+    async def terminate_now(self, instance_ids: Sequence[str], reason: str | None = None) -> list[str]:
+        """End orchestrations at once, also while their code runs; what that comes to is dropped.
+
+        Returns the ids of those it has not ended: missing, ended before, entities, or holding entity locks.
+        """
+        check_payload(reason, "reason", self.options.payload_bytes_max)
+        return await management.terminate_now(self._storage, instance_ids, reason)
+
     async def suspend(self, instance_id: str, reason: str | None = None) -> None:
         """Hold an orchestration back; a suspended one stays so. Raises InstanceNotFound, InstanceFinished."""
         await self._control(instance_id, Suspend(reason), reason)
