@@ -124,17 +124,14 @@ class AsyncCalls:
         self, orchestration_query: OrchestrationQuery | None = None
     ) -> AsyncIterator[OrchestrationState]:
         """The same, a page at a time as they are asked for."""
-        query = orchestration_query or OrchestrationQuery()
-        left = query.max_instance_count
-        token: str | None = None
-        while left is None or left > 0:
-            page = await self._hub.query(_in_utc(query, left), token)
-            for state in page.items if left is None else page.items[:left]:
+        walk = self.walk_orchestration_states(orchestration_query)
+        while not walk.is_over:
+            for state in await walk.next_page():
                 yield state
-            left = None if left is None else left - len(page.items)
-            token = page.continuation_token
-            if token is None:
-                return
+
+    def walk_orchestration_states(self, orchestration_query: OrchestrationQuery | None = None) -> "StateWalk":
+        """The pages of a query, for whoever runs coroutines by other means."""
+        return StateWalk(self._hub, orchestration_query or OrchestrationQuery())
 
     async def wait_for_orchestration_start(
         self,
@@ -270,6 +267,10 @@ class AsyncCalls:
             if token is None:
                 return CleanEntityStorageResult(removed, released)
 
+    async def close(self) -> None:
+        """Let go of the connection; never of a channel that was given. Twice-safe."""
+        await self._hub.close()
+
     def _tell_of_end(self, state: OrchestrationState) -> None:
         if state.runtime_status is OrchestrationStatus.COMPLETED:
             self._logger.info("Instance '%s' completed.", state.instance_id)
@@ -301,10 +302,23 @@ def _replaceable(policy: Any) -> Collection[OrchestrationStatus] | None:
     return [OrchestrationStatus(int(status)) for status in statuses]
 
 
-def _in_utc(query: OrchestrationQuery, left: int | None) -> OrchestrationQuery:
-    return replace(
-        query,
-        created_time_from=utc(query.created_time_from),
-        created_time_to=utc(query.created_time_to),
-        max_instance_count=left,
-    )
+class StateWalk:
+    """A query's orchestrations page by page, until ``is_over``."""
+
+    def __init__(self, hub: HubCalls, query: OrchestrationQuery) -> None:
+        self._hub = hub
+        self._query = replace(
+            query, created_time_from=utc(query.created_time_from), created_time_to=utc(query.created_time_to)
+        )
+        self._left = query.max_instance_count
+        self._token: str | None = None
+        self.is_over = self._left is not None and self._left <= 0
+
+    async def next_page(self) -> list[OrchestrationState]:
+        """Some more; they may be none, and yet more may come."""
+        page = await self._hub.query(replace(self._query, max_instance_count=self._left), self._token)
+        states = page.items if self._left is None else page.items[: self._left]
+        self._left = None if self._left is None else self._left - len(states)
+        self._token = page.continuation_token
+        self.is_over = self._token is None or self._left == 0
+        return states

@@ -1,7 +1,7 @@
-"""Spans of a client's starts, events and signals, where OpenTelemetry is installed; else nothing happens."""
+"""Spans of a client's starts, events and signals, where the program uses OpenTelemetry; else nothing happens."""
 
 import contextlib
-import functools
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,12 +66,14 @@ class _OpenTelemetry:
         self.propagator: Any = TraceContextTextMapPropagator()
 
 
-@functools.cache
+_loaded: list[_OpenTelemetry] = []
+
+
 def _opentelemetry() -> _OpenTelemetry | None:
-    try:
-        return _OpenTelemetry()
-    except ImportError:
-        return None
+    """None until the program has imported it: one that has not makes no spans, and is spared the import."""
+    if not _loaded and "opentelemetry.trace" in sys.modules:
+        _loaded.append(_OpenTelemetry())
+    return _loaded[0] if _loaded else None
 
 
 def _current(otel: _OpenTelemetry) -> str | None:

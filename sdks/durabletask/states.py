@@ -104,8 +104,11 @@ class OrchestrationState:
 
     @property
     def result(self) -> Any:
-        """The output; None without, whatever the status."""
-        return self.get_output()
+        """The output; None without, whatever the status. Text that cannot be read is given as it is."""
+        try:
+            return self.get_output()
+        except ValueError:
+            return self.serialized_output
 
     @property
     def input(self) -> Any:

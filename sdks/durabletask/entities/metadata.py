@@ -1,11 +1,15 @@
 """What a client tells about an entity, and the error of a failed operation."""
 
+import importlib
 from datetime import datetime
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from durabletask.entities.instance_id import EntityInstanceId
 from durabletask.failures import FailureDetails
 from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
+
+if TYPE_CHECKING:
+    from perdure.formats.protobuf import messages as pb
 
 TState = TypeVar("TState")
 
@@ -30,6 +34,23 @@ class EntityMetadata:
         self._locked_by = locked_by
         self._state = state
         self._converter = data_converter
+
+    @staticmethod
+    def from_entity_metadata(
+        entity: "pb.EntityMetadata", includes_state: bool, data_converter: DataConverter = DEFAULT_DATA_CONVERTER
+    ) -> "EntityMetadata":
+        """An entity in a server's words. Raises ValueError when its id cannot be read."""
+        read: Any = importlib.import_module("durabletask.transports.wire_answers")
+        return read.metadata_of(entity, with_state=includes_state, converter=data_converter)
+
+    @staticmethod
+    def from_entity_response(
+        entity_response: "pb.GetEntityResponse",
+        includes_state: bool,
+        data_converter: DataConverter = DEFAULT_DATA_CONVERTER,
+    ) -> "EntityMetadata":
+        """The entity in a server's answer, which says that it exists."""
+        return EntityMetadata.from_entity_metadata(entity_response.entity, includes_state, data_converter)
 
     @overload
     def get_state(self, intended_type: type[TState]) -> TState | None: ...

@@ -1,7 +1,7 @@
 """Calls of the service over a channel, which is replaced when it does not recover. Importing this imports gRPC.
 
-``AsyncCaller`` belongs to the loop that makes its first call. ``BlockingCaller`` may be used from any thread: without
-a running loop a call blocks, and its coroutine ends without ever having waited; on a loop it is awaited.
+``AsyncCaller`` belongs to the loop that makes its first call. ``BlockingCaller`` blocks in any thread: its coroutines
+end without ever having waited. ``AwaitedCaller`` makes the same calls on the same channel for any loop.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+from durabletask import io_thread
 from durabletask.grpc_options import GrpcClientResiliencyOptions
 from durabletask.transports.channels import ChannelTerms, async_channel, blocking_channel
 from perdure.formats.protobuf.service import Rpc
@@ -149,13 +150,12 @@ class AsyncCaller:
             task.add_done_callback(self._retired.discard)
 
 
-class BlockingCaller:
-    """Calls over a plain ``grpc.Channel``. A channel that was given is neither replaced nor closed."""
+class SharedChannel:
+    """A plain ``grpc.Channel`` for any thread. One that was given is neither replaced nor closed."""
 
     def __init__(
         self,
         terms: ChannelTerms,
-        headers: Headers,
         resiliency: GrpcClientResiliencyOptions,
         logger: logging.Logger,
         *,
@@ -163,7 +163,6 @@ class BlockingCaller:
         channel: grpc.Channel | None = None,
     ) -> None:
         self._terms = terms
-        self._headers = headers
         self._logger = logger
         self._interceptors = interceptors
         self._channel = channel
@@ -173,52 +172,24 @@ class BlockingCaller:
         self._retired: dict[grpc.Channel, threading.Timer] = {}
         self._is_closed = False
 
-    async def unary(self, rpc: Rpc, request: Any, seconds: float | None = None) -> Any:
-        """See ``RpcCaller``."""
-        call = self._open().unary_unary(
-            rpc.path, request_serializer=rpc.request.SerializeToString, response_deserializer=rpc.answer.FromString
-        )
-        headers = tuple(await self._headers())
-        try:
-            if _loop_here() is None:
-                answer = call(request, timeout=seconds, metadata=headers)
-            else:
-                answer = await _awaited(call.future(request, timeout=seconds, metadata=headers))
-        except grpc.RpcError as error:
-            self._note(rpc, error)
-            raise
-        self._failures.passed()
-        return answer
-
-    async def stream(self, rpc: Rpc, request: Any, seconds: float | None = None) -> list[Any]:
-        """See ``RpcCaller``."""
-        call: Any = self._open().unary_stream(
-            rpc.path, request_serializer=rpc.request.SerializeToString, response_deserializer=rpc.answer.FromString
-        )
-        answers = call(request, timeout=seconds, metadata=tuple(await self._headers()))
-        return list(answers) if _loop_here() is None else await asyncio.to_thread(list, answers)
-
-    async def close(self) -> None:
-        """See ``RpcCaller``."""
-        with self._lock:
-            self._is_closed = True
-            channel, self._channel = self._channel, None
-            retired, self._retired = self._retired, {}
-        for old, timer in retired.items():
-            timer.cancel()
-            old.close()
-        if channel is not None and self._owns_channel:
-            channel.close()
-
-    def _open(self) -> grpc.Channel:
+    def method(self, rpc: Rpc) -> Any:
+        """What makes a call. Raises RuntimeError once closed."""
         with self._lock:
             if self._is_closed:
                 raise _closed()
             if self._channel is None:
                 self._channel = blocking_channel(self._terms, self._interceptors)
-            return self._channel
+            make = self._channel.unary_stream if rpc.answers_stream else self._channel.unary_unary
+        return make(
+            rpc.path, request_serializer=rpc.request.SerializeToString, response_deserializer=rpc.answer.FromString
+        )
 
-    def _note(self, rpc: Rpc, error: grpc.RpcError) -> None:
+    def passed(self) -> None:
+        """A call was answered."""
+        self._failures.passed()
+
+    def failed(self, rpc: Rpc, error: grpc.RpcError) -> None:
+        """A call was not."""
         if not self._failures.failed(rpc, _code_of(error)) or not self._owns_channel:
             return
         with self._lock:
@@ -230,10 +201,97 @@ class BlockingCaller:
         _tell_of_renewal(self._logger, self._terms)
         timer.start()
 
+    def close(self) -> None:
+        """Twice-safe."""
+        with self._lock:
+            self._is_closed = True
+            channel, self._channel = self._channel, None
+            retired, self._retired = self._retired, {}
+        for old, timer in retired.items():
+            timer.cancel()
+            old.close()
+        if channel is not None and self._owns_channel:
+            channel.close()
+
     def _close_retired(self, channel: grpc.Channel) -> None:
         with self._lock:
             self._retired.pop(channel, None)
         channel.close()
+
+
+class BlockingCaller:
+    """Calls that block the calling thread."""
+
+    def __init__(self, channel: SharedChannel, headers: Headers) -> None:
+        self._channel = channel
+        self._headers = headers
+
+    async def unary(self, rpc: Rpc, request: Any, seconds: float | None = None) -> Any:
+        """See ``RpcCaller``."""
+        call = self._channel.method(rpc)
+        try:
+            answer = call(request, timeout=seconds, metadata=tuple(await self._headers()))
+        except grpc.RpcError as error:
+            self._channel.failed(rpc, error)
+            raise
+        self._channel.passed()
+        return answer
+
+    async def stream(self, rpc: Rpc, request: Any, seconds: float | None = None) -> list[Any]:
+        """See ``RpcCaller``."""
+        return list(self._channel.method(rpc)(request, timeout=seconds, metadata=tuple(await self._headers())))
+
+    async def close(self) -> None:
+        """See ``RpcCaller``."""
+        self._channel.close()
+
+
+class AwaitedCaller:
+    """Calls that are awaited, on any loop."""
+
+    def __init__(self, channel: SharedChannel, headers: Headers) -> None:
+        self._channel = channel
+        self._headers = headers
+
+    async def unary(self, rpc: Rpc, request: Any, seconds: float | None = None) -> Any:
+        """See ``RpcCaller``."""
+        call = self._channel.method(rpc)
+        headers = tuple(await self._headers())
+        try:
+            answer = await _awaited(call.future(request, timeout=seconds, metadata=headers))
+        except grpc.RpcError as error:
+            self._channel.failed(rpc, error)
+            raise
+        self._channel.passed()
+        return answer
+
+    async def stream(self, rpc: Rpc, request: Any, seconds: float | None = None) -> list[Any]:
+        """See ``RpcCaller``."""
+        answers = self._channel.method(rpc)(request, timeout=seconds, metadata=tuple(await self._headers()))
+        return await asyncio.to_thread(list, answers)
+
+    async def close(self) -> None:
+        """See ``RpcCaller``."""
+        await asyncio.to_thread(self._channel.close)
+
+
+class IoThreadCaller:
+    """An ``AsyncCaller`` on the clients' own thread, for any loop."""
+
+    def __init__(self, caller: AsyncCaller) -> None:
+        self._caller = caller
+
+    async def unary(self, rpc: Rpc, request: Any, seconds: float | None = None) -> Any:
+        """See ``RpcCaller``."""
+        return await io_thread.wait_on(lambda: self._caller.unary(rpc, request, seconds))
+
+    async def stream(self, rpc: Rpc, request: Any, seconds: float | None = None) -> list[Any]:
+        """See ``RpcCaller``."""
+        return await io_thread.wait_on(lambda: self._caller.stream(rpc, request, seconds))
+
+    async def close(self) -> None:
+        """See ``RpcCaller``."""
+        await io_thread.wait_on(self._caller.close)
 
 
 async def _awaited(call: Any) -> Any:
@@ -265,13 +323,6 @@ async def _close_later(channel: grpc.aio.Channel) -> None:
         await asyncio.sleep(RETIRED_SECONDS)
     finally:
         await channel.close()
-
-
-def _loop_here() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _code_of(error: grpc.RpcError) -> Any:

@@ -14,6 +14,7 @@ from perdure.client.options import ClientOptions
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import StoreUnusable
 from perdure.core.decisions import DecisionLimits
+from perdure.core.identifiers import check_portable_id
 from perdure.core.registry import ActivityDefinition, EntityDefinition, OrchestratorDefinition, Registry
 from perdure.core.versioning import Versioning
 from perdure.engine.options import EngineOptions
@@ -64,7 +65,7 @@ class EmbeddedEngine:
         self._loop = _new_loop()
         self._thread = threading.Thread(target=self._turn, name="perdure-embedded", daemon=True)
         self._thread.start()
-        self.client = TaskHubClient(storage, clock, ClientOptions())
+        self.client = TaskHubClient(storage, clock, ClientOptions(check_id=check_portable_id))
         self.attached = AttachedClient(self.client, self._loop)
         try:
             self._do(self._open())

@@ -1,0 +1,1 @@
+"""Features of the hosted scheduler that are not public yet."""
