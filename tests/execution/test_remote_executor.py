@@ -13,8 +13,7 @@ from perdure.core.failures import FailureDetails
 from perdure.core.identifiers import EntityId
 from perdure.core.registry import Operation, OperationOutcome
 from perdure.execution.remote_items import ItemKind, RemoteOptions
-from perdure.execution.remote_leases import Caller
-from support.remote_stage import EXECUTION, T0, RemoteStage, on_virtual_time, settle_down
+from support.remote_stage import EXECUTION, T0, Caller, RemoteStage, on_virtual_time, settle_down
 
 
 def test_a_turn_goes_to_a_worker_and_comes_back_late() -> None:
@@ -507,5 +506,7 @@ def test_stop_ends_streams_and_refuses_answers_that_are_not_durable() -> None:
             await answer
         with pytest.raises(Unavailable):
             stage.worker("w2")
+        with pytest.raises(Unavailable):
+            worker.lease(item)
 
     on_virtual_time(scenario)

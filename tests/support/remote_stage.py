@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,13 +16,21 @@ from perdure.core.instance import InstanceKind, Origin
 from perdure.core.registry import Operation
 from perdure.execution.remote import RemoteExecutor
 from perdure.execution.remote_items import ItemKind, PastForm, RemoteOptions, TurnToSend
-from perdure.execution.remote_leases import Caller, Lease
+from perdure.execution.remote_leases import Lease
 from perdure.execution.worker_streams import WorkerStream
 from perdure.execution.worker_terms import WorkerTerms
 from perdure.testing.simulated_loop import run_simulated
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 EXECUTION = "11111111-1111-1111-1111-111111111111"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who answers."""
+
+    worker: str | None
+    peer: str
 
 
 class PlainPast:

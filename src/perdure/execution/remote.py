@@ -180,7 +180,12 @@ class RemoteExecutor:
     def lease_of(
         self, token: str, caller: Caller, *, kind: ItemKind, instance_id: str, task_id: int | None = None
     ) -> Lease | None:
-        """The item that is answered; None for one that the caller does not hold (any more): to be ignored."""
+        """The item that is answered; None for one that the caller does not hold (any more): to be ignored.
+
+        Raises Unavailable when the server is stopping.
+        """
+        if self._is_stopped:
+            raise Unavailable("The server is stopping; the answer was not taken.")
         if token:
             return self._leases.with_token(token, caller)
         return self._leases.without_token(caller, kind, instance_id, task_id)
@@ -190,10 +195,10 @@ class RemoteExecutor:
 
         Raises Unavailable when it will not be.
         """
-        settling = self._leases.settling(token) if token else None
+        settling = self._leases.settling(token)
         if settling is None:
             return False
-        await asyncio.shield(settling)
+        await settling.wait()
         return True
 
     def past_of(self, instance_id: str, execution_id: str | None) -> EncodedPast | None:
@@ -221,12 +226,12 @@ class RemoteExecutor:
         activity = lease.work.subject
         assert isinstance(activity, PendingActivity)
         self._end(lease)
-        settled, settle = self._leases.begin_settling(lease.token)
+        settling = self._leases.begin_settling(lease.token)
         failure = failure or self._writer.excess_of(activity, result)
-        ended = ActivityResult(activity, None if failure is not None else result, failure, settle)
+        ended = ActivityResult(activity, None if failure is not None else result, failure, settling.settle)
         self._results.append(ended)
         self._has_results.set()
-        await asyncio.shield(settled)
+        await settling.wait()
 
     def give_back(self, lease: Lease) -> None:
         """The worker does not do it: it is offered again, to another worker first, the later the more often."""
@@ -287,11 +292,11 @@ class RemoteExecutor:
 
     async def _give_turn(self, lease: Lease, turn: Turn, result: TurnResult | list[OperationOutcome]) -> None:
         self._end(lease)
-        settled, settle = self._leases.begin_settling(lease.token)
+        settling = self._leases.begin_settling(lease.token)
         turn.result = result  # type: ignore[assignment]
-        turn.settled = settle
+        turn.settled = settling.settle
         self._give_late(turn)
-        await asyncio.shield(settled)
+        await settling.wait()
 
     def _give_late(self, turn: Turn) -> None:
         del self._turns[id(turn)]

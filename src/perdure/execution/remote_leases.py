@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-import secrets
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import Protocol
 
 from perdure.contracts.records import PendingActivity
 from perdure.execution.remote_items import EncodedPast, ItemKind, Work
@@ -19,12 +19,18 @@ SAID_AGAIN_AFTER_SECONDS = 60.0
 _log = logging.getLogger("perdure.workers")
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who answers: what it calls itself, if anything, and its connection."""
+class Caller(Protocol):
+    """Who answers. Asked only for what is needed: a header costs more to find than a token."""
 
-    worker: str | None
-    peer: str
+    @property
+    def worker(self) -> str | None:
+        """What it calls itself; None when it does not say."""
+        ...
+
+    @property
+    def peer(self) -> str:
+        """Its connection."""
+        ...
 
 
 class Lease:
@@ -46,17 +52,48 @@ class Lease:
 
     def is_of(self, caller: Caller) -> bool:
         """Whether the caller is the worker that got the item, as far as both said who they are."""
-        return caller.worker is None or not self.terms.names_itself or caller.worker == self.terms.worker
+        terms = self.terms
+        return caller.peer == terms.peer or not terms.names_itself or caller.worker in (None, terms.worker)
+
+
+class Settling:
+    """An answer on its way to the store, and who waits for it to be durable: the first answer and its repetitions."""
+
+    __slots__ = ("_forget", "_token", "_waiters")
+
+    def __init__(self, token: str, forget: Callable[[str, None], object]) -> None:
+        self._token = token
+        self._forget = forget
+        self._waiters: list[asyncio.Future[None]] = []
+
+    async def wait(self) -> None:
+        """Return when it is durable. Whoever waits may be cancelled, nobody else notices."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def settle(self) -> None:
+        """It is durable, or does not count for good."""
+        self._forget(self._token, None)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """It will not be durable."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
 
 
 class Leases:
     """All items that are with workers, and the answers that are on their way to the store."""
 
     def __init__(self, hub: str) -> None:
-        self._hub = hub
+        self._heads = [f"{hub}/{kind.name.lower()}/" for kind in ItemKind]
         self._held: dict[str, Lease] = {}
         self._by_work: dict[int, Lease] = {}
-        self._settling: dict[str, asyncio.Future[None]] = {}
+        self._settling: dict[str, Settling] = {}
         self._answered: OrderedDict[str, None] = OrderedDict()
         self._said: OrderedDict[str, float] = OrderedDict()
 
@@ -72,7 +109,7 @@ class Leases:
 
     def grant(self, work: Work, stream: WorkerStream) -> Lease:
         """The stream gets the item. The token cannot be guessed."""
-        token = f"{self._hub}/{work.lane.kind.name.lower()}/{secrets.token_hex(16)}"
+        token = self._heads[work.lane.kind] + os.urandom(16).hex()
         lease = self._held[token] = self._by_work[id(work)] = Lease(token, work, stream)
         return lease
 
@@ -116,33 +153,23 @@ class Leases:
                 return lease.past
         return None
 
-    def begin_settling(self, token: str) -> tuple[asyncio.Future[None], Callable[[], None]]:
-        """The item is answered: what its answer waits for, and what is to be called once it is durable."""
-        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._settling[token] = settled
+    def begin_settling(self, token: str) -> Settling:
+        """The item is answered; ``settle`` is to be called once what came of it is durable."""
+        settling = self._settling[token] = Settling(token, self._settling.pop)
         self._answered[token] = None
         if len(self._answered) > ANSWERED_REMEMBERED:
             self._answered.popitem(last=False)
+        return settling
 
-        def settle() -> None:
-            self._settling.pop(token, None)
-            if not settled.done():
-                settled.set_result(None)
-
-        return settled, settle
-
-    def settling(self, token: str) -> asyncio.Future[None] | None:
+    def settling(self, token: str) -> Settling | None:
         """An earlier answer with this token that is not durable yet."""
         return self._settling.get(token)
 
     def fail_settling(self, error: Exception) -> None:
         """Nothing becomes durable any more."""
-        settling, self._settling = self._settling, {}
-        for settled in settling.values():
-            if not settled.done():
-                settled.set_exception(error)
-                # Whoever waits is told; nobody may wait any more.
-                settled.exception()
+        for settling in self._settling.values():
+            settling.fail(error)
+        self._settling.clear()
 
     def _say_stale(self, caller: Caller) -> None:
         who = caller.worker or caller.peer

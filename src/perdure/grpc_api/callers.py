@@ -3,33 +3,46 @@
 from typing import Any
 
 from perdure.execution.remote_items import ItemKind
-from perdure.execution.remote_leases import Caller
 from perdure.execution.worker_terms import WorkerTerms, WorkFilters, united
 from perdure.formats.protobuf import messages as pb
 
 LONGEST_NAME = 200
 
 
-def caller_of(context: Any) -> Caller:
-    """The worker that the call names, if any, and its connection."""
-    for key, value in context.invocation_metadata() or ():
-        if key == "workerid":
-            return Caller(_text(value), context.peer())
-    return Caller(None, context.peer())
+class CallingWorker:
+    """See ``Caller``; looked up when it is asked for."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    @property
+    def worker(self) -> str | None:
+        """What the call says of its worker."""
+        return next(
+            (_text(value) for key, value in self._context.invocation_metadata() or () if key == "workerid"), None
+        )
+
+    @property
+    def peer(self) -> str:
+        """Its connection."""
+        return self._context.peer()
 
 
 def terms_of(request: pb.GetWorkItemsRequest, context: Any) -> WorkerTerms:
     """What a worker says when it connects. A kind's limit below 1 counts as none stated."""
-    caller = caller_of(context)
+    caller = CallingWorker(context)
+    worker, peer = caller.worker, caller.peer
     limits = {
         ItemKind.ORCHESTRATION: request.maxConcurrentOrchestrationWorkItems,
         ItemKind.ACTIVITY: request.maxConcurrentActivityWorkItems,
         ItemKind.ENTITY: request.maxConcurrentEntityWorkItems,
     }
     return WorkerTerms(
-        worker=caller.worker or caller.peer,
-        peer=caller.peer,
-        names_itself=caller.worker is not None,
+        worker=worker or peer,
+        peer=peer,
+        names_itself=worker is not None,
         agent=_agent_of(context),
         limits=(limits[ItemKind.ORCHESTRATION], limits[ItemKind.ACTIVITY], limits[ItemKind.ENTITY]),
         filters=_filters_of(request.workItemFilters) if request.HasField("workItemFilters") else None,

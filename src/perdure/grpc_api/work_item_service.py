@@ -18,7 +18,7 @@ from perdure.formats.protobuf.actions import read_turn
 from perdure.formats.protobuf.entities import read_batch_result
 from perdure.formats.protobuf.failures import read_failure
 from perdure.grpc_api.answer_parts import PartsOutOfOrder, joined_answer
-from perdure.grpc_api.callers import caller_of, terms_of
+from perdure.grpc_api.callers import CallingWorker, terms_of
 from perdure.grpc_api.statuses import Code, Refused
 
 EMPTY = b""
@@ -136,7 +136,7 @@ class WorkItemService:
 
     def _abandon(self, token: str, kind: ItemKind, context: Any) -> bytes:
         if token:
-            lease = self._executor.lease_of(token, caller_of(context), kind=kind, instance_id="")
+            lease = self._executor.lease_of(token, CallingWorker(context), kind=kind, instance_id="")
             if lease is not None:
                 self._executor.give_back(lease)
         return EMPTY
@@ -156,7 +156,9 @@ class WorkItemService:
             raise Refused(Code.INVALID_ARGUMENT, text)
         if await self._executor.settled(token):
             return None
-        lease = self._executor.lease_of(token, caller_of(context), kind=kind, instance_id=instance_id, task_id=task_id)
+        lease = self._executor.lease_of(
+            token, CallingWorker(context), kind=kind, instance_id=instance_id, task_id=task_id
+        )
         if lease is None:
             return None
         if (wrong := _contradiction(lease, kind, instance_id, task_id)) is not None:
