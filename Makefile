@@ -10,7 +10,7 @@ ENDURE := tests/host/test_everything_under_kills.py
 
 PY := $(VENV)/bin/python
 
-.PHONY: help start test check bench load growth soak simulate crash endure protobuf clean
+.PHONY: help start test check bench load growth soak simulate properties crash endure protobuf clean
 
 help:
 	@echo "make start [PORT=7071]      run the sample app samples/hello_cities"
@@ -21,6 +21,7 @@ help:
 	@echo "make growth                 the same questions with 1,000,000 finished instances in the store"
 	@echo "make soak MINUTES=30        half of the highest rate for so long; memory must not grow"
 	@echo "make simulate SEEDS=10000   the whole hub on virtual time, with faults"
+	@echo "make properties             every property test with 5,000 examples (an hour)"
 	@echo "make crash                  the slow suites: long crash and load tests"
 	@echo "make endure MINUTES=10      an app with everything, under starts and kill -9 for so long"
 
@@ -85,6 +86,10 @@ soak: $(VENV)/.installed-load
 
 simulate: $(VENV)/.installed-dev
 	PERDURE_SIMULATION_SEEDS=$(SEEDS) $(PY) -m pytest tests/simulation --timeout 0 $(PYTEST_ARGS)
+
+properties: $(VENV)/.installed-dev
+	HYPOTHESIS_PROFILE=thorough $(PY) -m pytest -m "hypothesis and not slow" -n $(TEST_PROCESSES) --dist loadgroup \
+	  --timeout 0 $(PYTEST_ARGS)
 
 crash: $(VENV)/.installed-dev
 	$(PY) -m pytest -m slow --timeout 1800 --deselect $(ENDURE) $(PYTEST_ARGS)

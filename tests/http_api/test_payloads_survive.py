@@ -39,7 +39,9 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         runner.run(hub.__aexit__(None, None, None))
 
 
-many = settings(max_examples=1_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = max(200, settings.default.max_examples if settings.default else 0)
+"""M7 wants 5,000: the profile ``thorough`` says so (tests/conftest.py, ``make properties``)."""
+many = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @many
