@@ -32,6 +32,9 @@ class SteeredWork:
     def takes(self, count: int) -> int:
         return min(count, self.taken_max)
 
+    def tells(self, awaited: tuple[str, ...]) -> tuple[str, ...]:
+        return ()
+
 
 class AwayHub:
     """``hub``, its watched ``storage``, its workers' ``work`` and the ``executor`` that gives it to them."""

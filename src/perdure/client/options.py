@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from perdure.contracts.executor import Serves
 from perdure.contracts.records import ReusePolicy
 from perdure.core.identifiers import check_instance_id
 from perdure.core.registry import Registry
@@ -49,7 +50,9 @@ class ClientOptions:
     """``known`` None accepts every name: workers that this process does not know may run it.
 
     ``new_id`` and ``new_execution_id`` mint ids; simulation gives them a seed. ``versioning`` tells which instances
-    the hub's app leaves to others. ``check_id`` raises InvalidIdentifier for an id that no new instance may have.
+    the hub's app leaves to others. ``serves`` tells who is connected, where functions run at remote workers, and
+    ``is_local`` names the orchestrators that do not. ``check_id`` raises InvalidIdentifier for an id that no new
+    instance may have.
     """
 
     known: KnownNames | None = None
@@ -58,6 +61,8 @@ class ClientOptions:
     lost_events: LostEvents = LostEvents.REFUSED
     payload_bytes_max: int = PAYLOAD_BYTES_MAX
     versioning: Versioning | None = None
+    serves: Serves | None = None
+    is_local: Callable[[str], bool] = lambda orchestrator: False
     check_id: Callable[[str], None] = check_instance_id
     new_id: Callable[[], str] = lambda: uuid.uuid4().hex
     new_execution_id: Callable[[], str] = lambda: str(uuid.uuid4())

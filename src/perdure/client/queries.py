@@ -4,16 +4,19 @@ from collections.abc import Sequence
 
 import msgspec
 
+from perdure.client.options import ClientOptions
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import InvalidInput
+from perdure.contracts.executor import ServedKind
 from perdure.contracts.records import EndedFilter, EndedKey, EndedPage, InstanceFilter, Page, PageKey
 from perdure.contracts.storage import Storage
 from perdure.core.events import EntityLockRequested, HistoryEvent
 from perdure.core.instance import InstanceKind, InstanceRecord
-from perdure.core.versioning import Rejected, Versioning, check
-from perdure.core.waiting_on import WaitingOn, WaitKind, waiting_on
+from perdure.core.versioning import Rejected, check
+from perdure.core.waiting_on import IsServed, WaitingOn, WaitKind, missing_worker, waiting_on
 
 PAGE_SIZE_MAX = 1000
+UNKNOWN_EVENTS = "events, if any, whose names only its worker knows"
 
 
 async def query(storage: Storage, filter_: InstanceFilter, limit: int, after: PageKey | None) -> Page:
@@ -31,21 +34,64 @@ async def list_ended(storage: Storage, filter_: EndedFilter, limit: int, after: 
 
 
 async def reasons_for_waiting(
-    storage: Storage, clock: Clock, versioning: Versioning | None, record: InstanceRecord
+    storage: Storage, clock: Clock, options: ClientOptions, record: InstanceRecord
 ) -> list[WaitingOn]:
     """Why the instance is not moving; empty when it has ended or is an idle entity."""
     if record.progress.status.is_terminal:
         return []
-    history = [] if record.origin.kind is InstanceKind.ENTITY else await storage.history(record.origin.instance_id)
-    reasons = waiting_on(record, history, clock.now())
-    if record.origin.kind is InstanceKind.ENTITY:
-        return reasons
+    origin, is_served = record.origin, _is_served(options)
+    if origin.kind is InstanceKind.ENTITY:
+        reasons = waiting_on(record, [], clock.now())
+        return reasons if is_served is None else reasons + await _waiting_for_worker(storage, record, is_served)
+    history = await storage.history(origin.instance_id)
     found = [
         await _lock_reason(storage, record, history, reason) if reason.kind is WaitKind.LOCK else reason
-        for reason in reasons
+        for reason in waiting_on(record, history, clock.now(), is_served)
     ]
-    verdict = None if versioning is None else check(versioning, record.origin.version, record.origin.name)
+    if is_served is not None and not options.is_local(origin.name):
+        found = await _with_worker(storage, record, found, is_served)
+    versioning = options.versioning
+    verdict = None if versioning is None else check(versioning, origin.version, origin.name)
     return [WaitingOn(WaitKind.VERSION, reason=verdict.text), *found] if isinstance(verdict, Rejected) else found
+
+
+_KINDS = {
+    WaitKind.ACTIVITY: ServedKind.ACTIVITY,
+    WaitKind.ENTITY: ServedKind.ENTITY,
+    WaitKind.TURN: ServedKind.ORCHESTRATOR,
+}
+
+
+def _is_served(options: ClientOptions) -> IsServed | None:
+    serves = options.serves
+    return None if serves is None else lambda kind, name, version: serves(_KINDS[kind], name, version)
+
+
+async def _waiting_for_worker(storage: Storage, record: InstanceRecord, is_served: IsServed) -> list[WaitingOn]:
+    """That somebody must be there who runs the entity, when there is work for it."""
+    missing = missing_worker(is_served, WaitKind.ENTITY, record.origin.name, None)
+    if missing is None or not await storage.backlog_sizes([record.origin.instance_id]):
+        return []
+    return [WaitingOn(WaitKind.TURN, since=record.progress.updated_at, reason=missing)]
+
+
+async def _with_worker(
+    storage: Storage, record: InstanceRecord, reasons: list[WaitingOn], is_served: IsServed
+) -> list[WaitingOn]:
+    """The reasons of an orchestration that runs at workers: what it has not taken, and what only they know."""
+    if any(reason.kind in (WaitKind.SUSPENDED, WaitKind.SCHEDULED_START) for reason in reasons):
+        return reasons
+    origin, progress = record.origin, record.progress
+    others = [reason for reason in reasons if reason.kind is not WaitKind.TURN]
+    backlog = await storage.backlog_sizes([origin.instance_id])
+    # The rows of timers are no backlog before they are due.
+    if backlog.get(origin.instance_id, 0) > sum(reason.kind is WaitKind.TIMER for reason in others):
+        missing = missing_worker(is_served, WaitKind.TURN, origin.name, origin.version)
+        return [WaitingOn(WaitKind.TURN, since=progress.updated_at, reason=missing), *others]
+    if all(reason.kind is WaitKind.TIMER for reason in others):
+        unknown = WaitingOn(WaitKind.EVENT, since=progress.episode_at, reason=UNKNOWN_EVENTS)
+        return [*others, unknown]
+    return others
 
 
 async def _lock_reason(

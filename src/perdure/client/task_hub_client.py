@@ -73,7 +73,7 @@ class TaskHubClient:
 
     async def waiting_on(self, record: InstanceRecord) -> list[WaitingOn]:
         """Why the instance is not moving. Raises HistoryCorrupted."""
-        return await queries.reasons_for_waiting(self._storage, self._clock, self.options.versioning, record)
+        return await queries.reasons_for_waiting(self._storage, self._clock, self.options, record)
 
     async def query(self, filter_: InstanceFilter, limit: int = 100, after: PageKey | None = None) -> Page:
         """One page of instances or entities by creation time, then id. Raises InvalidInput for a bad page size."""

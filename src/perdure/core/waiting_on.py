@@ -1,12 +1,13 @@
 """Why an instance is not moving, told from its record and history alone (architecture.md §6, J6)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import Enum
 
 import msgspec
 
 from perdure.core import events as ev
+from perdure.core.identifiers import read_entity_id
 from perdure.core.instance import InstanceKind, InstanceRecord, OpenWork, WorkKind, fold_open_work, is_regaining
 from perdure.core.status import RuntimeStatus
 
@@ -28,6 +29,10 @@ class WaitKind(Enum):
     """Nothing outstanding: its next episode has not run yet, or runs now."""
 
 
+IsServed = Callable[[WaitKind, str, str | None], bool]
+"""Whether somebody is there who has this activity, entity or orchestrator (TURN), by name and version."""
+
+
 class WaitingOn(msgspec.Struct, frozen=True, omit_defaults=True):
     """One reason. ``attempt`` counts from 1.
 
@@ -42,8 +47,16 @@ class WaitingOn(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
 
 
-def waiting_on(record: InstanceRecord, history: Sequence[ev.HistoryEvent], now: datetime) -> list[WaitingOn]:
-    """Every reason, suspension first; empty for a finished instance and an idle entity."""
+def waiting_on(
+    record: InstanceRecord,
+    history: Sequence[ev.HistoryEvent],
+    now: datetime,
+    is_served: IsServed | None = None,
+) -> list[WaitingOn]:
+    """Every reason, suspension first; empty for a finished instance and an idle entity.
+
+    ``is_served`` None: whatever is asked for is there, or fails.
+    """
     origin, progress = record.origin, record.progress
     if progress.status.is_terminal:
         return []
@@ -54,7 +67,7 @@ def waiting_on(record: InstanceRecord, history: Sequence[ev.HistoryEvent], now: 
     start_at = origin.scheduled_start_at
     if start_at is not None and start_at > now and not any(isinstance(e, ev.ExecutionStarted) for e in history):
         return [*reasons, WaitingOn(WaitKind.SCHEDULED_START, since=origin.created_at, until=start_at)]
-    outstanding = _outstanding(history)
+    outstanding = _outstanding(history, is_served)
     outstanding += [WaitingOn(WaitKind.EVENT, name, progress.episode_at) for name in progress.awaited_events]
     if not outstanding and not reasons:
         outstanding = [WaitingOn(WaitKind.TURN, since=progress.updated_at)]
@@ -79,7 +92,7 @@ def _time_of(history: Sequence[ev.HistoryEvent], seq: int) -> datetime | None:
     return None
 
 
-def _outstanding(history: Sequence[ev.HistoryEvent]) -> list[WaitingOn]:
+def _outstanding(history: Sequence[ev.HistoryEvent], is_served: IsServed | None) -> list[WaitingOn]:
     open_work: dict[int, OpenWork] = {}
     fold_open_work(open_work, history, 0, {})
     if not open_work:
@@ -87,7 +100,7 @@ def _outstanding(history: Sequence[ev.HistoryEvent]) -> list[WaitingOn]:
     if is_regaining(history):
         open_work = {seq: work for seq, work in open_work.items() if work.kind is WorkKind.LOCK}
     attempts = _attempts(history)
-    return [_reason(history, seq, work, attempts.get(seq, 1)) for seq, work in open_work.items()]
+    return [_reason(history, seq, work, attempts.get(seq, 1), is_served) for seq, work in open_work.items()]
 
 
 _KINDS = {
@@ -99,12 +112,29 @@ _KINDS = {
 }
 
 
-def _reason(history: Sequence[ev.HistoryEvent], seq: int, work: OpenWork, attempt: int) -> WaitingOn:
+def _reason(
+    history: Sequence[ev.HistoryEvent], seq: int, work: OpenWork, attempt: int, is_served: IsServed | None
+) -> WaitingOn:
     since = _time_of(history, seq)
-    event = history[seq]
-    if isinstance(event, ev.TimerCreated):
-        return WaitingOn(WaitKind.TIMER, since=since, until=event.fire_at)
-    return WaitingOn(_KINDS[work.kind], work.name, since, attempt=attempt if work.kind is WorkKind.ACTIVITY else None)
+    match history[seq]:
+        case ev.TimerCreated() as timer:
+            return WaitingOn(WaitKind.TIMER, since=since, until=timer.fire_at)
+        case ev.TaskScheduled() as task:
+            missing = missing_worker(is_served, WaitKind.ACTIVITY, task.name, task.version)
+            return WaitingOn(WaitKind.ACTIVITY, work.name, since, attempt=attempt, reason=missing)
+        case ev.EntityCalled() as call:
+            missing = missing_worker(is_served, WaitKind.ENTITY, read_entity_id(call.entity_id).name, None)
+            return WaitingOn(WaitKind.ENTITY, work.name, since, reason=missing)
+        case _:
+            return WaitingOn(_KINDS[work.kind], work.name, since)
+
+
+def missing_worker(is_served: IsServed | None, kind: WaitKind, name: str, version: str | None) -> str | None:
+    """Whom it takes, when nobody is there; None when somebody is."""
+    if is_served is None or is_served(kind, name, version):
+        return None
+    what = "orchestrator" if kind is WaitKind.TURN else kind.value
+    return f"no connected worker has {what} '{name}'" + (f" in version '{version}'" if version else "")
 
 
 def _attempts(history: Sequence[ev.HistoryEvent]) -> dict[int, int]:

@@ -39,6 +39,10 @@ class AwayWork(Protocol):
         """How many of so many events or operations, more than one, a worker takes; at least one."""
         ...
 
+    def tells(self, awaited: tuple[str, ...]) -> tuple[str, ...]:
+        """Which of the awaited events the worker tells."""
+        ...
+
 
 class AwaySession:
     """One execution at workers that remember nothing: its past is replayed for each of its turns."""
@@ -163,8 +167,9 @@ class AwayExecutor:
         await self._inner.advance([copy])
         inner.close()
         assert copy.result is not None, "the inner executor must run turns in advance"
-        if taken < count:
-            copy.result = msgspec.structs.replace(copy.result, events_taken=taken)
+        told = self._work.tells(copy.result.awaited_events)
+        left = taken if taken < count else None
+        copy.result = msgspec.structs.replace(copy.result, awaited_events=told, events_taken=left)
         return copy
 
     def _owe(self) -> Settled:
@@ -194,3 +199,6 @@ class PromptWork:
 
     def takes(self, count: int) -> int:
         return count
+
+    def tells(self, awaited: tuple[str, ...]) -> tuple[str, ...]:
+        return awaited
