@@ -349,8 +349,7 @@ class Audit:
             # Only what failed takes one; a living child answers by itself.
             return True
         if isinstance(message, ms.LockRelease):
-            holder = now.progress.locked_by
-            return holder is None or holder.section_id != message.section_id
+            return self._locks.is_void(message, now)
         if isinstance(message, ms.OperationRequest | ms.LockRequest | ms.RemoveWhenEmpty):
             return now.origin.kind is InstanceKind.ORCHESTRATION or isinstance(message, ms.RemoveWhenEmpty)
         return message.execution_id != now.origin.execution_id or message.scheduled_seq not in _open(now.history)

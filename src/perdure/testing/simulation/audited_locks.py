@@ -35,6 +35,13 @@ class LockAudit:
                     own = caller is not None and caller.execution_id == before.execution_id
                     self._require(own, f"'{now.origin.instance_id}', locked by {before}, ran {message}")
 
+    def is_void(self, release: ms.LockRelease, entity: ShadowInstance) -> bool:
+        """Whether a release that was dropped lets nothing go: no such lock is held, or another one will let it go."""
+        holder, instance_id = entity.progress.locked_by, entity.origin.instance_id
+        if holder is None or holder.section_id != release.section_id:
+            return True
+        return (release.holder_id, release.section_id, instance_id) in set(self._released())
+
     def check_all(self) -> None:
         """Whoever was granted locks has them all, so no entity is held by two; and no lock is left for ever."""
         sections: set[tuple[str, str]] = set()
