@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from perdure.contracts.executor import ServedKind
 from perdure.execution.remote_items import ItemKind, LaneKey, RemoteOptions
 from perdure.execution.worker_streams import AHEAD_MAX
 from perdure.execution.worker_terms import WorkerTerms, WorkFilters, united
@@ -53,8 +54,8 @@ def test_work_waits_for_a_worker_that_takes_it() -> None:
         await stage.turn()
         ship = stage.activity("ship")
         charge = stage.activity("charge")
-        assert executor.serves(ItemKind.ACTIVITY, "charge", None)
-        assert not executor.serves(ItemKind.ACTIVITY, "ship", None)
+        assert executor.serves(ServedKind.ACTIVITY, "charge", None)
+        assert not executor.serves(ServedKind.ACTIVITY, "ship", None)
         assert (await charger.take())["number"] == charge.number
         assert await charger.takes_nothing()
         shipper = stage.worker("shipper", filters=WorkFilters({"order": None}, {"ship": None}, frozenset()))
@@ -62,7 +63,7 @@ def test_work_waits_for_a_worker_that_takes_it() -> None:
         assert {item.get("number", item.get("instance")) for item in taken} == {ship.number, "order-1"}
         assert [terms.worker for terms in executor.connected()] == ["charger", "shipper"]
         shipper.end()
-        assert not executor.serves(ItemKind.ACTIVITY, "ship", None)
+        assert not executor.serves(ServedKind.ACTIVITY, "ship", None)
 
     on_virtual_time(scenario)
 
@@ -202,5 +203,22 @@ def test_a_silent_stream_gets_pings_and_only_while_it_reads() -> None:
         assert b"charge" in (reading.result() or b"")
         assert await executor.next_item(worker.stream) == PlainFormat.ping
         assert loop.time() == 1080
+
+    on_virtual_time(scenario)
+
+
+def test_a_recalled_turn_keeps_its_place() -> None:
+    async def scenario() -> None:
+        stage = RemoteStage()
+        executor = stage.executor
+        turns = [await stage.turn(f"order-{n}") for n in range(4)]
+        for _ in range(200):
+            assert executor.recall(turns[1])
+            turns[1] = await stage.next_turn(turns[1])
+        assert executor.recall(turns[2])
+        worker = stage.worker()
+        taken = [(await worker.take())["instance"] for _ in range(3)]
+        assert taken == ["order-0", "order-1", "order-3"]
+        assert await worker.takes_nothing()
 
     on_virtual_time(scenario)

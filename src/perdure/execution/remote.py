@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 
 from perdure.contracts.errors import Unavailable
-from perdure.contracts.executor import ActivityResult, EntityTurn, OrchestrationTurn, Turn
+from perdure.contracts.executor import ActivityResult, EntityTurn, OrchestrationTurn, ServedKind, Turn
 from perdure.contracts.records import PendingActivity
 from perdure.core.actions import Fail, TurnResult
 from perdure.core.events import HistoryEvent
@@ -21,6 +21,13 @@ from perdure.execution.remote_sessions import RemoteSession, session_of
 from perdure.execution.worker_streams import Workers, WorkerStream
 from perdure.execution.worker_terms import WorkerTerms
 
+RECALLED_REMEMBERED = 10_000
+_KINDS = {
+    ServedKind.ORCHESTRATOR: ItemKind.ORCHESTRATION,
+    ServedKind.ACTIVITY: ItemKind.ACTIVITY,
+    ServedKind.ENTITY: ItemKind.ENTITY,
+}
+
 
 class RemoteExecutor:
     """Runs whatever connected workers take (contracts/executor.py); the doors connect workers and bring answers."""
@@ -33,6 +40,8 @@ class RemoteExecutor:
         self._leases = Leases(self.options.hub)
         self._turns: dict[int, Work] = {}
         """Turns that have no result: id of the turn → its work."""
+        self._recalled: dict[str, int] = {}
+        """Instances whose turn was taken back, with its age."""
         self._later: dict[int, asyncio.TimerHandle] = {}
         """Work that was given back and waits a little: its id → what brings it back."""
         self._grace: dict[str, asyncio.TimerHandle] = {}
@@ -55,6 +64,7 @@ class RemoteExecutor:
         """Offer turns to the workers; all of them come back by ``late_turns``."""
         for turn in turns:
             work = self._turns[id(turn)] = _work_of(turn)
+            work.since = self._recalled.pop(work.instance_id, 0)
             self._workers.offer(work)
         return turns
 
@@ -83,6 +93,7 @@ class RemoteExecutor:
         else:
             self._workers.take_back(work)
         del self._turns[id(turn)]
+        self._remember_age(work)
         if isinstance(turn, OrchestrationTurn):
             session = session_of(work)
             session.abandons, session.avoid = work.abandons, work.avoid
@@ -102,9 +113,9 @@ class RemoteExecutor:
         results, self._results = self._results, []
         return results
 
-    def serves(self, kind: ItemKind, name: str, version: str | None) -> bool:
+    def serves(self, kind: ServedKind, name: str, version: str | None) -> bool:
         """Whether a connected worker takes such items."""
-        return self._workers.takes(LaneKey(kind, name, version or ""))
+        return self._workers.takes(LaneKey(_KINDS[kind], name, version or ""))
 
     async def drain(self, seconds: float) -> bool:
         """Hand out nothing more and wait for what connected workers have; their answers still count."""
@@ -244,9 +255,15 @@ class RemoteExecutor:
         if self._is_stopped:
             return
         if not seconds:
-            self._workers.put_first(work)
+            self._workers.offer(work)
             return
         self._later[id(work)] = asyncio.get_running_loop().call_later(seconds, self._offer_again, work)
+
+    def _remember_age(self, work: Work) -> None:
+        # The next turn takes its place; of those that have no next turn only so many are kept.
+        if len(self._recalled) >= RECALLED_REMEMBERED:
+            self._recalled.clear()
+        self._recalled[work.instance_id] = work.since
 
     def _backoff(self, abandons: int) -> float:
         """0, 1, 2, 4 … seconds."""
@@ -254,7 +271,7 @@ class RemoteExecutor:
 
     def _offer_again(self, work: Work) -> None:
         self._later.pop(id(work), None)
-        self._workers.put_first(work)
+        self._workers.offer(work)
 
     def _dispatch(self, stream: WorkerStream, work: Work) -> bytes | None:
         lease = self._leases.grant(work, stream)
@@ -314,7 +331,7 @@ class RemoteExecutor:
 
     def _end_grace(self, lease: Lease) -> None:
         self._end(lease)
-        self._workers.put_first(lease.work)
+        self._workers.offer(lease.work)
 
 
 def _work_of(turn: Turn) -> Work:

@@ -131,3 +131,5 @@ class Work(msgspec.Struct, eq=False):
     abandons: int = 0
     avoid: str | None = None
     """The worker that gave it back; another one is asked first."""
+    since: int = 0
+    """Its age: what has a lower number has waited longer. Given when it is offered first."""

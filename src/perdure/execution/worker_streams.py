@@ -5,6 +5,7 @@ connection takes it, so what a worker does not read stays here, for others.
 """
 
 import asyncio
+import heapq
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 
@@ -65,12 +66,38 @@ class WorkerStream:
 class _Lane:
     """Work that waits, oldest first, and the streams that take it."""
 
-    __slots__ = ("key", "streams", "waiting")
+    __slots__ = ("_by_age", "_put", "_waiting", "key", "streams")
 
     def __init__(self, key: LaneKey) -> None:
         self.key = key
-        self.waiting: OrderedDict[int, Work] = OrderedDict()
         self.streams: dict[WorkerStream, None] = {}
+        self._waiting: dict[int, Work] = {}
+        self._by_age: list[tuple[int, int, Work]] = []
+        """A heap; what is not among the waiting any more is passed over."""
+        self._put = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._waiting)
+
+    def add(self, work: Work) -> None:
+        """It waits, behind what is older."""
+        self._put += 1
+        self._waiting[id(work)] = work
+        if len(self._by_age) > 2 * len(self._waiting) + 64:
+            self._by_age = [entry for entry in self._by_age if self._waiting.get(id(entry[2])) is entry[2]]
+            heapq.heapify(self._by_age)
+        heapq.heappush(self._by_age, (work.since, self._put, work))
+
+    def remove(self, work: Work) -> bool:
+        """It waits no more; False when it did not."""
+        return self._waiting.pop(id(work), None) is not None
+
+    def oldest(self) -> Work:
+        """What has waited longest; there must be something."""
+        while (work := self._by_age[0][2]) is not self._waiting.get(id(work)):
+            heapq.heappop(self._by_age)
+        return work
 
 
 class Workers:
@@ -101,7 +128,7 @@ class Workers:
         for lane in self._lanes.values():
             if terms.take(lane.key):
                 lane.streams[stream] = None
-                if lane.waiting:
+                if lane:
                     self._served[lane.key.kind][lane.key] = lane
         return stream
 
@@ -114,9 +141,9 @@ class Workers:
                 del lane.streams[stream]
                 if not lane.streams:
                     self._served[lane.key.kind].pop(lane.key, None)
-        set_aside, stream.ahead = list(stream.ahead), deque()
-        for work in reversed(set_aside):
-            self._put_at_head(work)
+        set_aside, stream.ahead = stream.ahead, deque()
+        for work in set_aside:
+            self._wait(work)
         for key in {work.lane for work in set_aside}:
             self._serve(self._lane(key))
         stream.wake()
@@ -126,24 +153,22 @@ class Workers:
         return any(stream.terms.take(key) for stream in self._streams)
 
     def offer(self, work: Work) -> None:
-        """New work, after what waits already."""
+        """Work for whoever takes it; what was offered before, and its successors, keep their age."""
+        if not work.since:
+            self._turn += 1
+            work.since = self._turn
         lane = self._lane(work.lane)
-        if not lane.waiting and (stream := self._choose(lane, work.avoid)) is not None:
+        if not lane and (stream := self._choose(lane, work.avoid)) is not None:
             self._set_aside(stream, work)
-            return
-        lane.waiting[id(work)] = work
-        if lane.streams:
-            self._served[lane.key.kind][lane.key] = lane
-
-    def put_first(self, work: Work) -> None:
-        """Work that had its turn already and was not begun."""
-        self._serve(self._put_at_head(work))
+        else:
+            self._wait(work)
+            self._serve(lane)
 
     def take_back(self, work: Work) -> bool:
         """Forget work that no stream has taken; False when it is not here."""
         lane = self._lane(work.lane)
-        if lane.waiting.pop(id(work), None) is not None:
-            if not lane.waiting:
+        if lane.remove(work):
+            if not lane:
                 self._served[lane.key.kind].pop(lane.key, None)
             return True
         for stream in self._streams:
@@ -167,24 +192,20 @@ class Workers:
             self._fill(stream)
         return stream.ahead.popleft() if stream.ahead else None
 
-    def _put_at_head(self, work: Work) -> _Lane:
+    def _wait(self, work: Work) -> None:
         lane = self._lane(work.lane)
-        lane.waiting[id(work)] = work
-        lane.waiting.move_to_end(id(work), last=False)
+        lane.add(work)
         if lane.streams:
             self._served[lane.key.kind][lane.key] = lane
-        return lane
 
     def _serve(self, lane: _Lane) -> None:
-        while lane.waiting:
-            stream = self._choose(lane, next(iter(lane.waiting.values())).avoid)
-            if stream is None:
-                return
+        while lane and (stream := self._choose(lane, lane.oldest().avoid)) is not None:
             self._set_aside(stream, self._take_oldest(lane))
 
     def _take_oldest(self, lane: _Lane) -> Work:
-        _, work = lane.waiting.popitem(last=False)
-        if not lane.waiting:
+        work = lane.oldest()
+        lane.remove(work)
+        if not lane:
             self._served[lane.key.kind].pop(lane.key, None)
         return work
 
@@ -197,7 +218,7 @@ class Workers:
                 if lane is None:
                     break
                 work = self._take_oldest(lane)
-                if lane.waiting:
+                if lane:
                     lanes.move_to_end(lane.key)
                 other = self._choose(lane, work.avoid) if work.avoid == stream.terms.worker else stream
                 self._set_aside(stream if other is None else other, work)
@@ -225,7 +246,7 @@ class Workers:
         lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= self._lanes_max:
-                self._lanes = {key: lane for key, lane in self._lanes.items() if lane.waiting}
+                self._lanes = {key: lane for key, lane in self._lanes.items() if lane}
                 self._lanes_max = max(LANES_KEPT, 2 * len(self._lanes))
             lane = self._lanes[key] = _Lane(key)
             lane.streams = {stream: None for stream in self._streams if stream.terms.take(key)}
