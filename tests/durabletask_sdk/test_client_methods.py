@@ -113,8 +113,8 @@ def test_payloads_are_left_out_on_request(client: Asking) -> None:
 def test_what_is_not_there_is_none(client: Asking) -> None:
     assert client.get_orchestration_state(new_id()) is None
     assert client.get_entity(EntityInstanceId("counter", new_id())) is None
-    assert client.wait_for_orchestration_start(new_id(), timeout=0.6) is None
-    assert client.wait_for_orchestration_completion(new_id(), timeout=0.6) is None
+    assert client.wait_for_orchestration_start(new_id(), timeout=0.3) is None
+    assert client.wait_for_orchestration_completion(new_id(), timeout=0.3) is None
 
 
 def test_a_failure_is_told_and_not_raised(client: Asking) -> None:

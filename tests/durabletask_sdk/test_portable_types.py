@@ -32,6 +32,6 @@ def test_pyright_strict_infers_results_and_finds_the_mistakes(tmp_path):
 
     report = json.loads(ended.stdout)
     errors = [found for found in report["generalDiagnostics"] if found["severity"] == "error"]
-    assert report["summary"]["filesAnalyzed"] == 2
-    assert [found for found in errors if found["file"].endswith("good_program.py")] == []
+    assert report["summary"]["filesAnalyzed"] == 3
+    assert [found for found in errors if found["file"].endswith(("good_program.py", "scheduler_program.py"))] == []
     assert {found["range"]["start"]["line"] + 1 for found in errors} == marked_lines()
