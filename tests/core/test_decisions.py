@@ -109,6 +109,15 @@ def test_failure_keeps_the_effects_of_its_turn_and_names_the_orchestrator() -> N
     assert isinstance(checkpoint.events[-1], ev.ExecutionCompleted)
 
 
+def test_a_failure_that_brings_an_output_shows_it_unless_it_is_too_large() -> None:
+    for output, shown in (("own", "own"), ("x" * 17 * 1024 * 1024, "Orchestrator function 'ship_order' failed: boom")):
+        result = ac.TurnResult(ending=ac.Fail(BOOM, output))
+        checkpoint = episode(running(), [envelope(ms.RaiseEvent("go"))], result)
+        assert checkpoint.progress.status is RuntimeStatus.Failed
+        assert checkpoint.progress.output == shown
+        assert checkpoint.progress.failure == BOOM
+
+
 def test_terminated_child_is_a_failure_that_names_termination() -> None:
     checkpoint = episode(running(parent=PARENT), [envelope(ms.Terminate("too late"))])
     [answer] = checkpoint.outbox

@@ -116,6 +116,8 @@ class Fail(msgspec.Struct, frozen=True, gc=False):
     """The code raised, or could not be run."""
 
     failure: FailureDetails
+    output: str | None = None
+    """What the instance shows as its output; None: a text that is made of the failure."""
 
 
 class CarriedEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

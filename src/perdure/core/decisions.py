@@ -104,7 +104,9 @@ def decide(instance: Instance, intake: Intake, result: ac.TurnResult | None, lim
         )  # fmt: skip
     assert not isinstance(ending, ac.ContinueAsNew)
     if isinstance(ending, ac.Fail):
-        text = failed_output(instance.origin.name, ending.failure)
+        text = ending.output
+        if text is None or _too_large(text, limits.payload_bytes_max):
+            text = failed_output(instance.origin.name, ending.failure)
         return _end(draft, intake, RuntimeStatus.Failed, text, custom_status, ending.failure)
     return _end(draft, intake, RuntimeStatus.Completed, ending.output, custom_status, None)
 

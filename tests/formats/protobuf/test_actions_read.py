@@ -46,6 +46,10 @@ def test_a_failure_is_one_by_being_there_whatever_its_texts() -> None:
     assert nameless.ending == ac.Fail(FailureDetails("", ""))
     legacy = ending_of(orchestrationStatus=pb.ORCHESTRATION_STATUS_FAILED, details=text("it broke"))
     assert legacy.ending == ac.Fail(FailureDetails("OrchestrationFailed", "it broke"))
+    shown = ending_of(
+        orchestrationStatus=pb.ORCHESTRATION_STATUS_FAILED, result=text("out"), failureDetails=pb.TaskFailureDetails()
+    )
+    assert shown.ending == ac.Fail(FailureDetails("", ""), "out")
 
 
 @pytest.mark.parametrize("status", [TERMINATED, pb.ORCHESTRATION_STATUS_CANCELED])

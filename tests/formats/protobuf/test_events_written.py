@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from perdure.core import events as ev
+from perdure.core.decisions import failed_output
 from perdure.core.failures import FailureDetails
 from perdure.core.status import RuntimeStatus
 from perdure.formats.protobuf import messages as pb
@@ -233,6 +234,16 @@ def test_how_it_ended_and_that_it_was_rewound_is_for_clients_only() -> None:
             orchestrationStatus=pb.ORCHESTRATION_STATUS_FAILED, result=text("out"), failureDetails=WRITTEN_FAILURE
         ),
     )
+
+
+def test_an_output_made_of_the_failure_is_not_told_beside_it() -> None:
+    started = ev.ExecutionStarted("order", EXECUTION)
+    for output, told in ((failed_output("order", FAILURE), None), ("own", text("own"))):
+        completed = ev.ExecutionCompleted(RuntimeStatus.Failed, output, FAILURE)
+        ended = whole_of(ev.OrchestratorStarted(T0), started, completed)[-1].executionCompleted
+        assert ended == pb.ExecutionCompletedEvent(
+            orchestrationStatus=pb.ORCHESTRATION_STATUS_FAILED, result=told, failureDetails=WRITTEN_FAILURE
+        )
 
 
 def test_locks_granted_again_after_a_rewind_are_told_to_clients_only() -> None:

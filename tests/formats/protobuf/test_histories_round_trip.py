@@ -46,12 +46,15 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
-FAILURES: Any = st.deferred(
-    lambda: st.builds(
-        FailureDetails, TEXT, TEXT, MAYBE_TEXT, st.none() | FAILURES, st.booleans(),
-        st.none() | st.dictionaries(TEXT, JSON, min_size=1, max_size=3),
-    )
-)  # fmt: skip
+
+
+def _failures(causes: int) -> st.SearchStrategy[FailureDetails]:
+    cause = st.none() | _failures(causes - 1) if causes else st.none()
+    properties = st.none() | st.dictionaries(TEXT, JSON, min_size=1, max_size=3)
+    return st.builds(FailureDetails, TEXT, TEXT, MAYBE_TEXT, cause, st.booleans(), properties)
+
+
+FAILURES = _failures(3)
 
 
 def read_back(data: bytes) -> list[ev.HistoryEvent]:
@@ -204,7 +207,7 @@ ACTIONS = st.one_of(
 ENDINGS = st.one_of(
     st.none(),
     st.builds(ac.Complete, MAYBE_TEXT),
-    st.builds(ac.Fail, FAILURES),
+    st.builds(ac.Fail, FAILURES, st.none() | NAMES),
     st.builds(
         ac.ContinueAsNew, MAYBE_TEXT, MAYBE_TEXT,
         st.lists(st.builds(ac.CarriedEvent, TEXT, MAYBE_TEXT), max_size=3).map(tuple), TAGS,

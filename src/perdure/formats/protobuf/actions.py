@@ -84,7 +84,7 @@ def _read_completion(
     if status == pb.ORCHESTRATION_STATUS_COMPLETED:
         endings.append(ac.Complete(result))
     elif status == pb.ORCHESTRATION_STATUS_FAILED:
-        endings.append(ac.Fail(_failure_of(completion)))
+        endings.append(ac.Fail(_failure_of(completion), result or None))
     elif status == pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW:
         carried = tuple(
             ac.CarriedEvent(event.eventRaised.name, _text(event.eventRaised, "input"))

@@ -48,6 +48,7 @@ def _write_ending(completion: pb.CompleteOrchestrationAction, ending: ac.Ending)
     elif isinstance(ending, ac.Fail):
         completion.orchestrationStatus = pb.ORCHESTRATION_STATUS_FAILED
         completion.failureDetails.CopyFrom(write_failure(ending.failure))
+        _put(completion, "result", ending.output)
     else:
         completion.orchestrationStatus = pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW
         _put(completion, "result", ending.input)

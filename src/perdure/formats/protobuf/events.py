@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from perdure.core import events as ev
+from perdure.core.decisions import failed_output
 from perdure.core.failures import FailureDetails
 from perdure.formats.protobuf.failures import failure_bytes
 from perdure.formats.protobuf.times import time_field
@@ -34,11 +35,12 @@ class HistoryWriter:
     it is asked; ``settle`` gives what the episode adds to the past, once it is committed.
     """
 
-    __slots__ = ("_calls", "_granted", "_plain", "_sections", "_stamp", "execution_id", "instance_id")
+    __slots__ = ("_calls", "_granted", "_name", "_plain", "_sections", "_stamp", "execution_id", "instance_id")
 
     def __init__(self, instance_id: str, execution_id: str) -> None:
         self.instance_id = instance_id
         self.execution_id = execution_id
+        self._name = ""
         self._stamp = _T2 + b"\x00"
         self._plain = _NOWHERE
         """The head of an event that records no action: id -1 and the episode's time."""
@@ -104,6 +106,7 @@ class HistoryWriter:
         return plain + _ORCHESTRATOR_STARTED
 
     def _execution_started(self, event: ev.ExecutionStarted) -> bytes:
+        self._name = event.name
         body = [
             string(_T1, event.name),
             text(_T2, event.version),
@@ -119,8 +122,12 @@ class HistoryWriter:
         return self._plain + message(_EXECUTION_STARTED, b"".join(body))
 
     def _execution_completed(self, event: ev.ExecutionCompleted) -> bytes:
-        status = b"\x08" + varint(event.status) + text(_T2, event.result)
-        return self._plain + message(_EXECUTION_COMPLETED, status + _failure(_T3, event.failure))
+        result, failure = event.result, event.failure
+        if failure is not None and result == failed_output(self._name, failure):
+            # It stands for the failure, which these readers are told in full.
+            result = None
+        status = b"\x08" + varint(event.status) + text(_T2, result)
+        return self._plain + message(_EXECUTION_COMPLETED, status + _failure(_T3, failure))
 
     def _execution_terminated(self, event: ev.ExecutionTerminated) -> bytes:
         recursive = b"\x10\x01" if event.recursive else b""
