@@ -149,7 +149,7 @@ class Instances(Protocol):
         ...
 
     async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None = None) -> Page:
-        """One page, ordered by creation time, then id."""
+        """One page, ordered by creation time, then id; of fewer than ``limit`` where their payloads are large."""
         ...
 
     async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None = None) -> EndedPage:

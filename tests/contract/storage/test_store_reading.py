@@ -1,6 +1,7 @@
 """Reading instances: by id, by filter, by pages that stay stable, and by waiting for a status."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from perdure.contracts.records import InstanceFilter, PageKey, StoredInstance
 from perdure.core.instance import InstanceKind
 from perdure.core.status import RuntimeStatus
+from perdure.storage.pages import PAGE_CHARACTERS_MAX
 from support.store_stage import Stage
 from support.stored_instances import T0, creation, entity, episode, first_events, later, started
 
@@ -127,6 +129,21 @@ async def test_pages_hold_everything_once_in_order(stage: Stage) -> None:
                 break
             assert len(page.records) == limit
         assert seen == [f"i{n:02}" for n in range(22)], limit
+
+
+async def test_a_page_of_large_records_ends_sooner(stage: Stage) -> None:
+    await stage.hold()
+    large = json.dumps("x" * (PAGE_CHARACTERS_MAX // 3))
+    for n in range(7):
+        await stage.begin(creation(f"i{n}", created_at=later(n), text=large))
+    seen: list[list[str]] = []
+    key: PageKey | None = None
+    while True:
+        page = await stage.storage.query(InstanceFilter(), 100, key)
+        seen.append([record.origin.instance_id for record in page.records])
+        if (key := page.next_key) is None:
+            break
+    assert seen == [["i0", "i1", "i2"], ["i3", "i4", "i5"], ["i6"]]
 
 
 async def test_pages_are_stable_while_instances_come_and_go(stage: Stage) -> None:

@@ -33,6 +33,7 @@ from perdure.core.status import RuntimeStatus
 from perdure.formats.stored import write_events
 from perdure.storage.changes import Changes, NumberedCreation, Outcome
 from perdure.storage.filters import PurgeKey, ended_predicate, predicate, purge_filter
+from perdure.storage.pages import first_page
 from perdure.storage.rows import micros, moment
 from perdure.storage.soundness import disagreements, stuck
 
@@ -223,8 +224,7 @@ class MemoryTables:
         found = sorted((record for record in self.records.values() if matches(record)), key=_place)
         if after is not None:
             found = [record for record in found if _place(record) > (after.created_at, after.instance_id)]
-        page = [_copy(record) for record in found[:limit]]
-        return Page(page, PageKey(*_place(page[-1])) if len(found) > limit else None)
+        return first_page(map(_copy, found), limit)
 
     async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None) -> EndedPage:
         matches = ended_predicate(filter_)

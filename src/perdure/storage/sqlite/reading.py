@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection
+from contextlib import closing
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
@@ -24,6 +25,7 @@ from perdure.core.instance import InstanceKind, InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.storage.filters import PurgeKey, purge_filter, where, where_ended
+from perdure.storage.pages import first_page
 from perdure.storage.rows import (
     DamagedRow,
     Row,
@@ -131,12 +133,10 @@ def read_page(cursor: sqlite3.Cursor, filter_: InstanceFilter, limit: int, after
     if after is not None:
         condition += " and (created_at, id) > (?, ?)"
         parameters += [micros(after.created_at), after.instance_id]
-    rows = cursor.execute(_instances.replace(":condition", condition), (*parameters, limit + 1)).fetchall()
-    records = [_told(row) for row in rows[:limit]]
-    if len(rows) <= limit:
-        return Page(records)
-    last = records[-1].origin
-    return Page(records, PageKey(last.created_at, last.instance_id))
+    # A cursor of its own, so that a page that ends early leaves no statement open that would hold up the log.
+    with closing(cursor.connection.cursor()) as reading:
+        rows = reading.execute(_instances.replace(":condition", condition), (*parameters, limit + 1))
+        return first_page(map(_told, rows), limit)
 
 
 def _told(row: Row) -> InstanceRecord:
