@@ -59,7 +59,9 @@ class RunningHub:
         self.client = TaskHubClient(
             self.storage,
             clock,
-            ClientOptions(check_id=check_portable_id, payload_bytes_max=options.payload_bytes_max),
+            ClientOptions(
+                check_id=check_portable_id, payload_bytes_max=options.payload_bytes_max, serves=executor.serves
+            ),
         )
         self.served = ServedHub(name, self.client, WorkItemService(executor))
 
