@@ -79,7 +79,7 @@ def starts_child(task_id: int, instance_id: str) -> Any:
     return action
 
 
-def completes(task_id: int, result: str | None = None, status: int = pb.ORCHESTRATION_STATUS_COMPLETED) -> Any:
+def completes(task_id: int, result: str | None = None, status: Any = pb.ORCHESTRATION_STATUS_COMPLETED) -> Any:
     """An orchestrator ends."""
     action = pb.OrchestratorAction(id=task_id)
     action.completeOrchestration.orchestrationStatus = status
