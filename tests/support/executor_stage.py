@@ -44,6 +44,7 @@ from perdure.execution.router import RoutedExecutor
 from perdure.execution.turns import TurnPatience
 from perdure.execution.user_loop import UserLoop
 from perdure.testing.away_executor import AwayExecutor, PromptWork
+from support.remote_in_process import InProcessRemote
 from support.replay_world import EXECUTION, FUNCTIONS, SCHEDULED, text
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -94,6 +95,7 @@ def known_factories() -> dict[str, ExecutorFactory]:
         "local-inline": _inline,
         "away": _away,
         "routed": _routed,
+        "remote": InProcessRemote,
     }
     for name in filter(None, os.environ.get("PERDURE_EXECUTOR_FACTORIES", "").split(",")):
         module, _, attribute = name.partition(":")
