@@ -68,9 +68,14 @@ class Scheduler:
 
 @asynccontextmanager
 async def scheduler(
-    store_url: str, *, doorkeeper: Doorkeeper | None = None, clock: Clock | None = None, **options: Any
+    store_url: str,
+    *,
+    doorkeeper: Doorkeeper | None = None,
+    clock: Clock | None = None,
+    port: int = 0,
+    **options: Any,
 ) -> AsyncIterator[Scheduler]:
-    """A server on a free port of this machine."""
+    """A server on a port of this machine, a free one by default."""
     chosen = replace(ServeOptions(store_url=store_url), **options)
     hubs = HubDirectory(chosen, SystemClock() if clock is None else clock)
     await hubs.open()
@@ -78,7 +83,7 @@ async def scheduler(
     server = GrpcServer(chosen.receive_bytes_max)
     server.mount_door(door)
     server.mount_health(Health(lambda: True, door.stopping).handlers())
-    port = server.listen(HOST, 0)
+    port = server.listen(HOST, port)
     await server.start()
     channel = grpc.aio.insecure_channel(
         f"{HOST}:{port}", options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
