@@ -1,5 +1,8 @@
 """Durable Functions for Python: orchestrations, activities and entities in an Azure Functions app."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 import azure.durable_functions.portable_family  # noqa: F401 - first: what follows imports durabletask
 
 # isort: split
@@ -27,7 +30,6 @@ from azure.durable_functions.errors import (
     NonDeterministicOrchestrationException,
     TaskFailedError,
 )
-from azure.durable_functions.functions_client import DurableFunctionsClient
 from azure.durable_functions.orchestration_context import DurableOrchestrationContext
 from azure.durable_functions.orchestrator import Orchestrator
 from azure.durable_functions.retry_options import RetryOptions
@@ -37,12 +39,31 @@ from azure.durable_functions.status import (
     OrchestrationRuntimeStatus,
     PurgeHistoryResult,
 )
-from azure.durable_functions.sync_functions_client import SyncDurableFunctionsClient
 from durabletask.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from azure.durable_functions.functions_client import DurableFunctionsClient
+    from azure.durable_functions.sync_functions_client import SyncDurableFunctionsClient
 
 EntityContext = DurableEntityContext
 
+_LATE = {"DurableFunctionsClient": "functions_client", "SyncDurableFunctionsClient": "sync_functions_client"}
+"""What an app of one-argument functions does not pay for: name → module."""
+
 warn_of_first_bundle()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})
+
 
 __all__ = [
     "Blueprint",

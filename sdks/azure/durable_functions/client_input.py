@@ -2,14 +2,12 @@
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from azure.durable_functions.blocking_client import BlockingDurableOrchestrationClient
 from azure.durable_functions.client import DurableOrchestrationClient
-from azure.durable_functions.functions_client import DurableFunctionsClient
-from azure.durable_functions.native_activity import without_context
-from azure.durable_functions.sync_functions_client import SyncDurableFunctionsClient
 from durabletask.annotations import hints_of
 
 
@@ -18,7 +16,10 @@ def with_client(function: Callable[..., Any], client_name: str) -> Callable[...,
 
     The function itself stays at hand as the attribute ``client_function``.
     """
-    function = without_context(function, client_name)
+    if hasattr(function, "run_activity"):
+        from azure.durable_functions.native_activity import without_context
+
+        function = without_context(function, client_name)
     middleware = _awaiting(function, client_name) if _is_async(function) else _blocking(function, client_name)
     _retype_parameter(middleware, function, client_name)
     setattr(middleware, "client_function", function)  # noqa: B010 - functions have no such attribute for type checkers
@@ -55,16 +56,22 @@ def _blocking(function: Callable[..., Any], client_name: str) -> Callable[..., A
 
 def _client_maker(function: Callable[..., Any], client_name: str) -> Callable[[str, str | None], Any]:
     """Who makes the client: the parameter's annotation says, else whether the function can await."""
-    annotation = hints_of(function).get(client_name)
-    if annotation is SyncDurableFunctionsClient:
-        return lambda text, _: SyncDurableFunctionsClient.get_cached(text)
-    if annotation is DurableFunctionsClient:
-        return DurableFunctionsClient
+    annotation: Any = hints_of(function).get(client_name)
+    if _is(annotation, "sync_functions_client", "SyncDurableFunctionsClient"):
+        return lambda text, _: annotation.get_cached(text)
+    if _is(annotation, "functions_client", "DurableFunctionsClient"):
+        return annotation
     if _is_async(function):
         return DurableOrchestrationClient
     return lambda text, invocation_id: BlockingDurableOrchestrationClient(
         DurableOrchestrationClient(text, invocation_id)
     )
+
+
+def _is(annotation: Any, module: str, name: str) -> bool:
+    """Whether it is that class of ours. With what was never imported, nobody can have annotated."""
+    loaded = sys.modules.get(f"azure.durable_functions.{module}")
+    return loaded is not None and annotation is getattr(loaded, name)
 
 
 def _invocation_id(kwargs: dict[str, Any]) -> str | None:

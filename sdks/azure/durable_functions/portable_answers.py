@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from azure.durable_functions.native_payloads import NATIVE_CONVERTER
-from durabletask.client import (
+from durabletask.entities import EntityInstanceId, EntityMetadata
+from durabletask.failures import shown_failure
+from durabletask.states import (
     EntityQuery,
     IdReusePolicy,
     OrchestrationQuery,
     OrchestrationState,
     OrchestrationStatus,
 )
-from durabletask.entities import EntityInstanceId, EntityMetadata
-from durabletask.failures import shown_failure
 from perdure.client import InstanceFilter, InstanceKind, InstanceRecord, PageKey, RuntimeStatus
 
 TERMINAL = frozenset(status for status in RuntimeStatus if status.is_terminal)

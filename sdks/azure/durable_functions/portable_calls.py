@@ -1,36 +1,18 @@
-"""The portable family's client methods, over the host that the function runs in (portable-sdk.md §5.2)."""
+"""The portable family's client methods, over the host that the function runs in (portable-sdk.md §5.2).
+
+What they need is imported with the first call: apps of one-argument functions have these methods too and use none.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azure.durable_functions.constants import ORCHESTRATION_TRIGGER
 from azure.durable_functions.entity_id import address_of
+from azure.durable_functions.late_module import LateModule
 from azure.durable_functions.names import name_of
-from azure.durable_functions.native_payloads import NATIVE_CONVERTER
-from azure.durable_functions.portable_answers import (
-    TERMINAL,
-    check_reuse,
-    entity_filter,
-    key_of,
-    metadata_of,
-    orchestration_filter,
-    state_of,
-    statuses_of,
-    token_of,
-    utc,
-)
-from durabletask.client import (
-    CleanEntityStorageResult,
-    EntityQuery,
-    IdReusePolicy,
-    OrchestrationQuery,
-    OrchestrationState,
-    OrchestrationStatus,
-    Page,
-    PurgeInstancesResult,
-)
-from durabletask.entities import EntityInstanceId, EntityMetadata
 from perdure.client import (
     AttachedClient,
     InstanceFilter,
@@ -41,6 +23,24 @@ from perdure.client import (
     InstanceRunning,
     PageKey,
 )
+
+if TYPE_CHECKING:
+    from azure.durable_functions import portable_answers as answers
+    from durabletask import states
+    from durabletask.entities import EntityInstanceId, EntityMetadata
+    from durabletask.states import (
+        CleanEntityStorageResult,
+        EntityQuery,
+        IdReusePolicy,
+        OrchestrationQuery,
+        OrchestrationState,
+        OrchestrationStatus,
+        Page,
+        PurgeInstancesResult,
+    )
+else:
+    answers = LateModule("azure.durable_functions.portable_answers")
+    states = LateModule("durabletask.states")
 
 _PAGE = 1000
 
@@ -69,13 +69,13 @@ class PortableCalls:
         Raises NotRegistered; ValueError for an id or policy that cannot be; InstanceExists when an instance of that
         id has not ended.
         """
-        check_reuse(reuse_id_policy)
+        answers.check_reuse(reuse_id_policy)
         return await self.attached.start(
             name_of(orchestrator, ORCHESTRATION_TRIGGER),
             instance_id=instance_id or None,
-            input=NATIVE_CONVERTER.serialize(input),
+            input=answers.NATIVE_CONVERTER.serialize(input),
             version=version or None,
-            start_at=utc(start_at),
+            start_at=answers.utc(start_at),
             tags=tags or None,
         )
 
@@ -84,7 +84,7 @@ class PortableCalls:
     ) -> OrchestrationState | None:
         """One orchestration; None when there is none of that id."""
         record = await self._orchestration(instance_id)
-        return None if record is None else state_of(record, with_payloads=fetch_payloads)
+        return None if record is None else answers.state_of(record, with_payloads=fetch_payloads)
 
     async def wait_for_orchestration_start(
         self,
@@ -116,9 +116,9 @@ class PortableCalls:
         self, orchestration_query: OrchestrationQuery | None = None
     ) -> list[OrchestrationState]:
         """Every orchestration that fits the query, up to its ``max_instance_count``."""
-        query = orchestration_query or OrchestrationQuery()
-        records = await self._all(orchestration_filter(query), query.max_instance_count)
-        return [state_of(record, with_payloads=query.fetch_inputs_and_outputs) for record in records]
+        query = orchestration_query or states.OrchestrationQuery()
+        records = await self._all(answers.orchestration_filter(query), query.max_instance_count)
+        return [answers.state_of(record, with_payloads=query.fetch_inputs_and_outputs) for record in records]
 
     async def list_instance_ids(
         self,
@@ -129,10 +129,10 @@ class PortableCalls:
         continuation_token: str | None = None,
     ) -> Page[str]:
         """Ids of orchestrations that have ended, a page at a time."""
-        wanted = (statuses_of(runtime_status) or TERMINAL) & TERMINAL
-        first, last = utc(completed_time_from), utc(completed_time_to)
+        wanted = (answers.statuses_of(runtime_status) or answers.TERMINAL) & answers.TERMINAL
+        first, last = answers.utc(completed_time_from), answers.utc(completed_time_to)
         page = await self.attached.query(
-            InstanceFilter(statuses=wanted), page_size or _PAGE, key_of(continuation_token)
+            InstanceFilter(statuses=wanted), page_size or _PAGE, answers.key_of(continuation_token)
         )
         ids = [
             record.origin.instance_id
@@ -141,18 +141,18 @@ class PortableCalls:
             and (first is None or at >= first)
             and (last is None or at <= last)
         ]
-        return Page(ids, token_of(page.next_key))
+        return states.Page(ids, answers.token_of(page.next_key))
 
     async def raise_orchestration_event(self, instance_id: str, event_name: str, *, data: Any | None = None) -> None:
         """Give an orchestration a named event. Raises InstanceFinished."""
-        await self.attached.raise_event(instance_id, event_name, NATIVE_CONVERTER.serialize(data))
+        await self.attached.raise_event(instance_id, event_name, answers.NATIVE_CONVERTER.serialize(data))
 
     async def terminate_orchestration(
         self, instance_id: str, *, output: Any | None = None, recursive: bool = True
     ) -> None:
         """End an orchestration and its sub-orchestrations; ``output`` becomes its output."""
         try:
-            await self.attached.terminate(instance_id, NATIVE_CONVERTER.serialize(output), recursive)
+            await self.attached.terminate(instance_id, answers.NATIVE_CONVERTER.serialize(output), recursive)
         except InstanceFinished:
             return  # it has ended: what was asked for is so
 
@@ -190,9 +190,9 @@ class PortableCalls:
         One that has not ended, or does not exist, counts nothing.
         """
         try:
-            return PurgeInstancesResult(await self.attached.purge(instance_id, recursive), True)
+            return states.PurgeInstancesResult(await self.attached.purge(instance_id, recursive), True)
         except (InstanceNotFound, InstanceRunning):
-            return PurgeInstancesResult(0, True)
+            return states.PurgeInstancesResult(0, True)
 
     async def purge_orchestrations_by(
         self,
@@ -207,23 +207,26 @@ class PortableCalls:
         With ``recursive`` their sub-orchestrations go too, whether they fit or not.
         """
         filter_ = InstanceFilter(
-            created_from=utc(created_time_from),
-            created_to=utc(created_time_to),
-            statuses=statuses_of(runtime_status),
+            created_from=answers.utc(created_time_from),
+            created_to=answers.utc(created_time_to),
+            statuses=answers.statuses_of(runtime_status),
         )
-        return PurgeInstancesResult(await self.attached.purge_matching(filter_, recursive), True)
+        return states.PurgeInstancesResult(await self.attached.purge_matching(filter_, recursive), True)
 
     async def get_entity(
         self, entity_instance_id: EntityInstanceId, include_state: bool = True
     ) -> EntityMetadata | None:
         """One entity as it was committed last; None when there is none."""
         record = await self.attached.get(str(address_of(entity_instance_id)))
-        return None if record is None else metadata_of(record, with_state=include_state)
+        return None if record is None else answers.metadata_of(record, with_state=include_state)
 
     async def get_all_entities(self, entity_query: EntityQuery | None = None) -> list[EntityMetadata]:
         """Every entity that fits the query."""
-        query = entity_query or EntityQuery()
-        found = [metadata_of(r, with_state=query.include_state) for r in await self._all(entity_filter(query), None)]
+        query = entity_query or states.EntityQuery()
+        found = [
+            answers.metadata_of(r, with_state=query.include_state)
+            for r in await self._all(answers.entity_filter(query), None)
+        ]
         return [metadata for metadata in found if metadata is not None]
 
     async def clean_entity_storage(
@@ -233,7 +236,7 @@ class PortableCalls:
         cleaned = await self.attached.clean_entity_storage(
             remove_empty_entities=remove_empty_entities, release_orphaned_locks=release_orphaned_locks
         )
-        return CleanEntityStorageResult(cleaned.empty_entities_removed, cleaned.orphaned_locks_released)
+        return states.CleanEntityStorageResult(cleaned.empty_entities_removed, cleaned.orphaned_locks_released)
 
     async def _orchestration(self, instance_id: str) -> InstanceRecord | None:
         record = await self.attached.get(instance_id)
@@ -254,4 +257,4 @@ class PortableCalls:
 def _in_time(record: InstanceRecord | None, instance_id: str, what: str, *, with_payloads: bool) -> OrchestrationState:
     if record is None:
         raise TimeoutError(f"The orchestration '{instance_id}' has not {what} in the time given.")
-    return state_of(record, with_payloads=with_payloads)
+    return answers.state_of(record, with_payloads=with_payloads)

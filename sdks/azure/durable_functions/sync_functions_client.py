@@ -10,7 +10,8 @@ from azure.functions import HttpRequest, HttpResponse
 from azure.durable_functions.blocking_client import BlockingDurableOrchestrationClient
 from azure.durable_functions.functions_client import DurableFunctionsClient
 from azure.durable_functions.status import DurableOrchestrationStatus, EntityStateResponse
-from durabletask.client import (
+from durabletask.entities import EntityInstanceId, EntityMetadata
+from durabletask.states import (
     CleanEntityStorageResult,
     EntityQuery,
     IdReusePolicy,
@@ -20,7 +21,6 @@ from durabletask.client import (
     Page,
     PurgeInstancesResult,
 )
-from durabletask.entities import EntityInstanceId, EntityMetadata
 
 T = TypeVar("T")
 

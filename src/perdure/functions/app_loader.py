@@ -28,7 +28,6 @@ from perdure.functions.load_errors import AppLoadError, indexing_failure
 from perdure.functions.retry_policies import RetryPolicy
 from perdure.functions.schedules import read_zone
 from perdure.functions.sdk_side import OWN_SDK, SdkSide
-from perdure.functions.v1_loader import function_folders, load_folders
 
 IMPORT_SECONDS = 30.0
 
@@ -54,7 +53,7 @@ def load_app(
     if not folder.is_dir():
         raise AppLoadError(f"The app folder {folder} does not exist.")
     script = folder / script_name(settings)
-    folders = function_folders(folder)
+    folders = _function_folders(folder)
     if not script.is_file() and not folders:
         raise AppLoadError(f"There is no {script.name} in {folder}. Give the app's folder: perdure start APP_DIR")
     warnings: list[str] = []
@@ -75,12 +74,22 @@ def load_app(
                 warnings.append(f"No functions were found in {script.name}.")
             return _sort_out(LoadedApp(folder, script.name), _allowed(descriptions, allowed, warnings), warnings)
         warnings.append(f"No functions were found in {script.name}; the folders with a function.json run: {ignored}.")
+    # Most apps have none, and need not pay for it.
+    from perdure.functions.v1_loader import load_folders
+
     kept, broken = load_folders(
         _allowed_folders(folders, allowed), options, import_seconds=import_seconds, give_up=give_up
     )
     _check_broken(kept, broken)
     warnings += [f"{function.reason}\nThe other functions run." for function in broken]
     return _sort_out(LoadedApp(folder, None, broken=broken), _allowed(kept, allowed, warnings), warnings)
+
+
+def _function_folders(folder: Path) -> list[Path]:
+    """The folders of an app that hold a function.json, by name."""
+    return sorted(
+        (path.parent for path in folder.glob("*/function.json")), key=lambda path: (path.name.lower(), path.name)
+    )
 
 
 def _allowed_folders(folders: Sequence[Path], allowed: Sequence[str] | None) -> list[Path]:

@@ -7,6 +7,7 @@ from typing import Any
 import azure.functions as func
 from azure.functions.http import HttpRequest
 
+from perdure.functions.all_functions import all_functions, function_name
 from perdure.functions.bindings import ClientTexts
 from perdure.functions.descriptions import (
     ActivityFunction,
@@ -72,26 +73,6 @@ class ManualRuns:
         finally:
             for task in tasks:
                 task.cancel()
-
-
-AnyFunction = RunnableFunction | DisabledFunction | BrokenFunction
-
-
-def all_functions(app: LoadedApp) -> list[AnyFunction]:
-    """Every function of an app, those included that do not run."""
-    return [
-        *app.http, *app.timers, *app.orchestrators, *app.activities, *app.entities, *app.foreign, *app.disabled,
-        *app.broken,
-    ]  # fmt: skip
-
-
-def function_name(function: AnyFunction) -> str:
-    """The function's own name."""
-    match function:
-        case HttpFunction(call=call) | TimerFunction(call=call) | ActivityFunction(call=call):
-            return call.name
-        case _:
-            return function.name
 
 
 def _call_and_value(function: RunnableFunction, input: Any) -> tuple[UserFunction, Any]:

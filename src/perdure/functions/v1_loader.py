@@ -29,13 +29,6 @@ PACKAGE = "__app__"
 _PREFERRED = ("run.py", "__init__.py")
 
 
-def function_folders(folder: Path) -> list[Path]:
-    """The folders of an app that hold a function.json, by name."""
-    return sorted(
-        (path.parent for path in folder.glob(f"*/{FILE_NAME}")), key=lambda path: (path.name.lower(), path.name)
-    )
-
-
 def load_folders(
     folders: Iterable[Path],
     options: IndexingOptions,

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
 from perdure import __version__
+from perdure.functions.all_functions import AnyFunction, all_functions, function_name
 from perdure.functions.descriptions import (
     ActivityFunction,
     BrokenFunction,
@@ -30,14 +31,7 @@ from perdure.functions.descriptions import (
     OrchestratorFunction,
     TimerFunction,
 )
-from perdure.functions.manual_runs import (
-    AnyFunction,
-    ManualRuns,
-    NoSuchFunction,
-    UnusableInput,
-    all_functions,
-    function_name,
-)
+from perdure.functions.manual_runs import ManualRuns, NoSuchFunction, UnusableInput
 from perdure.functions.routes import full_route
 from perdure.host.condition import Condition
 from perdure.host.key_files import KeyFiles

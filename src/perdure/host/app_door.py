@@ -1,6 +1,9 @@
 """What answers HTTP requests to a Functions host, from its parts: the host's own routes, then the app's functions."""
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
@@ -10,19 +13,20 @@ from perdure.functions.bindings import ClientTexts
 from perdure.functions.descriptions import HttpFunction, LoadedApp
 from perdure.functions.http_door import BODY_BYTES_MAX, FunctionsApp
 from perdure.functions.http_triggers import HttpTriggers, UserCode
-from perdure.functions.manual_runs import ManualRuns
 from perdure.functions.routes import RouteTable
-from perdure.host.admin_routes import AdminParts, AdminRoutes
-from perdure.host.cli_routes import CommandRoutes, HubParts
 from perdure.host.condition import Condition
 from perdure.host.front_door import front_door
 from perdure.host.gate import Gate
 from perdure.host.hub import Hub
+from perdure.host.late_route import LateRoute
 from perdure.host.settings import BODY_LIMIT_SETTING, Settings
 from perdure.http_api.app import ManagementRoute
 from perdure.http_api.health import HubFacts, health_routes
 from perdure.http_api.options import ManagementOptions
 from perdure.storage.sqlite.storage import SqliteStorage
+
+if TYPE_CHECKING:
+    from perdure.functions.manual_runs import ManualRuns
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,9 @@ class DoorParts:
     condition: Condition
     user_code: UserCode
     clients: ClientTexts
-    manual_runs: ManualRuns
+    manual_runs: "Callable[[], ManualRuns]"
     links: ManagementOptions
+    started: float = field(default_factory=time.monotonic)
 
 
 def app_door(parts: DoorParts) -> ASGIApp:
@@ -54,8 +59,8 @@ def _own_routes(parts: DoorParts) -> list[BaseRoute]:
     return [
         management,
         *health_routes(lambda: _facts(parts)),
-        CommandRoutes(_hub_parts(parts.hub), access),
-        AdminRoutes(_admin_parts(parts), access),
+        LateRoute((b"/admin/perdure/",), lambda: _command_routes(parts)),
+        LateRoute((b"/admin/host", b"/admin/functions"), lambda: _admin_routes(parts)),
     ]
 
 
@@ -73,17 +78,24 @@ def _functions(parts: DoorParts) -> FunctionsApp:
     )
 
 
-def _admin_parts(parts: DoorParts) -> AdminParts:
-    return AdminParts(
-        parts.app, parts.manual_runs, parts.gate.keys, parts.links, parts.condition,
+def _admin_routes(parts: DoorParts) -> BaseRoute:
+    from perdure.host.admin_routes import AdminParts, AdminRoutes
+
+    admin = AdminParts(
+        parts.app, parts.manual_runs(), parts.gate.keys, parts.links, parts.condition,
         host_id=parts.settings.hub_name.lower(),
         route_prefix=parts.settings.host.http.route_prefix,
+        started=parts.started,
     )  # fmt: skip
+    return AdminRoutes(admin, parts.gate.access)
 
 
-def _hub_parts(hub: Hub) -> HubParts:
-    storage = hub.storage
-    return HubParts(hub.client, storage.verify, storage.path if isinstance(storage, SqliteStorage) else None)
+def _command_routes(parts: DoorParts) -> BaseRoute:
+    from perdure.host.cli_routes import CommandRoutes, HubParts
+
+    storage = parts.hub.storage
+    file = storage.path if isinstance(storage, SqliteStorage) else None
+    return CommandRoutes(HubParts(parts.hub.client, storage.verify, file), parts.gate.access)
 
 
 def _facts(parts: DoorParts) -> HubFacts:

@@ -2,8 +2,8 @@
 
 import re
 
+from perdure.functions.all_functions import all_functions, function_name
 from perdure.functions.descriptions import AuthLevel, HttpFunction, LoadedApp
-from perdure.functions.manual_runs import all_functions, function_name
 from perdure.functions.routes import full_route
 from perdure.http_api.app_names import AppNames, FunctionRoute, NamedThings
 

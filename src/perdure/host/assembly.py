@@ -22,10 +22,7 @@ from perdure.functions.http_triggers import UserCode
 from perdure.functions.invocations import know_turns
 from perdure.functions.listing import list_functions
 from perdure.functions.load_errors import AppLoadError
-from perdure.functions.manual_runs import ManualRuns
 from perdure.functions.outgoing_addresses import read_rules
-from perdure.functions.timer_status import FileTimerStatuses
-from perdure.functions.timer_triggers import TimerTriggers
 from perdure.host import sdk_choice
 from perdure.host.app_door import DoorParts, app_door
 from perdure.host.app_names import names_of
@@ -35,10 +32,8 @@ from perdure.host.durable_tracking import durable_tracking
 from perdure.host.further_doors import FurtherDoor
 from perdure.host.gate import Gate
 from perdure.host.hub import Hub
-from perdure.host.notifications import LifeCyclePublisher
 from perdure.host.observers import LoggingObserver
 from perdure.host.options import Sdk
-from perdure.host.rpc_endpoint import RpcEndpoint
 from perdure.host.settings import Settings
 from perdure.host.system_clock import SystemClock
 from perdure.host.tracing_setup import open_tracing
@@ -48,6 +43,10 @@ from perdure.http_api.options import ManagementOptions
 
 if TYPE_CHECKING:
     from perdure.execution.worker_processes import WorkerProcesses
+    from perdure.functions.manual_runs import ManualRuns
+    from perdure.functions.timer_triggers import TimerTriggers
+    from perdure.host.notifications import LifeCyclePublisher
+    from perdure.host.rpc_endpoint import RpcEndpoint
 
 
 class FunctionsHost:
@@ -59,9 +58,8 @@ class FunctionsHost:
         self.registry = Registry()
         tracing = self._tracing = open_tracing(settings)
         observers: list[Observer] = [LoggingObserver(), durable_tracking(settings)]
-        self._publisher: LifeCyclePublisher | None = None
-        if settings.host.durable.notifications.topic_endpoint:
-            self._publisher = LifeCyclePublisher(settings.host.durable.notifications, settings.app, settings.hub_name)
+        self._publisher = _publisher_of(settings)
+        if self._publisher is not None:
             observers.append(self._publisher)
         self.hub = Hub(
             self.registry,
@@ -77,7 +75,7 @@ class FunctionsHost:
         self.door: ASGIApp | None = None
         self._timers: TimerTriggers | None = None
         self._workers: WorkerProcesses | None = None
-        self.manual_runs: ManualRuns | None = None
+        self._manual_runs: ManualRuns | None = None
         self._token: str | None = None
         self.further_doors: list[FurtherDoor] = []
         """Whoever wants another way in adds it between ``load`` and ``start``."""
@@ -98,10 +96,8 @@ class FunctionsHost:
         code = self.gate.prepare(app)
         terms = LinkTerms(f"{self.url}{PREFIX}", settings.hub_name, settings.connection_name, code)
         links = self._management_options(app, code)
-        rpc: RpcEndpoint | None = None
-        if settings.sdk is Sdk.INSTALLED or settings.host.durable.has_local_rpc:
-            # Its own address is for clients on this machine; the links it gives are for everybody.
-            rpc = RpcEndpoint(self.hub.client, replace(links, origin=self.url))
+        rpc = self._rpc_of(links)
+        if rpc is not None:
             self.further_doors.append(rpc)
         clients = ClientTexts(terms, self._token, None if rpc is None else rpc.url)
         fill_registry(app, self.registry, sdk.codec(), clients)
@@ -115,14 +111,14 @@ class FunctionsHost:
         self.registry.add_activity(http_activity_definition(_http_calls(settings)))
         if self._tracing is not None:
             self._tracing.loaded(self.registry, self.hub.client)
-        statuses = FileTimerStatuses(settings.app_folder / ".perdure", settings.hub_name)
-        self._timers = TimerTriggers(app.timers, self.user_code, clients, statuses, SystemClock())
-        self.manual_runs = ManualRuns(app, self.user_code, clients)
+        if app.timers:
+            self._timers = self._timers_of(app, clients)
         self.door = app_door(
             DoorParts(
-                settings, app, self.hub, self.gate, self.condition, self.user_code, clients, self.manual_runs, links
+                settings, app, self.hub, self.gate, self.condition, self.user_code, clients,
+                lambda: self._begin_manual_runs(app, clients), links,
             )
-        )
+        )  # fmt: skip
         if self._tracing is not None:
             self.door = self._tracing.door(self.door)
         return app
@@ -135,8 +131,8 @@ class FunctionsHost:
         for door in self.further_doors:
             await door.start()
         self.hub.name_url(self._own_url())
-        assert self._timers is not None, "not loaded"
-        self._timers.start()
+        if self._timers is not None:
+            self._timers.start()
         self.condition.not_ready = None
 
     async def stop(self, grace_seconds: float) -> bool:
@@ -147,9 +143,9 @@ class FunctionsHost:
         with contextlib.suppress(TimeoutError):
             # A timer function that does not end in time is cut off, like an activity.
             await asyncio.wait_for(self._stop_timers(), max(grace_seconds, 0.1))
-        if self.manual_runs is not None:
+        if self._manual_runs is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.manual_runs.stop(), max(deadline - asyncio.get_running_loop().time(), 0.1))
+                await asyncio.wait_for(self._manual_runs.stop(), max(deadline - asyncio.get_running_loop().time(), 0.1))
         for door in self.further_doors:
             await door.stop()
         drained = await self.hub.stop(max(deadline - asyncio.get_running_loop().time(), 0))
@@ -196,9 +192,38 @@ class FunctionsHost:
             use_forwarded_host=self.settings.host.durable.uses_forwarded_host,
         )
 
+    def _rpc_of(self, links: ManagementOptions) -> "RpcEndpoint | None":
+        if not (self.settings.sdk is Sdk.INSTALLED or self.settings.host.durable.has_local_rpc):
+            return None
+        from perdure.host.rpc_endpoint import RpcEndpoint
+
+        # Its own address is for clients on this machine; the links it gives are for everybody.
+        return RpcEndpoint(self.hub.client, replace(links, origin=self.url))
+
+    def _timers_of(self, app: LoadedApp, clients: ClientTexts) -> "TimerTriggers":
+        from perdure.functions.timer_status import FileTimerStatuses
+        from perdure.functions.timer_triggers import TimerTriggers
+
+        statuses = FileTimerStatuses(self.settings.app_folder / ".perdure", self.settings.hub_name)
+        return TimerTriggers(app.timers, self.user_code, clients, statuses, SystemClock())
+
+    def _begin_manual_runs(self, app: LoadedApp, clients: ClientTexts) -> "ManualRuns":
+        from perdure.functions.manual_runs import ManualRuns
+
+        self._manual_runs = ManualRuns(app, self.user_code, clients)
+        return self._manual_runs
+
     async def _stop_timers(self) -> None:
         if self._timers is not None:
             await self._timers.stop()
+
+
+def _publisher_of(settings: Settings) -> "LifeCyclePublisher | None":
+    if not settings.host.durable.notifications.topic_endpoint:
+        return None
+    from perdure.host.notifications import LifeCyclePublisher
+
+    return LifeCyclePublisher(settings.host.durable.notifications, settings.app, settings.hub_name)
 
 
 def _http_calls(settings: Settings) -> HttpCallOptions:

@@ -8,7 +8,6 @@ from starlette.types import ASGIApp
 from perdure.functions.host_settings import HttpSettings
 from perdure.http_api.allowed_hosts import AllowedHosts
 from perdure.http_api.cors import Cors, CorsRules
-from perdure.http_api.extra_headers import ExtraHeaders
 
 
 def front_door(
@@ -23,5 +22,7 @@ def front_door(
     if cors.origins:
         door = Cors(door, cors)
     if headers.custom_headers or headers.hsts_max_age is not None:
+        from perdure.http_api.extra_headers import ExtraHeaders
+
         door = ExtraHeaders(door, headers.custom_headers, headers.hsts_max_age)
     return AllowedHosts(door, allowed_hosts)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from starlette.types import Scope
 
+from perdure.functions.all_functions import all_functions, function_name
 from perdure.functions.descriptions import AuthLevel, HttpFunction, LoadedApp
-from perdure.functions.manual_runs import all_functions, function_name
 from perdure.host.key_files import KeyFiles, key_folder
 from perdure.host.settings import Settings
 from perdure.http_api.access import Access, KeyAccess, Level, OpenAccess, presented_key

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from perdure.contracts.errors import StorageError
 from perdure.functions.load_errors import AppLoadError
 from perdure.host.assembly import FunctionsHost
-from perdure.host.certificates import tls_context
 from perdure.host.http_server import HttpServer, bind
 from perdure.host.key_files import KeyFilesError
 from perdure.host.options import StartFailed
@@ -115,6 +114,8 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     names = {"localhost", "127.0.0.1", "::1"}
     if not ipaddress.ip_address(settings.address).is_unspecified:
         names.add(settings.address)
+    from perdure.host.certificates import tls_context
+
     return tls_context(settings.https, folder=settings.app_folder / ".perdure", names=names)
 
 

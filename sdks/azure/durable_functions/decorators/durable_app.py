@@ -22,7 +22,6 @@ from azure.durable_functions.decorators.metadata import (
 from azure.durable_functions.entity import Entity
 from azure.durable_functions.generations import is_native_activity
 from azure.durable_functions.names import activity_results, marked_name, orchestrator_results
-from azure.durable_functions.native_activity import native_activity
 from azure.durable_functions.orchestrator import Orchestrator
 
 Decorator = Callable[[Any], FunctionBuilder]
@@ -81,6 +80,8 @@ class Blueprint(TriggerApi, BindingApi, SettingsApi):
         def wrap(builder: FunctionBuilder) -> FunctionBuilder:
             function = _user_function(builder)
             if is_native_activity(function, input_name):
+                from azure.durable_functions.native_activity import native_activity
+
                 _replace_user_function(builder, native_activity(function, input_name))
             builder.add_trigger(ActivityTrigger(name=input_name, activity=activity or marked_name(function)))
             activity_results.declare(builder, function)
