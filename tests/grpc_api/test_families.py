@@ -107,20 +107,23 @@ def test_a_long_history_comes_in_chunks_that_clients_take(store_url: str) -> Non
 
 def test_instances_are_made_terminated_at_once(store_url: str) -> None:
     async def scenario() -> None:
-        async with scheduler(store_url) as server, Worker(server.client) as worker:
-            for instance_id in ("busy", "waiting", "over"):
-                await server.client.StartInstance(instanceId=instance_id, name="flow")
+        async with scheduler(store_url) as server:
+            for instance_id in ("waiting", "over"):
+                await server.client.StartInstance(instanceId=instance_id, name="nobody's")
             await server.client.TerminateInstance(instanceId="over")
-            item = await worker.next_turn()
             await server.client.SignalEntity(instanceId="@counter@a", name="add", requestId="")
-            asked = pb.InstanceBatch(instanceIds=["busy", "waiting", "over", "missing", "@counter@a"])
-            answer = await server.client.SkipGracefulOrchestrationTerminations(
-                instanceBatch=asked, reason=pb.StringValue(value="now")
-            )
-            assert sorted(answer.unterminatedInstanceIds) == ["@counter@a", "missing", "over"]
-            assert await statuses(server) == dict.fromkeys(("busy", "waiting", "over"), TERMINATED)
-            # What the worker makes of it comes too late, and that is no error.
-            await worker.complete_turn(item, completes(1))
-            assert await statuses(server) == dict.fromkeys(("busy", "waiting", "over"), TERMINATED)
+            only_flow = pb.WorkItemFilters(orchestrations=[pb.OrchestrationFilter(name="flow")])
+            async with Worker(server.client, workItemFilters=only_flow) as worker:
+                await server.client.StartInstance(instanceId="busy", name="flow")
+                item = await worker.next_turn()
+                asked = pb.InstanceBatch(instanceIds=["busy", "waiting", "over", "missing", "@counter@a"])
+                answer = await server.client.SkipGracefulOrchestrationTerminations(
+                    instanceBatch=asked, reason=pb.StringValue(value="now")
+                )
+                assert sorted(answer.unterminatedInstanceIds) == ["@counter@a", "missing", "over"]
+                assert await statuses(server) == dict.fromkeys(("busy", "waiting", "over"), TERMINATED)
+                # What the worker makes of it comes too late, and that is no error.
+                await worker.complete_turn(item, completes(1))
+                assert await statuses(server) == dict.fromkeys(("busy", "waiting", "over"), TERMINATED)
 
     run(scenario)

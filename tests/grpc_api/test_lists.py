@@ -171,13 +171,14 @@ def test_a_purge_by_filter_takes_what_has_ended_in_its_window(store_url: str) ->
             await start(server, "a", "b", "c", "running")
             await end(server, "a", "b", "c")
             created = (await state_of(server, "b")).createdTimestamp
-            for fields, count in (
+            cases: list[tuple[dict[str, Any], int]] = [
                 ({"runtimeStatus": [pb.ORCHESTRATION_STATUS_COMPLETED]}, 0),
                 ({"runtimeStatus": [PENDING]}, 0),
                 ({"createdTimeTo": created}, 1),
                 ({"createdTimeFrom": created, "timeout": write_duration(timedelta(seconds=20))}, 2),
                 ({}, 0),
-            ):
+            ]
+            for fields, count in cases:
                 answer = await server.client.PurgeInstances(purgeInstanceFilter=pb.PurgeInstanceFilter(**fields))
                 assert (answer.deletedInstanceCount, answer.isComplete.value) == (count, True), fields
             assert await queried(server) == ["running"]
