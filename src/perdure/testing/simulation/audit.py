@@ -20,6 +20,7 @@ from perdure.core.registry import Registry
 from perdure.core.status import ALLOWED_MOVES, RuntimeStatus
 from perdure.storage.soundness import stuck
 from perdure.testing.simulated_loop import SimulatedClock, SimulatedLoop
+from perdure.testing.simulation.audited_histories import check_history, open_work
 from perdure.testing.simulation.audited_locks import LockAudit
 from perdure.testing.simulation.programs import read_json
 from perdure.testing.simulation.shadow import Sent, Shadow, ShadowInstance
@@ -31,17 +32,6 @@ EXPECTED_FAILURES = frozenset({"ProgramFailed", "NotRegistered"})
 _ORDERED = (ms.OperationRequest, ms.RaiseEvent)
 _WITHOUT_EXECUTION = (ms.RaiseEvent, ms.Suspend, ms.Resume, ms.Terminate)
 """Messages that do not tell for which execution they are."""
-_OPENING = (ev.TaskScheduled, ev.TimerCreated, ev.SubOrchestrationCreated, ev.EntityCalled, ev.EntityLockRequested)
-_CLOSED_BY: dict[type, type] = {
-    ev.TaskCompleted: ev.TaskScheduled,
-    ev.TaskFailed: ev.TaskScheduled,
-    ev.TimerFired: ev.TimerCreated,
-    ev.SubOrchestrationCompleted: ev.SubOrchestrationCreated,
-    ev.SubOrchestrationFailed: ev.SubOrchestrationCreated,
-    ev.EntityOperationCompleted: ev.EntityCalled,
-    ev.EntityOperationFailed: ev.EntityCalled,
-    ev.EntityLockGranted: ev.EntityLockRequested,
-}
 
 
 class Violation(AssertionError):
@@ -352,7 +342,7 @@ class Audit:
             return self._locks.is_void(message, now)
         if isinstance(message, ms.OperationRequest | ms.LockRequest | ms.RemoveWhenEmpty):
             return now.origin.kind is InstanceKind.ORCHESTRATION or isinstance(message, ms.RemoveWhenEmpty)
-        return message.execution_id != now.origin.execution_id or message.scheduled_seq not in _open(now.history)
+        return message.execution_id != now.origin.execution_id or message.scheduled_seq not in open_work(now.history)
 
     def _checkpoint(self, checkpoint: Checkpoint, creation: Creation | None, order: int) -> None:
         origin, progress = checkpoint.origin, checkpoint.progress
@@ -393,7 +383,7 @@ class Audit:
         if origin.kind is InstanceKind.ENTITY:
             self._check_ledger(former, now, checkpoint)
         else:
-            self._check_history(now)
+            check_history(now, self.require)
         self.shadow.put(now)
         self.note(
             "commit", instance_id, origin.execution_id, int(progress.status), progress.last_seq, checkpoint.events,
@@ -444,28 +434,6 @@ class Audit:
             f"I6: '{now.origin.instance_id}' holds {now.progress.state}, it accepted {now.tags}",
         )
 
-    def _check_history(self, now: ShadowInstance) -> None:
-        """I1, I7, and that time does not go back."""
-        instance_id, history = now.origin.instance_id, now.history
-        opened: dict[int, ev.HistoryEvent] = {}
-        at = None
-        for seq, event in enumerate(history):
-            if isinstance(event, ev.OrchestratorStarted):
-                self.require(at is None or event.at >= at, f"the time of '{instance_id}' went back at event {seq}")
-                at = event.at
-            elif isinstance(event, _OPENING):
-                opened[seq] = event
-            elif isinstance(event, ev.ExecutionRewound):
-                opened.update((regain.seq, history[regain.seq]) for regain in event.regains)
-            elif (wanted := _CLOSED_BY.get(type(event))) is not None:
-                scheduled = opened.pop(event.scheduled_seq, None)  # type: ignore[union-attr]
-                self.require(
-                    type(scheduled) is wanted and scheduled.task_id == event.task_id,  # type: ignore[union-attr]
-                    f"I1: event {seq} of '{instance_id}' completes what is not open: {event}",
-                )
-                early = isinstance(event, ev.TimerFired) and (at is None or event.fire_at > at)
-                self.require(not early, f"I7: event {seq} of '{instance_id}' is early: {event} at {at}")
-
     def _send(self, checkpoint: Checkpoint, just_started: set[str]) -> None:
         shadow = self.shadow
         sender = f"{checkpoint.origin.instance_id}/{checkpoint.origin.execution_id}"
@@ -511,13 +479,3 @@ class Audit:
         same = record.progress == instance.progress and list(history) == instance.history
         same = same and record.origin == instance.origin
         self.require(same, f"'{instance_id}' is stored as {record} {history}, committed was {instance}")
-
-
-def _open(history: Sequence[ev.HistoryEvent]) -> set[int]:
-    opened: set[int] = set()
-    for seq, event in enumerate(history):
-        if isinstance(event, _OPENING):
-            opened.add(seq)
-        elif type(event) in _CLOSED_BY:
-            opened.discard(event.scheduled_seq)  # type: ignore[union-attr]
-    return opened
