@@ -1,0 +1,53 @@
+"""Names of the official package's inner modules that programs use."""
+
+import logging
+
+import grpc
+import grpc.aio
+import pytest
+
+from durabletask.internal import orchestrator_service_pb2 as pb
+from durabletask.internal import shared
+from perdure.formats.protobuf import messages
+
+
+def test_messages_are_those_of_the_private_pool() -> None:
+    assert pb.OrchestrationIdReusePolicy is messages.OrchestrationIdReusePolicy
+    assert pb.ORCHESTRATION_STATUS_FAILED == 3
+    assert pb.OrchestrationStatus.Name(3) == "ORCHESTRATION_STATUS_FAILED"
+    assert "GetInstanceRequest" in dir(pb)
+    with pytest.raises(AttributeError, match="NoSuchMessage"):
+        pb.NoSuchMessage  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_addresses_and_protocols() -> None:
+    assert shared.get_default_host_address() == "localhost:4001"
+    assert (shared.SECURE_PROTOCOLS, shared.INSECURE_PROTOCOLS) == (["https://", "grpcs://"], ["http://", "grpc://"])
+
+
+def test_interceptor_types() -> None:
+    assert grpc.UnaryStreamClientInterceptor in shared.ClientInterceptor.__args__  # pyright: ignore[reportAttributeAccessIssue]
+    assert grpc.aio.UnaryUnaryClientInterceptor in shared.AsyncClientInterceptor.__args__  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_channels() -> None:
+    with shared.get_grpc_channel("https://localhost:1") as channel:
+        assert isinstance(channel, grpc.Channel)
+
+
+def test_loggers_write_from_info_on_by_a_handler_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = shared.get_logger("client", log_formatter=logging.Formatter("%(name)s|%(message)s"))
+    logger.debug("quiet")
+    logger.info("said")
+    assert capsys.readouterr().err == "durabletask-client|said\n"
+    own = logging.getLogger("mine")
+    assert shared.get_logger("x", logger=own) is own
+    with pytest.raises(ValueError, match="cannot be combined"):
+        shared.get_logger("x", logging.NullHandler(), logger=own)
+
+
+def test_old_json_functions_work_and_say_what_to_use() -> None:
+    with pytest.deprecated_call():
+        assert shared.to_json({"a": 1}) == '{"a": 1}'
+    with pytest.deprecated_call():
+        assert shared.from_json(b"[1]") == [1]
