@@ -25,6 +25,7 @@ from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.actions import read_turn
 from perdure.formats.protobuf.entities import entity_item
 from perdure.formats.protobuf.events import HistoryWriter, joined
+from perdure.formats.protobuf.events_read import read_history
 from perdure.formats.protobuf.instances import write_state
 from perdure.formats.protobuf.work_items import activity_item, orchestrator_item, stripped
 from support.pip_environment import pip
@@ -165,6 +166,34 @@ def test_what_it_does_not_know_is_a_failure_of_the_orchestration(official: Offic
     driven = Driven(official, "nobody", None)
     assert isinstance(driven.world.last.ending, ac.Fail)
     assert "nobody" in driven.world.last.ending.failure.message
+
+
+def test_the_history_of_its_server_is_read(official: Official) -> None:
+    chunk = pb.HistoryChunk.FromString(base64.b64decode(official.ask(b"", history="yes")))
+    history, new = read_history(chunk.events, ())
+    assert new == []
+    assert isinstance(history[0], ev.OrchestratorStarted)
+    started = next(event for event in history if isinstance(event, ev.ExecutionStarted))
+    assert started.name == "journey"
+    assert isinstance(history[-1], ev.ExecutionCompleted)
+    answers: dict[type, set[type]] = {}
+    answered: list[int] = []
+    for event in history:
+        if (seq := getattr(event, "scheduled_seq", None)) is not None:
+            asked: Any = history[seq]
+            assert asked.task_id == getattr(event, "task_id", None)
+            answers.setdefault(type(asked), set()).add(type(event))
+            answered.append(seq)
+    assert len(set(answered)) == len(answered)
+    assert answers == {
+        ev.TaskScheduled: {ev.TaskCompleted, ev.TaskFailed},
+        ev.TimerCreated: {ev.TimerFired},
+        ev.SubOrchestrationCreated: {ev.SubOrchestrationCompleted},
+        ev.EntityCalled: {ev.EntityOperationCompleted},
+        ev.EntityLockRequested: {ev.EntityLockGranted},
+    }
+    (flaky, again) = (event for event in history if isinstance(event, ev.TaskScheduled) and event.name == "flaky")
+    assert flaky.task_id == again.task_id
 
 
 FAILURE = FailureDetails("ValueError", "broken", "stack", FailureDetails("KeyError", "k"), True, {"a": [1, None]})
