@@ -17,6 +17,9 @@ from perdure.formats.protobuf import messages as pb
 OpenChannel = Callable[[], grpc.Channel]
 TakeItem = Callable[[pb.WorkItem, WorkerCalls], None]
 
+LINGER_SECONDS = 0.1
+LINGER_SECONDS_MAX = 1.0
+"""How long a stopping worker listens for what is on its way to it: what nobody reads would have to time out."""
 _SILENCE_CHECKS = 4
 """So many looks at the clock for each time-out."""
 _UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -43,6 +46,7 @@ class Connection:
         self._channel: grpc.Channel | None = None
         self._stream: Any = None
         self._waiting_since: float | None = None
+        self._heard_at = 0.0
         self._is_silent = False
 
     def run(self, request: Callable[[], pb.GetWorkItemsRequest], take: TakeItem, start: WorkerStart) -> None:
@@ -77,7 +81,14 @@ class Connection:
             self._stopping.wait(self._pause(tries))
 
     def stop(self) -> None:
-        """Take nothing more; the channel stays for completions. From any thread."""
+        """Take what is on its way, then nothing more; the channel stays for completions. From any thread but run's."""
+        begun = time.monotonic()
+        while self._stream is not None:
+            now = time.monotonic()
+            quiet = now - max(begun, self._heard_at)
+            if quiet >= LINGER_SECONDS or now - begun >= LINGER_SECONDS_MAX:
+                break
+            self._stopping.wait(LINGER_SECONDS - quiet)
         self._stopping.set()
         stream = self._stream
         if stream is not None:
@@ -105,6 +116,7 @@ class Connection:
                 finally:
                     self._waiting_since = None
                 came = True
+                self._heard_at = time.monotonic()
                 if not item.HasField("healthPing"):
                     take(item, calls)
         finally:

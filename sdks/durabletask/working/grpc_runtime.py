@@ -84,6 +84,7 @@ class GrpcRuntime:
         self._waiting: dict[object, tuple[Future[Any], Callable[[], None]]] = {}
         """Jobs that have perhaps not begun, each with what gives its item back."""
         self._lock = Lock()
+        self._begins_no_more = False
 
     def begin(self, start: WorkerStart) -> None:
         """Connect, in a thread, and go on for ever."""
@@ -94,6 +95,7 @@ class GrpcRuntime:
 
     def stop(self) -> None:
         """Close the stream, give back what has not begun, and let the rest end."""
+        self._begins_no_more = True
         self._connection.stop()
         if self._thread is not None:
             self._thread.join()
@@ -162,7 +164,8 @@ class GrpcRuntime:
 
         with self._lock:
             # The job waits for the lock, so that it is not gone before it is here.
-            self._waiting[key] = (pool.submit(job), lambda: self._reports.send(give_back, calls))
+            future = Future[Any]() if self._begins_no_more else pool.submit(job)
+            self._waiting[key] = (future, lambda: self._reports.send(give_back, calls))
 
     def _turn(self, item: pb.WorkItem, calls: WorkerCalls) -> Any:
         item = self._terms.payloads.brought_in(item)
@@ -200,7 +203,7 @@ class GrpcRuntime:
 
     def _take_activity(self, item: pb.WorkItem, calls: WorkerCalls) -> None:
         given_back = pb.AbandonActivityTaskRequest(completionToken=item.completionToken)
-        if self._activities.is_async(item.activityRequest.name):
+        if self._activities.is_async(item.activityRequest.name) and not self._begins_no_more:
             self._user_loop.submit(lambda: self._activity_on_loop(item, given_back, calls))
         else:
             self._do(self._threads, lambda: self._activity(item), given_back, calls)
