@@ -1,6 +1,9 @@
 """Workers over gRPC: a hub, a server on loopback, and raw messages."""
 
 import asyncio
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -313,5 +316,108 @@ def test_work_goes_on_after_a_restart(tmp_path: Path) -> None:
             await worker.answer_turn(item, completed("1"))
             assert (await world.ended(instance_id)).progress.output == "1"
             await worker.close()
+
+    run(scenario)
+
+
+def test_only_the_holder_of_an_item_completes_it(url: str) -> None:
+    async def scenario() -> None:
+        async with serving(url) as world:
+            holder, other = RawWorker(world.port, "holder"), RawWorker(world.port, "other")
+            await holder.connect()
+            instance_id = await world.client.start("order")
+            turn = await holder.take()
+            await other.answer_turn(turn, completed('"stolen"'))
+            await other.call(
+                "AbandonTaskOrchestratorWorkItem",
+                pb.AbandonOrchestrationTaskRequest(completionToken=turn.completionToken),
+            )
+            assert await world.status(instance_id) == "Pending"
+            await holder.answer_turn(turn, completed('"mine"'))
+            assert (await world.ended(instance_id)).progress.output == '"mine"'
+            await holder.close()
+            await other.close()
+
+    run(scenario)
+
+
+def test_what_arrives_before_a_worker_comes_travels_in_one_item(url: str) -> None:
+    async def scenario() -> None:
+        async with serving(url) as world:
+            instance_id = await world.client.start("order")
+            for n in range(5):
+                await world.client.raise_event(instance_id, "approved", str(n))
+            worker = RawWorker(world.port)
+            await worker.connect()
+            request = (await worker.take()).orchestratorRequest
+            assert [event.input.value for event in seen(request, "eventRaised")] == list("01234")
+            assert len(request.newEvents) == 7
+            await worker.close()
+
+    run(scenario)
+
+
+def test_an_orchestration_ends_and_rests_without_any_worker(url: str) -> None:
+    async def scenario() -> None:
+        async with serving(url) as world:
+            instance_id = await world.client.start("order")
+            other_id = await world.client.start("order")
+            await world.client.suspend(other_id, "wait")
+            await world.client.terminate(instance_id, '"stop"')
+            record = await world.ended(instance_id)
+            assert record.progress.status.name == "Terminated"
+            worker = RawWorker(world.port)
+            await worker.connect()
+            stopped = asyncio.ensure_future(worker.take())
+            await asyncio.wait([stopped], timeout=0.2)
+            if stopped.done():
+                # The start came in a turn of its own, before the suspension did.
+                assert stopped.result().orchestratorRequest.instanceId == other_id
+            else:
+                await world.client.resume(other_id, "go on")
+                assert (await stopped).orchestratorRequest.instanceId == other_id
+            await worker.close()
+
+    run(scenario)
+
+
+PAUSED_WORKER = """
+import asyncio, sys
+sys.path[:0] = sys.argv[2:]
+from support.work_item_world import RawWorker
+
+async def main():
+    worker = RawWorker(int(sys.argv[1]), "paused")
+    await worker.connect()
+    await worker.take()
+    print("has it", flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def test_what_a_paused_worker_holds_goes_to_another() -> None:
+    async def scenario() -> None:
+        options = RemoteOptions(turn_grace_seconds=0.1)
+        async with serving(options=options, silent_seconds=1.0) as world:
+            instance_id = await world.client.start("order")
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", PAUSED_WORKER, str(world.port), *filter(None, sys.path), stdout=subprocess.PIPE
+            )
+            try:
+                assert process.stdout is not None
+                async with asyncio.timeout(20):
+                    assert await process.stdout.readline() == b"has it\n"
+                process.send_signal(signal.SIGSTOP)
+                worker = RawWorker(world.port, "awake")
+                await worker.connect()
+                item = await worker.take()
+                assert item.orchestratorRequest.instanceId == instance_id
+                await worker.answer_turn(item, completed())
+                await worker.close()
+            finally:
+                process.kill()
+                await process.wait()
 
     run(scenario)

@@ -17,10 +17,11 @@ from perdure.engine.worker import TaskHubWorker
 from perdure.execution.remote import RemoteExecutor
 from perdure.execution.remote_items import RemoteOptions
 from perdure.formats.protobuf import messages as pb
-from perdure.formats.protobuf.service import RPCS, SERVICE
+from perdure.formats.protobuf.service import RPCS
 from perdure.grpc_api.calls import Door
 from perdure.grpc_api.hub_choice import HubChoice, ServedHub
 from perdure.grpc_api.item_format import ProtocolItems
+from perdure.grpc_api.server import GrpcServer
 from perdure.grpc_api.work_item_service import WorkItemService
 from perdure.host.system_clock import SystemClock
 from perdure.storage.opening import open_storage
@@ -48,8 +49,9 @@ class _OneHub:
 class WorkItemWorld:
     """One hub and its server. ``kill`` and ``start`` again: the store is what stays."""
 
-    def __init__(self, url: str, options: RemoteOptions | None = None) -> None:
+    def __init__(self, url: str, options: RemoteOptions | None = None, silent_seconds: float = 20.0) -> None:
         self._url = url
+        self._silent_seconds = silent_seconds
         self._options = options or RemoteOptions()
         self._opened: Storage | None = None
         self.port = 0
@@ -67,14 +69,9 @@ class WorkItemWorld:
         self.client = TaskHubClient(storage, clock, ClientOptions())
         hub = ServedHub("default", self.client, WorkItemService(self.executor))
         self.door = Door(HubChoice(_OneHub(hub)))
-        limit = 8 * 1024 * 1024
-        self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", limit), ("grpc.so_reuseport", 0)])
-        handlers = self.door.work_handlers()
-        handlers["StreamInstanceHistory"] = self.door.stream(
-            "StreamInstanceHistory", lambda request, call: call.hub.work_items.stream_past(request, call.context)
-        )
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, dict(handlers)),))
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self._server = GrpcServer(receive_bytes_max=8 * 1024 * 1024, silent_seconds=self._silent_seconds)
+        self._server.mount_door(self.door)
+        self.port = self._server.listen("127.0.0.1", self.port)
         await self._server.start()
 
     async def stop(self, grace_seconds: float = 1.0) -> None:
@@ -96,9 +93,11 @@ class WorkItemWorld:
 
 
 @asynccontextmanager
-async def serving(url: str = "memory:", options: RemoteOptions | None = None) -> AsyncIterator[WorkItemWorld]:
+async def serving(
+    url: str = "memory:", options: RemoteOptions | None = None, silent_seconds: float = 20.0
+) -> AsyncIterator[WorkItemWorld]:
     """A world that is stopped at the end."""
-    world = WorkItemWorld(url, options)
+    world = WorkItemWorld(url, options, silent_seconds)
     await world.start()
     try:
         yield world

@@ -1,5 +1,6 @@
 """Work for remote workers, and how it is put into bytes; neutral: the format itself is handed in."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -89,7 +90,7 @@ class RemoteOptions:
     """What workers are given, and for how long they keep it."""
 
     hub: str = "default"
-    limit_per_kind: int = 100
+    limit_per_kind: int = 100 * (os.cpu_count() or 1)
     """For workers that state none: so many items of one kind at once."""
     turn_grace_seconds: float = 10.0
     """So long after a worker's stream is lost its answers to turns and batches still count."""

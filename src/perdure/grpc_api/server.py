@@ -16,6 +16,9 @@ from perdure.grpc_api.query_service import QUERY_CALLS, QUERY_STREAMS
 
 RECEIVE_BYTES_MAX = 64 * 1024 * 1024
 PING_SECONDS_MIN = 5
+SILENT_SECONDS = 20.0
+"""A caller that was silent for so long is asked whether it lives; with no answer for as long its connection ends, and
+what it holds goes to others: a paused worker, or one behind a cut cable, sends no farewell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,8 @@ class PortTaken(Exception):
 class GrpcServer:
     """Serves until it is stopped; ``start`` and ``stop`` belong to one loop."""
 
-    def __init__(self, receive_bytes_max: int = RECEIVE_BYTES_MAX) -> None:
-        self._server = grpc.aio.server(options=_options(receive_bytes_max))
+    def __init__(self, receive_bytes_max: int = RECEIVE_BYTES_MAX, silent_seconds: float = SILENT_SECONDS) -> None:
+        self._server = grpc.aio.server(options=_options(receive_bytes_max, round(silent_seconds * 1000)))
 
     def mount(self, handlers: Handlers, service: str = SERVICE) -> None:
         """Answer these calls of a service."""
@@ -81,10 +84,14 @@ class GrpcServer:
         await asyncio.shield(self._server.stop(grace_seconds))
 
 
-def _options(receive_bytes_max: int) -> list[tuple[str, int]]:
+def _options(receive_bytes_max: int, silent_milliseconds: int) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", receive_bytes_max),
         ("grpc.max_send_message_length", -1),
+        ("grpc.keepalive_time_ms", silent_milliseconds),
+        ("grpc.keepalive_timeout_ms", silent_milliseconds),
+        ("grpc.http2.ping_timeout_ms", silent_milliseconds),
+        ("grpc.http2.max_pings_without_data", 0),
         # Clients may ask often whether we live, also between calls; none is sent away for it (grpc.md §1.2).
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_SECONDS_MIN * 1000),
