@@ -94,6 +94,7 @@ def shown_failure(failure: failures.FailureDetails, *, type_name: str | None = N
         error_type=type_name or failure.error_type,
         stack_trace=failure.stack_trace,
         inner_failure=None if failure.cause is None else shown_failure(failure.cause),
+        properties=failure.properties,
         is_non_retriable=failure.is_non_retriable,
     )
 
@@ -106,6 +107,7 @@ def stored_failure(details: FailureDetails) -> failures.FailureDetails:
         stack_trace=details.stack_trace,
         cause=None if details.inner_failure is None else stored_failure(details.inner_failure),
         is_non_retriable=details.is_non_retriable,
+        properties=None if details.properties is None else dict(details.properties),
     )
 
 
