@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -44,7 +44,7 @@ class HostProcess:
         self._environment = checkout_environment() if environment is None else dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> "HostProcess":
+    def __enter__(self) -> Self:
         try:
             self.start()
         except BaseException:
