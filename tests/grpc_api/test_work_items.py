@@ -10,7 +10,7 @@ import pytest
 
 from perdure.execution.remote_items import RemoteOptions
 from perdure.formats.protobuf import messages as pb
-from support.work_item_world import RawWorker, completed, run, schedule, seen, sequence, serving
+from support.work_item_world import RawWorker, WorkItemWorld, completed, run, schedule, seen, sequence, serving
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -421,3 +421,71 @@ def test_what_a_paused_worker_holds_goes_to_another() -> None:
                 await process.wait()
 
     run(scenario)
+
+
+def test_events_that_a_worker_left_come_again(url: str) -> None:
+    async def scenario() -> None:
+        async with serving(url) as world:
+            instance_id = await world.client.start("order")
+            for n in range(3):
+                await world.client.raise_event(instance_id, "approved", str(n))
+            worker = RawWorker(world.port)
+            await worker.connect()
+            await worker.answer_turn(await worker.take(), numEventsProcessed=pb.Int32Value(value=2))
+            request = (await worker.take()).orchestratorRequest
+            kinds = [event.WhichOneof("eventType") for event in request.pastEvents]
+            assert kinds == ["orchestratorStarted", "executionStarted", "eventRaised", "orchestratorCompleted"]
+            kinds = [event.WhichOneof("eventType") for event in request.newEvents]
+            assert kinds == ["orchestratorStarted", "eventRaised", "eventRaised"]
+            assert [event.input.value for event in seen(request, "eventRaised")] == list("012")
+            await worker.close()
+
+    run(scenario)
+
+
+def test_events_that_do_not_fit_together_come_one_after_the_other(url: str) -> None:
+    async def scenario() -> None:
+        async with serving(url) as world:
+            instance_id = await world.client.start("order")
+            for n in range(7):
+                await world.client.raise_event(instance_id, "approved", f'"{n}' + "x" * 1_000_000 + '"')
+            worker = RawWorker(world.port)
+            await worker.connect(capabilities=[pb.WORKER_CAPABILITY_HISTORY_STREAMING])
+            came: list[str] = []
+            while len(came) < 7:
+                item = await worker.take()
+                assert item.ByteSize() <= 4 * 1024 * 1024
+                request = item.orchestratorRequest
+                new = [event for event in request.newEvents if event.WhichOneof("eventType") == "eventRaised"]
+                came += [event.eventRaised.input.value[1] for event in new]
+                await worker.answer_turn(item, *([completed()] if len(came) == 7 else []))
+            assert came == list("0123456")
+            assert (await world.ended(instance_id)).progress.status.name == "Completed"
+            await worker.close()
+
+    run(scenario)
+
+
+def test_a_stream_that_is_not_read_gets_no_more_than_its_limit(url: str) -> None:
+    async def scenario() -> None:
+        async with serving(url) as world:
+            lazy, eager = RawWorker(world.port, "lazy"), RawWorker(world.port, "eager")
+            await lazy.connect(maxConcurrentOrchestrationWorkItems=5)
+            first = await lazy_start(world, lazy)
+            await eager.connect()
+            for n in range(40):
+                await world.client.start("order", instance_id=f"order-{n}")
+            taken = [(await eager.take()).orchestratorRequest.instanceId for _ in range(40 - 4)]
+            assert len(set(taken)) == 36
+            assert first not in taken
+            await lazy.close()
+            await eager.close()
+
+    run(scenario)
+
+
+async def lazy_start(world: WorkItemWorld, worker: RawWorker) -> str:
+    """One item that the worker takes; it reads nothing after it."""
+    instance_id = await world.client.start("order")
+    assert (await worker.take()).orchestratorRequest.instanceId == instance_id
+    return instance_id

@@ -60,25 +60,31 @@ class ItemWriter:
         past = session.past()
         options, asks = self._options, lease.terms.asks_past
         sent = TurnToSend(session.origin, past, turn.events, session.span)
-        if asks and past.size > options.streamed_past_bytes:
-            return self._turn_without_past(lease, sent)
-        if past.size <= options.stripped_past_bytes:
-            item = self._format.turn(lease.token, sent, PastForm.WHOLE)
-            if len(item) <= options.item_bytes_max:
+        if not asks or past.size <= options.streamed_past_bytes:
+            lease.sent = len(turn.events) - 1
+            if past.size <= options.stripped_past_bytes:
+                item = self._format.turn(lease.token, sent, PastForm.WHOLE)
+                if len(item) <= options.item_bytes_max:
+                    return item
+            if (item := self._first_events(lease, sent, PastForm.STRIPPED)) is not None:
                 return item
-        item = self._format.turn(lease.token, sent, PastForm.STRIPPED)
-        if len(item) <= options.item_bytes_max:
+            if not asks:
+                raise NeedsPastAsked
+        lease.past = past
+        if (item := self._first_events(lease, sent, PastForm.ASKED_FOR)) is not None:
             return item
-        item = self._turn_without_past(lease, sent)
-        if not asks:
-            raise NeedsPastAsked
-        return item
+        size = len(self._format.turn(lease.token, _shortened(sent, 2), PastForm.ASKED_FOR))
+        raise TooLarge(self._excess(f"What arrived for orchestration '{sent.origin.instance_id}'", size))
 
-    def _turn_without_past(self, lease: Lease, sent: TurnToSend) -> bytes:
-        lease.past = sent.past
-        item = self._format.turn(lease.token, sent, PastForm.ASKED_FOR)
-        if len(item) > self._options.item_bytes_max:
-            raise TooLarge(self._excess(f"What arrived for orchestration '{sent.origin.instance_id}'", len(item)))
+    def _first_events(self, lease: Lease, sent: TurnToSend, form: PastForm) -> bytes | None:
+        """With as many of the turn's events as fit; None when not even one does. The others come again."""
+        count = len(sent.events)
+        while len(item := self._format.turn(lease.token, sent, form)) > self._options.item_bytes_max:
+            if count <= 2:
+                return None
+            count = max(2, count // 2)
+            sent = _shortened(sent, count)
+        lease.sent = count - 1
         return item
 
     def _batch(self, lease: Lease, turn: EntityTurn) -> bytes:
@@ -105,6 +111,10 @@ class ItemWriter:
     def _excess(self, what: str, size: int) -> str:
         limit = self._options.item_bytes_max
         return f"{what} makes a message of {size} bytes; workers take at most {limit}. Keep large data elsewhere."
+
+
+def _shortened(sent: TurnToSend, count: int) -> TurnToSend:
+    return TurnToSend(sent.origin, sent.past, sent.events[:count], sent.span)
 
 
 def _size(operation: Operation) -> int:

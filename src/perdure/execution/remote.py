@@ -4,7 +4,10 @@ Everything happens on the engine loop. No user code runs here, so no turn ever e
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
+
+import msgspec
 
 from perdure.contracts.errors import Unavailable
 from perdure.contracts.executor import ActivityResult, EntityTurn, OrchestrationTurn, ServedKind, Turn
@@ -21,6 +24,7 @@ from perdure.execution.remote_sessions import RemoteSession, session_of
 from perdure.execution.worker_streams import Workers, WorkerStream
 from perdure.execution.worker_terms import WorkerTerms
 
+_log = logging.getLogger("perdure.workers")
 RECALLED_REMEMBERED = 10_000
 _KINDS = {
     ServedKind.ORCHESTRATOR: ItemKind.ORCHESTRATION,
@@ -145,12 +149,14 @@ class RemoteExecutor:
         """A worker opened a stream. Raises Unavailable when the server is stopping."""
         if self._is_stopped:
             raise Unavailable("The server is stopping.")
+        _log.info("Worker '%s' connected from %s (%s).", terms.worker, terms.peer, terms.agent or "of no known kind")
         return self._workers.connect(terms)
 
     def disconnect(self, stream: WorkerStream) -> None:
         """The stream is gone; the worker may still answer for a short while. Twice-safe."""
         if stream not in self._workers:
             return
+        _log.info("Worker '%s' disconnected.", stream.terms.worker)
         self._workers.disconnect(stream)
         loop = asyncio.get_running_loop()
         for lease in self._leases.of(stream):
@@ -222,6 +228,10 @@ class RemoteExecutor:
         assert isinstance(turn, OrchestrationTurn)
         session = session_of(lease.work)
         session.abandons, session.avoid = 0, None
+        if lease.sent < len(turn.events) - 1:
+            told = result.events_taken
+            taken = lease.sent if told is None else min(told, lease.sent)
+            result = msgspec.structs.replace(result, events_taken=taken)
         await self._give_turn(lease, turn, result)
 
     async def finish_batch(self, lease: Lease, outcomes: list[OperationOutcome]) -> None:

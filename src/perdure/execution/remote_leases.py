@@ -46,7 +46,7 @@ class Lease:
         self.past: EncodedPast | None = None
         """What the worker may ask for, when its item came without the past."""
         self.sent = 0
-        """Of a batch, so many operations are in the item."""
+        """So many of a batch's operations, or of a turn's events after its start, are in the item."""
         self.parts: list[bytes] = []
         """What has come of an answer in parts."""
 
