@@ -42,9 +42,9 @@ class Asking:
         return lambda *given, **named: self.ask(method(*given, **named))
 
 
-@pytest.fixture(scope="module", params=["memory", "sqlite", "grpc"])
+@pytest.fixture(scope="module", params=["memory", "grpc"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A hub with a worker."""
+    """A hub with a worker: in memory and asked in process, or in a file and asked over gRPC."""
     folder: Path = tmp_path_factory.mktemp("hub")
     with served(request.param, folder) as place:
         yield place

@@ -1,6 +1,7 @@
 """Hubs inside a program: shared, counted, restarted, and clear about who holds a store."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -201,13 +202,8 @@ def test_a_store_that_another_process_holds_is_named_with_it(tmp_path: Path) -> 
     open_embedded(str(tmp_path)).close()
 
 
-def test_a_program_that_closes_nothing_ends_quietly_and_keeps_what_it_did(tmp_path: Path) -> None:
-    program = (
-        "import sys; sys.path[:0] = ['tests']\n"
-        "from test_embedded import *\n"
-        f"hub = open_embedded({str(tmp_path)!r})\nhub.serve([chain()], [doubling()], [])\n"
-        "i = start(hub); ended(hub, i); print(i)"
-    )
+def finished(program: str) -> str:
+    """What a program prints that ends well and without a complaint."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         capture_output=True,
@@ -216,9 +212,36 @@ def test_a_program_that_closes_nothing_ends_quietly_and_keeps_what_it_did(tmp_pa
         env={"PYTHONPATH": ":".join([str(Path(__file__).parent), *sys.path])},
     )
     assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_a_program_that_closes_nothing_ends_quietly_and_keeps_what_it_did(tmp_path: Path) -> None:
+    program = (
+        "from test_embedded import *\n"
+        f"hub = open_embedded({str(tmp_path)!r})\nhub.serve([chain()], [doubling()], [])\n"
+        "i = start(hub); ended(hub, i); print(i)"
+    )
+    instance_id = finished(program)
     hub = open_embedded(str(tmp_path))
-    assert ended(hub, done.stdout.strip()).progress.output == '"42"'
+    assert ended(hub, instance_id).progress.output == '"42"'
     hub.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_has_hubs_of_its_own() -> None:
+    program = (
+        "import os, warnings\nfrom test_embedded import *\n"
+        "warnings.simplefilter('ignore', DeprecationWarning)  # newer Pythons warn of threads and forks\n"
+        "hub = open_embedded(None)\nserving = hub.serve([chain()], [doubling()], [])\n"
+        "child = os.fork()\n"
+        "if child:\n"
+        "    assert os.waitpid(child, 0)[1] == 0\n"
+        "else:\n"
+        "    hub = open_embedded(None)\n"
+        "    serving = hub.serve([chain()], [doubling()], [])\n"
+        "assert ended(hub, start(hub)).progress.output == '\"42\"'\n"
+    )
+    assert finished(program) == ""
 
 
 async def _from_two_loops(hub: EmbeddedHub) -> str:

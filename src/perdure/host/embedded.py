@@ -6,6 +6,7 @@ uses it; orchestrations run while a worker serves. What lies in memory is kept u
 
 import atexit
 import logging
+import os
 import re
 import threading
 from collections.abc import Sequence
@@ -215,7 +216,17 @@ def _close_all() -> None:
         _hubs.clear()
 
 
+def _forget() -> None:
+    """A forked child has none of its parent's threads, and so none of its hubs."""
+    global _lock
+    _lock = threading.RLock()
+    _hubs.clear()
+    _memories.clear()
+
+
 _lock = threading.RLock()
 _hubs: dict[tuple[str, str], EmbeddedHub] = {}
 _memories: dict[tuple[str, str], MemoryStorage] = {}
 atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
