@@ -1,7 +1,6 @@
 """Items that fit: what is sent to a worker, in the form and size that this worker takes."""
 
 from perdure.contracts.executor import EntityTurn, OrchestrationTurn
-from perdure.contracts.records import PendingActivity
 from perdure.core.failures import FailureDetails
 from perdure.core.registry import Operation
 from perdure.execution.remote_items import ItemFormat, PastForm, RemoteOptions, TurnToSend, Work
@@ -35,14 +34,6 @@ class ItemWriter:
         if len(item) > self._options.item_bytes_max:
             raise TooLarge(self._excess(f"The input of activity '{subject.name}'", len(item)))
         return item
-
-    def excess_of(self, activity: PendingActivity, result: str | None) -> FailureDetails | None:
-        """How the activity fails when its result is larger than what is stored."""
-        limit = self._options.payload_bytes_max
-        if result is None or len(result) * 4 <= limit or (size := len(result.encode("utf-8", "replace"))) <= limit:
-            return None
-        text = f"The result of activity '{activity.name}' has {size} bytes; at most {limit} are allowed."
-        return FailureDetails("PayloadTooLarge", text)
 
     def too_large_history(self, work: Work) -> FailureDetails:
         """How an orchestration fails that no connected worker can take any more."""

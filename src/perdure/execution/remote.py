@@ -17,6 +17,7 @@ from perdure.core.events import HistoryEvent
 from perdure.core.failures import FailureDetails
 from perdure.core.instance import Origin
 from perdure.core.registry import OperationOutcome
+from perdure.execution.answer_limits import kept_outcomes, kept_result, kept_turn
 from perdure.execution.item_writing import ItemWriter, NeedsPastAsked, TooLarge
 from perdure.execution.remote_items import EncodedPast, ItemFormat, ItemKind, LaneKey, RemoteOptions, Work
 from perdure.execution.remote_leases import Caller, Lease, Leases
@@ -232,13 +233,13 @@ class RemoteExecutor:
             told = result.events_taken
             taken = lease.sent if told is None else min(told, lease.sent)
             result = msgspec.structs.replace(result, events_taken=taken)
-        await self._give_turn(lease, turn, result)
+        await self._give_turn(lease, turn, kept_turn(result, self.options.payload_bytes_max))
 
     async def finish_batch(self, lease: Lease, outcomes: list[OperationOutcome]) -> None:
         """A worker ran a batch of operations, or the first of it; returns when that is durable. Raises Unavailable."""
         turn = lease.work.subject
         assert isinstance(turn, EntityTurn)
-        await self._give_turn(lease, turn, outcomes)
+        await self._give_turn(lease, turn, kept_outcomes(turn, outcomes, self.options.payload_bytes_max))
 
     async def finish_activity(
         self, lease: Lease, result: str | None = None, failure: FailureDetails | None = None
@@ -248,7 +249,8 @@ class RemoteExecutor:
         assert isinstance(activity, PendingActivity)
         self._end(lease)
         settling = self._leases.begin_settling(lease.token)
-        failure = failure or self._writer.excess_of(activity, result)
+        if failure is None:
+            failure = kept_result(activity.name, result, self.options.payload_bytes_max)
         ended = ActivityResult(activity, None if failure is not None else result, failure, settling.settle)
         self._results.append(ended)
         self._has_results.set()
