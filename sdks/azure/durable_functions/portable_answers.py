@@ -1,96 +1,42 @@
 """Records of the task hub as the portable family shows them, and its questions as the task hub takes them."""
 
 import json
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from azure.durable_functions.native_payloads import NATIVE_CONVERTER
-from durabletask.entities import EntityInstanceId, EntityMetadata
-from durabletask.failures import shown_failure
-from durabletask.states import (
-    EntityQuery,
-    IdReusePolicy,
-    OrchestrationQuery,
-    OrchestrationState,
-    OrchestrationStatus,
-)
-from perdure.client import InstanceFilter, InstanceKind, InstanceRecord, PageKey, RuntimeStatus
+from durabletask.entities import EntityMetadata
+from durabletask.states import IdReusePolicy, OrchestrationState
+from durabletask.transports import record_answers
+from durabletask.transports.record_answers import as_json, entity_filter, orchestration_filter, statuses_of, utc
+from perdure.client import InstanceRecord, PageKey, RuntimeStatus
+
+__all__ = [
+    "TERMINAL",
+    "check_reuse",
+    "entity_filter",
+    "key_of",
+    "metadata_of",
+    "orchestration_filter",
+    "state_of",
+    "statuses_of",
+    "token_of",
+    "utc",
+]
 
 TERMINAL = frozenset(status for status in RuntimeStatus if status.is_terminal)
 
 
 def state_of(record: InstanceRecord, *, with_payloads: bool) -> OrchestrationState:
-    """One orchestration."""
-    origin, progress = record.origin, record.progress
-    return OrchestrationState(
-        instance_id=origin.instance_id,
-        name=origin.name,
-        runtime_status=OrchestrationStatus(int(progress.status)),
-        created_at=_naive(origin.created_at),
-        last_updated_at=_naive(progress.updated_at),
-        serialized_input=origin.input if with_payloads else None,
-        serialized_output=_as_json(progress.output) if with_payloads else None,
-        serialized_custom_status=progress.custom_status if with_payloads else None,
-        failure_details=None if progress.failure is None else shown_failure(progress.failure),
-        data_converter=NATIVE_CONVERTER,
-        version=origin.version,
-        tags=origin.tags,
-        parent_instance_id=None if origin.parent is None else origin.parent.instance_id,
-        execution_id=origin.execution_id,
-        completed_at=progress.completed_at,
-        scheduled_start_at=origin.scheduled_start_at,
-    )
+    """One orchestration. A failed one's output is the text that the host shows of it."""
+    state = record_answers.state_of(record, with_payloads=with_payloads, converter=NATIVE_CONVERTER)
+    if with_payloads:
+        state.serialized_output = as_json(record.progress.output)
+    return state
 
 
 def metadata_of(record: InstanceRecord, *, with_state: bool) -> EntityMetadata | None:
     """One entity; None when it neither exists nor is locked."""
-    progress = record.progress
-    holder = progress.locked_by
-    if progress.state is None and holder is None:
-        return None
-    return EntityMetadata(
-        id=EntityInstanceId.parse(record.origin.instance_id),
-        last_modified=progress.updated_at,
-        backlog_queue_size=0,
-        locked_by="" if holder is None else holder.instance_id,
-        includes_state=with_state,
-        state=progress.state if with_state else None,
-        data_converter=NATIVE_CONVERTER,
-    )
-
-
-def orchestration_filter(query: OrchestrationQuery) -> InstanceFilter:
-    """Which orchestrations a query means."""
-    return InstanceFilter(
-        created_from=utc(query.created_time_from),
-        created_to=utc(query.created_time_to),
-        statuses=statuses_of(query.runtime_status),
-        id_prefix=query.instance_id_prefix or None,
-    )
-
-
-def entity_filter(query: EntityQuery) -> InstanceFilter:
-    """Which entities a query means."""
-    return InstanceFilter(
-        kind=InstanceKind.ENTITY,
-        updated_from=utc(query.last_modified_from),
-        updated_to=utc(query.last_modified_to),
-        id_prefix=_entity_prefix(query.instance_id_starts_with),
-        existing_entities_only=not query.include_transient,
-    )
-
-
-def statuses_of(given: Iterable[OrchestrationStatus] | None) -> frozenset[RuntimeStatus] | None:
-    """The statuses; None for no condition."""
-    found = frozenset(RuntimeStatus(status.value) for status in given or ())
-    return found or None
-
-
-def utc(moment: datetime | None) -> datetime | None:
-    """The moment in UTC; without a zone it is UTC already."""
-    if moment is None:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return record_answers.metadata_of(record, with_state=with_state, converter=NATIVE_CONVERTER)
 
 
 def check_reuse(policy: IdReusePolicy | None) -> None:
@@ -120,25 +66,3 @@ def key_of(token: str | None) -> PageKey | None:
         return PageKey(datetime.fromisoformat(created_at), instance_id)
     except (ValueError, TypeError) as error:
         raise ValueError(f"'{token}' is no continuation token of this client.") from error
-
-
-def _naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None)
-
-
-def _as_json(output: str | None) -> str | None:
-    """The output as JSON text; the reason of a termination may be bare text."""
-    if output is None:
-        return None
-    try:
-        json.loads(output)
-    except ValueError:
-        return json.dumps(output)
-    return output
-
-
-def _entity_prefix(prefix: str | None) -> str | None:
-    if not prefix:
-        return None
-    name, at, key = prefix.removeprefix("@").partition("@")
-    return f"@{name.lower()}{at}{key}"

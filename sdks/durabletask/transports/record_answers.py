@@ -94,9 +94,16 @@ def _naive(moment: datetime) -> datetime:
 
 
 def _output_of(record: InstanceRecord) -> str | None:
-    """The output as JSON text: the reason of a termination may be bare text. A failure is told by its details."""
+    """The output as JSON text; None for the text that stands for a failure, which is told by its details."""
     output, failure = record.progress.output, record.progress.failure
-    if output is None or (failure is not None and output == failed_output(record.origin.name, failure)):
+    if failure is not None and output == failed_output(record.origin.name, failure):
+        return None
+    return as_json(output)
+
+
+def as_json(output: str | None) -> str | None:
+    """The output as JSON text; the reason of a termination may be bare text."""
+    if output is None:
         return None
     try:
         json.loads(output)
