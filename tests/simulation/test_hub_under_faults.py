@@ -35,4 +35,5 @@ def test_faults_struck_in_the_middle_of_work(storage: str, totals: dict[str, Tot
         run_all(storage, 0, totals[storage])
         sums = totals[storage].sums
 
-    assert all(sums[name] > 10 for name in ("crashes", "stops", "store_errors", "late_turns", "unknown_answers"))
+    kinds = ("crashes", "stops", "store_errors", "late_turns", "unknown_answers", "recalls", "lost_results")
+    assert all(sums[name] > 10 for name in kinds)

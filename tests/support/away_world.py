@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from perdure.contracts.executor import Executor
+from perdure.contracts.executor import Executor, Turn
 from perdure.testing.away_executor import AwayExecutor
 from perdure.testing.in_process_hub import InProcessHub
 from perdure.testing.simulated_loop import SimulatedClock
@@ -29,7 +29,7 @@ class SteeredWork:
         self.losses -= 1
         return self.losses >= 0
 
-    def takes(self, count: int) -> int:
+    def takes(self, turn: Turn, count: int) -> int:
         return min(count, self.taken_max)
 
     def tells(self, awaited: tuple[str, ...]) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class AwayWork(Protocol):
         """Whether a worker is gone with what it has just done, so that another one does it again."""
         ...
 
-    def takes(self, count: int) -> int:
+    def takes(self, turn: Turn, count: int) -> int:
         """How many of so many events or operations, more than one, a worker takes; at least one."""
         ...
 
@@ -154,14 +154,14 @@ class AwayExecutor:
         """Run a copy of the turn, or of what is taken of it, as a worker without memory does."""
         if isinstance(turn, EntityTurn):
             count = len(turn.operations)
-            taken = self._work.takes(count) if count > 1 else count
+            taken = self._work.takes(turn, count) if count > 1 else count
             batch = EntityTurn(turn.entity, turn.state, turn.operations[:taken])
             await self._inner.advance([batch])
             return batch
         session = turn.session
         assert isinstance(session, AwaySession)
         count = len(turn.events) - 1
-        taken = self._work.takes(count) if count > 1 else count
+        taken = self._work.takes(turn, count) if count > 1 else count
         inner = self._inner.open(session.origin, list(session.past))
         copy = OrchestrationTurn(inner, turn.events[: 1 + taken])
         await self._inner.advance([copy])
@@ -197,7 +197,7 @@ class PromptWork:
     def vanishes(self) -> bool:
         return False
 
-    def takes(self, count: int) -> int:
+    def takes(self, turn: Turn, count: int) -> int:
         return count
 
     def tells(self, awaited: tuple[str, ...]) -> tuple[str, ...]:

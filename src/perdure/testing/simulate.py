@@ -20,6 +20,8 @@ _SUMS = (
     "store_errors",
     "late_turns",
     "stuck_turns",
+    "recalls",
+    "lost_results",
 )
 
 

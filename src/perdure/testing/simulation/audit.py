@@ -14,7 +14,7 @@ from perdure.core import messages as ms
 from perdure.core.checkpoint import Checkpoint, Creation, HistoryChange
 from perdure.core.control import CHILD_GONE
 from perdure.core.decisions import DecisionLimits
-from perdure.core.instance import InstanceKind, InstanceRecord, Progress
+from perdure.core.instance import Instance, InstanceKind, InstanceRecord, Progress
 from perdure.core.messages import Envelope
 from perdure.core.registry import Registry
 from perdure.core.status import ALLOWED_MOVES, RuntimeStatus
@@ -24,7 +24,7 @@ from perdure.testing.simulation.audited_histories import check_history, open_wor
 from perdure.testing.simulation.audited_locks import LockAudit
 from perdure.testing.simulation.programs import read_json
 from perdure.testing.simulation.shadow import Sent, Shadow, ShadowInstance
-from perdure.testing.simulation.square import decided_anew, difference
+from perdure.testing.simulation.square import begun_without_code, decided_anew, difference
 
 EXPECTED_FAILURES = frozenset({"ProgramFailed", "NotRegistered"})
 """What a simulated orchestration may fail with."""
@@ -333,6 +333,8 @@ class Audit:
             taken = (instance_id, kind) in self._taken
             taken = taken or any(type(sent.message) is kind for sent in self.shadow.rows_of(instance_id).values())
             return taken or former.is_suspended is (kind is ms.Suspend)
+        if isinstance(message, ms.Terminate) and message.at_once:
+            return any(Instance.loaded(holder.record, holder.history).sections for holder in (former, now))
         if isinstance(message, ms.RaiseEvent | ms.Terminate):
             return False
         if isinstance(message, ms.Rewind):
@@ -393,6 +395,8 @@ class Audit:
     def _check_square(self, former: ShadowInstance, checkpoint: Checkpoint) -> None:
         anew = decided_anew(self._registry, self._limits, former.record, former.history, checkpoint)
         found = difference(checkpoint, anew)
+        if found is not None and (anew := begun_without_code(self._limits, former.record, former.history, checkpoint)):
+            found = difference(checkpoint, anew)
         self.require(found is None, f"I2, X6: '{checkpoint.origin.instance_id}' would decide otherwise: {found}")
 
     def _check_status(self, former: ShadowInstance, now: ShadowInstance) -> None:

@@ -127,7 +127,17 @@ class ScriptedClient:
         return " ".join(str(answer) for answer in answers)
 
     async def terminate(self, instance_id: str, recursive: bool) -> str:
+        if not recursive and self.answer_count % 2:
+            return await self._terminate_now(instance_id)
         return await self._send(instance_id, lambda: self._client.terminate(instance_id, "enough", recursive))
+
+    async def _terminate_now(self, instance_id: str) -> str:
+        began = self._audit.shadow.commit_count
+        if await self._client.terminate_now([instance_id], "enough"):
+            return "not ended"
+        statuses = self._since(instance_id, began)
+        self._explained(RuntimeStatus.Terminated in statuses, "ended at once", instance_id, statuses)
+        return "ended at once"
 
     async def signal(self, key: str, operation: str, delay: float | None) -> str:
         due_at = None if delay is None else self._clock.now() + timedelta(seconds=delay)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from perdure.contracts.errors import Overloaded, StorageError, StoreFull, Unavailable
-from perdure.contracts.executor import Turn
+from perdure.contracts.executor import OrchestrationTurn, Turn
 from perdure.contracts.records import PendingActivity
 from perdure.core.decisions import DecisionLimits
+from perdure.core.events import ExecutionStarted
 from perdure.core.versioning import Versioning
 from perdure.engine.live_instances import LiveLimits
 from perdure.engine.options import EngineOptions
@@ -38,6 +39,9 @@ STUCK_SECONDS = 25.0
 STUCK_MAX = 4
 """Five in a row would condemn the instance."""
 
+AWAY = "workers away"
+"""Drawn apart, too, in one of three runs: all code runs at workers of other processes, late, twice and in parts."""
+
 CRASHES_MAX = 6
 _WRITES = frozenset({"commit", "send", "create", "purge"})
 
@@ -50,12 +54,14 @@ class Faults:
     kinds: frozenset[str]
     crashes_left: int = CRASHES_MAX
     stuck_chance: random.Random = field(default_factory=random.Random)
+    away_chance: random.Random = field(default_factory=random.Random)
     is_over: bool = False
     crash_count: int = 0
     stop_count: int = 0
     error_count: int = 0
     late_turn_count: int = 0
     stuck_turn_count: int = 0
+    lost_result_count: int = 0
     _good_run: int = field(default=0, init=False)
     _good_left: int = field(default=0, init=False)
     _bad_left: int = field(default=0, init=False)
@@ -65,9 +71,12 @@ class Faults:
         """Decide the kinds of a run."""
         chance, stuck_chance = random.Random(f"{seed} faults"), random.Random(f"{seed} stuck turns")
         kinds = frozenset(kind for kind in KINDS if chance.random() < 0.5)
+        away_chance = random.Random(f"{seed} workers away")
         if stuck_chance.random() < 0.25:
             kinds |= {STUCK}
-        return cls(chance, kinds, stuck_chance=stuck_chance)
+        if away_chance.random() < 0.33:
+            kinds |= {AWAY}
+        return cls(chance, kinds, stuck_chance=stuck_chance, away_chance=away_chance)
 
     def end(self) -> None:
         """Nothing goes wrong from here on."""
@@ -152,3 +161,32 @@ class Faults:
         if not self.has("slow activities"):
             return self.chance.choice([0.0, 0.0, 0.001])
         return self.chance.choice([0.0, 0.01, 0.3, 3.0, 30.0])
+
+    # AwayWork
+
+    def waits(self) -> float:
+        """Until a worker takes a turn."""
+        return self.away_chance.choice([0.0, 0.0, 0.02] if self.is_over else [0.0, 0.001, 0.3, 5.0, 40.0])
+
+    def works(self) -> float:
+        """So long a worker has it."""
+        return 0.0 if self.is_over else self.away_chance.choice([0.0, 0.0, 0.005, 0.5, 8.0])
+
+    def vanishes(self) -> bool:
+        """Whether a worker is gone with what it has done."""
+        is_lost = not self.is_over and self.away_chance.random() < 0.08
+        self.lost_result_count += is_lost
+        return is_lost
+
+    def takes(self, turn: Turn, count: int) -> int:
+        """How much of a turn a worker takes."""
+        if self.is_over or self.away_chance.random() < 0.7:
+            return count
+        if isinstance(turn, OrchestrationTurn) and isinstance(turn.events[1], ExecutionStarted):
+            # What comes with a start is part of it, and sent again when it is not taken: no history tells that.
+            return count
+        return self.away_chance.randint(1, count)
+
+    def tells(self, awaited: tuple[str, ...]) -> tuple[str, ...]:
+        """All, so that the run can be brought to its end."""
+        return awaited

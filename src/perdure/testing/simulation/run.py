@@ -11,11 +11,14 @@ import msgspec
 
 from perdure.client import ClientOptions
 from perdure.contracts.errors import InstanceFinished, Unavailable
+from perdure.contracts.executor import Executor
 from perdure.contracts.observer import EpisodeFailed, Fact, PartitionFailed
 from perdure.contracts.records import ReusePolicy
+from perdure.execution.local import inline_turns
 from perdure.storage.memory.storage import MemoryStorage
 from perdure.storage.options import Durability, Placement, StorageOptions
 from perdure.storage.sqlite.storage import SqliteStorage
+from perdure.testing.away_executor import AwayExecutor
 from perdure.testing.faulty_storage import FaultyStorage, FileStorage
 from perdure.testing.in_process_hub import CrashableStorage, InProcessHub
 from perdure.testing.simulated_loop import NothingLeftToDo, SimulatedClock, SimulatedLoop, run_simulated
@@ -23,7 +26,7 @@ from perdure.testing.simulated_turns import simulated_turns
 from perdure.testing.simulation.audit import Audit, Violation
 from perdure.testing.simulation.audited_parts import AuditedExecutor, AuditedStorage, client_name
 from perdure.testing.simulation.clients import ScriptedClient
-from perdure.testing.simulation.faults import STUCK_SECONDS, Faults
+from perdure.testing.simulation.faults import AWAY, STUCK_SECONDS, Faults
 from perdure.testing.simulation.programs import Activities, simulated_registry
 from perdure.testing.simulation.shadow import ShadowInstance
 from perdure.testing.simulation.workload import Workload
@@ -51,6 +54,8 @@ class Outcome(msgspec.Struct, frozen=True):
     store_errors: int
     late_turns: int
     stuck_turns: int
+    recalls: int
+    lost_results: int
     virtual_seconds: float
     fault_kinds: tuple[str, ...]
 
@@ -96,6 +101,9 @@ class Simulation:
         options = self._faults.options()
         self.audit = Audit(registry, options.decisions, self._clock, loop)
         self._storage = AuditedStorage(open_store(self._clock), self.audit)
+        self._is_away = self._faults.has(AWAY)
+        self._away: list[AwayExecutor] = []
+        """Of each process."""
         self._crashed = asyncio.Event()
         self._starting = asyncio.Lock()
         self._is_calm = False
@@ -110,10 +118,10 @@ class Simulation:
             store=self._storage,
             storage=FaultyStorage(self._storage, self._faults, self._crash),
             options=options,
-            turns=simulated_turns(self._faults.turn_seconds, STUCK_SECONDS),
+            turns=inline_turns if self._is_away else simulated_turns(self._faults.turn_seconds, STUCK_SECONDS),
             activity_delay=self._faults.activity_seconds,
             observers=[self],
-            wrap_executor=lambda executor: AuditedExecutor(executor, self.audit),
+            wrap_executor=self._wrap_executor,
             client_options=ClientOptions(
                 reuse=reuse,
                 new_id=lambda: f"{ids.getrandbits(128):032x}",
@@ -141,9 +149,17 @@ class Simulation:
             store_errors=faults.error_count,
             late_turns=faults.late_turn_count,
             stuck_turns=faults.stuck_turn_count,
+            recalls=sum(away.recall_count for away in self._away),
+            lost_results=faults.lost_result_count,
             virtual_seconds=self._loop.time(),
             fault_kinds=tuple(sorted(faults.kinds)),
         )
+
+    def _wrap_executor(self, executor: Executor) -> Executor:
+        if self._is_away:
+            executor = AwayExecutor(executor, self._faults)
+            self._away.append(executor)
+        return AuditedExecutor(executor, self.audit)
 
     async def run(self) -> None:
         """Play, settle, stop. Raises Violation."""
@@ -284,5 +300,7 @@ class Simulation:
         self.audit.require(not locked, f"locks are left: {locked}")
         async for finding in self._storage.verify(liveness=True):
             self.audit.require(False, f"verify found {finding}")
+        if self._away:
+            self.audit.require(self._away[-1].unsettled == 0, "a result was never settled")
         self.audit.require(await self._hub.stop(), "an activity was left running")
         await self._storage.close()

@@ -71,6 +71,23 @@ def _rewound(
     return completed_rewind(rewound, decide(instance, intake, result, limits))
 
 
+def begun_without_code(
+    limits: DecisionLimits, before: InstanceRecord, history: Sequence[HistoryEvent], made: Checkpoint
+) -> Checkpoint | None:
+    """A rewind, or what regained its locks, whose first turn was recalled because an end came; None for all else."""
+    at = made.progress.episode_at or made.progress.updated_at
+    if any(isinstance(envelope.message, Rewind) for envelope in made.consumed):
+        rewound = rewind(before, history, made.consumed[0], at)
+        if rewound is None:
+            return None
+        return completed_rewind(rewound, decide(rewound.instance, rewound.intake, None, limits))
+    if before.origin.kind is InstanceKind.ENTITY or not is_regaining(history):
+        return None
+    instance = Instance.loaded(InstanceRecord(msgspec.structs.replace(before.origin), before.progress), history)
+    intake = receive(instance, made.consumed, at)
+    return completed_regain(regained(before, history, intake), decide(instance, intake, None, limits))
+
+
 def _turn(
     registry: Registry, before: InstanceRecord, history: Sequence[HistoryEvent], events: list[HistoryEvent]
 ) -> TurnResult:
