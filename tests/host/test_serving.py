@@ -30,7 +30,7 @@ from support.serve_process import ServeProcess
 PREFIX = "/runtime/webhooks/durabletask"
 
 
-def run(server: ServeProcess, scenario: Callable[[RawClient], Coroutine[Any, Any, None]], **headers: str) -> None:
+def run(server: ServeProcess, scenario: Callable[[RawClient], Coroutine[Any, Any, None]], **headers: Any) -> None:
     async def with_client() -> None:
         async with asyncio.timeout(30), server.client(**headers) as client:
             await scenario(client)

@@ -217,6 +217,10 @@ def _say_ready(host: FunctionsHost) -> None:
     example = _example(host)
     if example:
         click.echo(f"Try: {example}")
+    if host.settings.grpc_port is not None:
+        click.echo(
+            f"gRPC: http://localhost:{host.settings.grpc_port} (this machine only; hub {host.settings.hub_name})"
+        )
     if host.settings.checks_keys:
         click.echo(f"Callers need keys: perdure keys list --script-root {host.settings.app_folder}")
     click.echo("For more detail run with --verbose. Ctrl+C stops.\n")

@@ -24,6 +24,7 @@ _LEVELS = ["Trace", "Debug", "Information", "Warning", "Error", "Critical", "Non
 @click.option("--durability", type=click.Choice(["full", "relaxed"]), help="What a power cut may cost.")
 @click.option("--functions", multiple=True, help="Run only these functions (repeat, or separate by spaces).")
 @click.option("--reload", is_flag=True, help="Restart when the app's sources change.")
+@click.option("--grpc-port", type=click.IntRange(1, 65535), help="Let workers of other processes and languages in.")
 @click.option("--sdk", type=click.Choice(["ours", "installed"]), help="Which SDK runs the app.  [default: ours]")
 @click.option(
     "-t", "--timeout", type=click.FloatRange(min=0.1), help="Give up when it is not ready in so many seconds."
@@ -89,6 +90,7 @@ def start(**given: Any) -> None:
         allowed_hosts=tuple(h.strip() for h in (given["allowed_hosts"] or "").split(",") if h.strip()),
         durability=given["durability"],
         sdk=None if given["sdk"] is None else Sdk(given["sdk"]),
+        grpc_port=given["grpc_port"],
     )
     _use_the_apps_interpreter(options.app_folder)
     # What is imported stays: collections would look at all of it a dozen times and find nothing.

@@ -70,7 +70,7 @@ async def start(
             name=name,
             execution_id=options.new_execution_id() if execution_id is None else execution_id,
             created_at=now,
-            version=options.default_version if version is None else version,
+            version=_version_of(options, name) if version is None else version,
             input=input,
             scheduled_start_at=start_at,
             trace_context=trace_context,
@@ -85,6 +85,11 @@ async def start(
         ended = "" if reuse is not ReusePolicy.NON_RUNNING else " and has not ended"
         raise InstanceExists(f"An instance with the id '{instance_id}' exists{ended}; it was left as it is.")
     return instance_id
+
+
+def _version_of(options: ClientOptions, name: str) -> str | None:
+    """The version of an orchestration that is started without one; the app's is none for those of remote workers."""
+    return options.default_version if options.serves is None or options.is_local(name) else None
 
 
 async def _sections_of(storage: Storage, instance_id: str) -> Sections:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ from perdure.host.further_doors import FurtherDoor
 from perdure.host.gate import Gate
 from perdure.host.hub import Hub
 from perdure.host.observers import LoggingObserver
-from perdure.host.options import Sdk
+from perdure.host.options import Sdk, StartFailed
 from perdure.host.settings import Settings
 from perdure.host.system_clock import SystemClock
 from perdure.host.tracing_setup import open_tracing
@@ -42,6 +43,7 @@ from perdure.http_api.links import PREFIX
 from perdure.http_api.options import ManagementOptions
 
 if TYPE_CHECKING:
+    from perdure.execution.remote import RemoteExecutor
     from perdure.execution.worker_processes import WorkerProcesses
     from perdure.functions.manual_runs import ManualRuns
     from perdure.functions.timer_triggers import TimerTriggers
@@ -61,11 +63,13 @@ class FunctionsHost:
         self._publisher = _publisher_of(settings)
         if self._publisher is not None:
             observers.append(self._publisher)
+        self._remote = _remote_workers(settings)
         self.hub = Hub(
             self.registry,
             settings.hub,
             observers if tracing is None else [*observers, tracing.observer],
             make_client=TaskHubClient if tracing is None else tracing.client,
+            remote=self._remote,
         )
         self.threads = ThreadPool(settings.threads_max)
         lanes = UserLanes(self.threads, self.hub.user_loop, settings.hub.execution.activity_seconds_max)
@@ -99,6 +103,10 @@ class FunctionsHost:
         rpc = self._rpc_of(links)
         if rpc is not None:
             self.further_doors.append(rpc)
+        if self._remote is not None and settings.grpc_port is not None:
+            from perdure.host.grpc_door import GrpcDoor
+
+            self.further_doors.append(GrpcDoor(self.hub, settings.hub_name, self._remote, settings.grpc_port))
         clients = ClientTexts(terms, self._token, None if rpc is None else rpc.url)
         fill_registry(app, self.registry, sdk.codec(), clients)
         if settings.hub.failed_operations is FailedOperations.KEPT:
@@ -224,6 +232,19 @@ def _publisher_of(settings: Settings) -> "LifeCyclePublisher | None":
     from perdure.host.notifications import LifeCyclePublisher
 
     return LifeCyclePublisher(settings.host.durable.notifications, settings.app, settings.hub_name)
+
+
+def _remote_workers(settings: Settings) -> "RemoteExecutor | None":
+    """Who runs what the app does not have; None without a gRPC door. Raises StartFailed."""
+    if settings.grpc_port is None:
+        return None
+    # grpc writes of its own about what we say ourselves; it reads this when it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    try:
+        from perdure.host.grpc_door import remote_workers
+    except ImportError as error:
+        raise StartFailed(f"--grpc-port needs grpcio and protobuf: pip install 'perdure[grpc]' ({error})", 1) from error
+    return remote_workers(settings.hub_name, settings.hub.decisions.payload_bytes_max)
 
 
 def _http_calls(settings: Settings) -> HttpCallOptions:

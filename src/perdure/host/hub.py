@@ -4,22 +4,25 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from perdure.client import TaskHubClient
 from perdure.client.options import ClientOptions, LostEvents, known_in
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import StoreUnusable
+from perdure.contracts.executor import Executor, RemoteWorkers
 from perdure.contracts.observer import Observer
 from perdure.contracts.records import ReusePolicy
 from perdure.contracts.storage import Storage
 from perdure.core.decisions import DecisionLimits
+from perdure.core.identifiers import check_portable_id
 from perdure.core.registry import FailedOperations, Registry
 from perdure.core.versioning import Versioning
 from perdure.engine.options import EngineOptions
 from perdure.engine.worker import TaskHubWorker
 from perdure.execution.black_box import BlackBox, said
 from perdure.execution.local import ExecutionLimits, LocalExecutor, RunningTurn, turn_threads
+from perdure.execution.router import RoutedExecutor
 from perdure.execution.turns import TurnPatience
 from perdure.execution.user_loop import UserLoop
 from perdure.host.system_clock import SystemClock
@@ -67,8 +70,10 @@ class Hub:
         observers: Sequence[Observer] = (),
         clock: Clock | None = None,
         make_client: Callable[[Storage, Clock, ClientOptions], TaskHubClient] = TaskHubClient,
+        remote: RemoteWorkers | None = None,
     ) -> None:
-        clock = SystemClock() if clock is None else clock
+        clock = self._clock = SystemClock() if clock is None else clock
+        self._make_client = make_client
         self.storage = open_storage(options.store_url, clock, options.storage)
         self.user_loop = UserLoop()
         self._box = BlackBox(self.storage.path) if isinstance(self.storage, SqliteStorage) else None
@@ -79,26 +84,34 @@ class Hub:
             turn_threads(TurnPatience(overrun=options.execution.activity_seconds_max), observers),
             box=self._box,
         )
+        # With remote workers, whatever the app does not have is theirs.
+        routed = None if remote is None else RoutedExecutor(registry, executor, remote)
+        versioning = options.versioning if routed is None else replace(options.versioning, is_own=routed.is_local)
+        self._runs: Executor = executor if routed is None else routed
         self.worker = TaskHubWorker(
             self.storage,
-            executor,
+            self._runs,
             clock,
-            EngineOptions(options.decisions, options.versioning, entity_batch_max=options.entity_batch_max),
+            EngineOptions(options.decisions, versioning, entity_batch_max=options.entity_batch_max),
             f"{socket.gethostname()}/{os.getpid()}",
             observers,
         )
-        self.client = make_client(
-            self.storage,
-            clock,
-            ClientOptions(
-                known=known_in(registry),
-                default_version=options.decisions.default_version,
-                reuse=options.reuse,
-                lost_events=options.lost_events,
-                payload_bytes_max=options.decisions.payload_bytes_max,
-                versioning=options.versioning,
-            ),
+        client_options = ClientOptions(
+            known=known_in(registry),
+            default_version=options.decisions.default_version,
+            reuse=options.reuse,
+            lost_events=options.lost_events,
+            payload_bytes_max=options.decisions.payload_bytes_max,
+            versioning=versioning,
         )
+        if routed is not None:
+            client_options = replace(client_options, known=None, serves=routed.serves, is_local=routed.is_local)
+        self.client = make_client(self.storage, clock, client_options)
+
+    def portable_client(self) -> TaskHubClient:
+        """A client by the rules of the portable SDKs: their ids, and an event that nobody takes is told."""
+        options = replace(self.client.options, check_id=check_portable_id, lost_events=LostEvents.REFUSED)
+        return self._make_client(self.storage, self._clock, options)
 
     async def open(self) -> None:
         """Open the store. Raises StoreInUse, StoreUnusable."""
@@ -128,7 +141,7 @@ class Hub:
 
     async def drain(self) -> None:
         """Begin no more activities and wait for the running ones; what is left runs after the next start."""
-        await self._executor.drain(float("inf"))
+        await self._runs.drain(float("inf"))
 
     async def stop(self, grace_seconds: float) -> bool:
         """Let running activities end, commit, release, close.

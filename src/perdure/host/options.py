@@ -44,6 +44,8 @@ class StartOptions:
     allowed_hosts: tuple[str, ...] = ()
     durability: str | None = None
     sdk: Sdk | None = None
+    grpc_port: int | None = None
+    """None: no gRPC door."""
 
 
 class StartFailed(Exception):

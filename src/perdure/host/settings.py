@@ -64,6 +64,8 @@ class Settings:
     grace_seconds: float
     log_levels: LogLevels
     sdk: Sdk
+    grpc_port: int | None
+    """None: no gRPC door."""
     notices: tuple[str, ...]
 
 
@@ -109,6 +111,7 @@ def read_settings(options: StartOptions, environment: MutableMapping[str, str]) 
             shows_replays=host.durable.tracing.trace_replay,
         ),
         sdk=sdk,
+        grpc_port=options.grpc_port,
         notices=(*notices, *host.warnings),
     )
 
