@@ -29,6 +29,9 @@ from durabletask.azuremanaged.credentials import BearerTokens, credential_of, sc
 from durabletask.azuremanaged.scheduler_target import USER_AGENT
 from durabletask.client import AsyncTaskHubGrpcClient, OrchestrationStatus, TaskHubGrpcClient
 from durabletask.grpc_options import GrpcChannelOptions, GrpcClientResiliencyOptions, GrpcRetryPolicyOptions
+from perdure.grpc_api.server import ServerTls
+from perdure.host.certificates import OWN_FILE, tls_context
+from perdure.host.options import HttpsOptions
 from support.portable_hubs import HUB, echo, grpc_door, served
 from support.portable_hubs import Place as PortablePlace
 
@@ -472,6 +475,36 @@ class TestOverGrpc:
         ):
             client.get_orchestration_state("x")
         assert refused.value.code() is grpc.StatusCode.NOT_FOUND  # pyright: ignore[reportAttributeAccessIssue]
+
+    def test_a_server_of_ones_own_is_trusted_by_a_file(self, place: PortablePlace, tmp_path: Path) -> None:
+        tls_context(HttpsOptions(), folder=tmp_path, names=["localhost", "127.0.0.1"])
+        pem = (tmp_path / OWN_FILE).read_bytes()
+        with grpc_door(place.hub, tls=ServerTls(pem, pem)) as port:
+            text = f"Endpoint=https://127.0.0.1:{port};TaskHub={HUB};Authentication=None"
+            with DurableTaskSchedulerClient(f"{text};CaFile={tmp_path / OWN_FILE}", mode="sync") as client:
+                assert client.get_orchestration_state("x") is None
+            with DurableTaskSchedulerClient(text, mode="sync") as client, pytest.raises(grpc.RpcError) as refused:
+                client.get_orchestration_state("x")
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE  # pyright: ignore[reportAttributeAccessIssue]
+        with pytest.raises(ValueError, match="CaFile"):
+            DurableTaskSchedulerClient(f"{text};CaFile={tmp_path / 'none'}")
+
+    @pytest.mark.parametrize("style", ["blocking", "awaited"])
+    def test_payloads_beyond_grpcs_own_limit_come_back(self, place: PortablePlace, style: str) -> None:
+        large = "x" * (5 * 1024 * 1024)
+
+        async def echoed() -> Any:
+            async with AsyncDurableTaskSchedulerClient(place.text) as client:
+                instance_id = await client.schedule_new_orchestration(echo, input=large)
+                return await client.wait_for_orchestration_completion(instance_id)
+
+        if style == "awaited":
+            state = asyncio.run(echoed())
+        else:
+            with DurableTaskSchedulerClient(place.text, mode="sync") as client:
+                state = client.wait_for_orchestration_completion(client.schedule_new_orchestration(echo, input=large))
+        assert state is not None
+        assert state.result == large
 
     @pytest.mark.parametrize("style", ["blocking", "awaited"])
     def test_a_channel_that_does_not_recover_is_replaced(self, style: str) -> None:

@@ -24,7 +24,7 @@ from durabletask.client import (
 )
 from durabletask.entities import EntityInstanceId
 from durabletask.internal import orchestrator_service_pb2 as pb
-from durabletask.scheduled import ScheduleCreationOptions, ScheduledTaskClient
+from durabletask.scheduled import AsyncScheduledTaskClient, ScheduleCreationOptions, ScheduledTaskClient
 from support.portable_hubs import Place, echo, fails, served, waits
 
 COMPLETED, FAILED, TERMINATED = (OrchestrationStatus[name] for name in ("COMPLETED", "FAILED", "TERMINATED"))
@@ -395,3 +395,25 @@ def test_schedules_are_steered_by_any_client(place: Place) -> None:
         assert schedule.schedule_id in [found.schedule_id for found in schedules.list_schedules()]
         schedule.delete()
         assert schedules.get_schedule(schedule.schedule_id) is None
+
+
+def test_schedules_are_steered_by_clients_that_are_awaited(place: Place) -> None:
+    async def steer() -> None:
+        async with place.awaited() as client:
+            schedules = AsyncScheduledTaskClient(client, operation_timeout=20)
+            options = ScheduleCreationOptions(new_id(), "echo", timedelta(seconds=1), start_immediately_if_late=True)
+            schedule = await schedules.create_schedule(options)
+            query = OrchestrationQuery(instance_id_prefix=f"{schedule.schedule_id}-")
+            for _ in range(200):
+                if await client.get_all_orchestration_states(query):
+                    break
+                await asyncio.sleep(0.05)
+            else:
+                raise AssertionError("the schedule has started nothing")
+            await schedule.pause()
+            await schedule.resume()
+            await schedule.delete()
+            with pytest.raises(RuntimeError, match="pause_schedule"):
+                await schedule.pause()
+
+    asyncio.run(asyncio.wait_for(steer(), 30))

@@ -25,7 +25,7 @@ from perdure.grpc_api.hub_choice import HubChoice, ServedHub
 from perdure.grpc_api.item_format import ProtocolItems
 from perdure.grpc_api.management_service import MANAGEMENT_CALLS
 from perdure.grpc_api.query_service import QUERY_CALLS, QUERY_STREAMS
-from perdure.grpc_api.server import GrpcServer
+from perdure.grpc_api.server import GrpcServer, ServerTls
 from perdure.grpc_api.work_item_service import WorkItemService
 
 HUB = "tests"
@@ -131,7 +131,10 @@ class _OneHub:
 
 @contextmanager
 def grpc_door(
-    hub: EmbeddedHub, see: Callable[[str, dict[str, str]], None] = lambda name, headers: None
+    hub: EmbeddedHub,
+    see: Callable[[str, dict[str, str]], None] = lambda name, headers: None,
+    *,
+    tls: ServerTls | None = None,
 ) -> Iterator[int]:
     """The calls of clients, on the engine's loop; ``see`` is told of each call and its metadata."""
     server: GrpcServer | None = None
@@ -152,7 +155,7 @@ def grpc_door(
         handlers: dict[str, Any] = {name: door.unary(name, watched(name, call)) for name, call in calls.items()}
         handlers |= {name: door.stream(name, stream) for name, stream in QUERY_STREAMS.items()}
         server.mount(handlers)
-        port = server.listen("127.0.0.1", 0)
+        port = server.listen("127.0.0.1", 0, tls)
         await server.start()
         return port
 

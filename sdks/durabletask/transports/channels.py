@@ -14,6 +14,10 @@ require_grpc()
 import grpc  # noqa: E402 - the error above says what is missing
 import grpc.aio  # noqa: E402
 
+RECEIVE_LIMIT = "grpc.max_receive_message_length"
+RECEIVE_BYTES_MAX = 64 * 1024 * 1024
+"""gRPC's own limit of 4 MiB is less than a payload may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChannelTerms:
@@ -37,9 +41,12 @@ class ChannelTerms:
         except OSError as error:
             raise ValueError(f"CaFile: {ca_file} cannot be read: {error.strerror}.") from error
 
-    def as_grpc(self) -> list[tuple[str, Any]] | None:
+    def as_grpc(self) -> list[tuple[str, Any]]:
         """The options as gRPC takes them."""
-        return None if self.options is None else self.options.to_grpc_options()
+        said = [] if self.options is None else self.options.to_grpc_options()
+        if any(name == RECEIVE_LIMIT for name, _ in said):
+            return said
+        return [(RECEIVE_LIMIT, RECEIVE_BYTES_MAX), *said]
 
     def credentials(self) -> "grpc.ChannelCredentials":
         """For a secure channel."""
