@@ -112,6 +112,6 @@ def test_what_ends_the_process_is_given_up_after_five_tries(tmp_path: Path, orch
         status = host.finished(poison)
         outcomes = [host.finished(links)["runtimeStatus"] for links in neighbours]
     assert (app / "tries").read_text() == "x" * TRIES
-    assert "died 5 times in a row" in status["output"], status
+    assert "5 times in a row the process died" in status["output"], status
     assert status["runtimeStatus"] == ("Failed" if orchestrator == "exits_itself" else "Completed")
     assert outcomes == ["Completed"] * 20
