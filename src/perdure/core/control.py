@@ -11,7 +11,7 @@ from perdure.core import messages as ms
 from perdure.core.checkpoint import Checkpoint, Creation, HistoryChange, NewActivity
 from perdure.core.decisions import child_creation, refuse_child
 from perdure.core.failures import FailureDetails
-from perdure.core.identifiers import next_execution_id
+from perdure.core.identifiers import check_instance_id, next_execution_id
 from perdure.core.instance import (
     Instance,
     InstanceRecord,
@@ -41,6 +41,8 @@ class Rewound(msgspec.Struct, eq=False):
     history: list[ev.HistoryEvent]
     intake: Intake
     former_last_seq: int
+    check_child_id: Callable[[str], None] = check_instance_id
+    """See ``DecisionLimits``."""
 
 
 def takes_rewind(record: InstanceRecord, message: ms.Rewind) -> bool:
@@ -232,7 +234,9 @@ def _ask_again(rewound: Rewound, checkpoint: Checkpoint) -> None:
 
 
 def _run(again: _Again, rewound: Rewound, seq: int, event: ev.TaskScheduled) -> None:
-    again.activities.append(NewActivity(seq, event.task_id, event.name, event.input, event.version, event.tags))
+    again.activities.append(
+        NewActivity(seq, event.task_id, event.name, event.input, event.version, event.tags, event.trace_context)
+    )
 
 
 def _wake(again: _Again, rewound: Rewound, seq: int, event: ev.TimerCreated) -> None:
@@ -243,7 +247,7 @@ def _wake(again: _Again, rewound: Rewound, seq: int, event: ev.TimerCreated) -> 
 
 def _revive(again: _Again, rewound: Rewound, seq: int, event: ev.SubOrchestrationCreated) -> None:
     parent = rewound.instance.origin
-    if (refusal := refuse_child(parent, seq, event.instance_id)) is not None:
+    if (refusal := refuse_child(parent, seq, event.instance_id, rewound.check_child_id)) is not None:
         again.outbox.append(refusal)
         return
     creation = child_creation(parent, seq, event, rewound.intake.at)
@@ -255,7 +259,8 @@ def _revive(again: _Again, rewound: Rewound, seq: int, event: ev.SubOrchestratio
 def _call(again: _Again, rewound: Rewound, seq: int, event: ev.EntityCalled) -> None:
     origin = rewound.instance.origin
     reply_to = ms.ReplyTo(origin.instance_id, origin.execution_id, seq)
-    again.outbox.append(ms.Envelope(event.entity_id, ms.OperationRequest(event.operation, event.input, reply_to)))
+    request = ms.OperationRequest(event.operation, event.input, reply_to, event.request_id)
+    again.outbox.append(ms.Envelope(event.entity_id, request))
 
 
 def _lock(again: _Again, rewound: Rewound, seq: int, event: ev.EntityLockRequested) -> None:

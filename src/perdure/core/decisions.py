@@ -28,13 +28,17 @@ from perdure.core.status import ALLOWED_MOVES, RuntimeStatus
 
 
 class DecisionLimits(msgspec.Struct, frozen=True):
-    """What an orchestration may use up, and what new children are stamped with."""
+    """What an orchestration may use up, and what new children are stamped with.
+
+    ``check_child_id`` raises InvalidIdentifier for an id that no child may have.
+    """
 
     history_events_max: int = 1_000_000
     history_bytes_max: int = 1_000_000_000
     actions_max: int = 1_000_000
     payload_bytes_max: int = 16 * 1024 * 1024
     default_version: str | None = None
+    check_child_id: Callable[[str], None] = check_instance_id
 
 
 class _Draft:
@@ -254,15 +258,15 @@ def _start_child(draft: _Draft, action: ac.StartChild) -> None:
         action.task_id, action.name, instance_id, action.input, version, action.tags, action.trace_context
     )
     seq = draft.add(event)
-    if (refusal := refuse_child(parent, seq, instance_id)) is not None:
+    if (refusal := refuse_child(parent, seq, instance_id, draft.limits.check_child_id)) is not None:
         draft.outbox.append(refusal)
     else:
         draft.children.append(child_creation(parent, seq, event, draft.at))
 
 
-def refuse_child(parent: Origin, seq: int, instance_id: str) -> ms.Envelope | None:
+def refuse_child(parent: Origin, seq: int, instance_id: str, check_id: Callable[[str], None]) -> ms.Envelope | None:
     """The failure of the call at ``seq`` when no child may have that id."""
-    wrong = _wrong_child_id(parent, instance_id)
+    wrong = _wrong_child_id(parent, instance_id, check_id)
     return None if wrong is None else _refusal(parent, seq, wrong, "InvalidIdentifier")
 
 
@@ -300,14 +304,14 @@ def child_creation(parent: Origin, seq: int, event: ev.SubOrchestrationCreated, 
     return Creation(record, ms.Envelope(instance_id, start), _refusal(parent, seq, text, "InstanceExists"))
 
 
-def _wrong_child_id(parent: Origin, instance_id: str) -> str | None:
+def _wrong_child_id(parent: Origin, instance_id: str, check_id: Callable[[str], None]) -> str | None:
     lowered = instance_id.lower()
     if lowered == parent.instance_id.lower():
         return f"A sub-orchestration cannot have its parent's own id '{instance_id}'."
     if parent.parent is not None and lowered == parent.parent.instance_id.lower():
         return f"A sub-orchestration cannot have the id '{instance_id}': that is its parent's parent."
     try:
-        check_instance_id(instance_id)
+        check_id(instance_id)
     except InvalidIdentifier as error:
         return str(error)
     return None

@@ -148,6 +148,7 @@ class LiveOrchestration:
             begun.checkpoint = answer_rewind(record, taken, now)
             self._intake = Intake(now, [], [taken], [], [])
             return begun
+        rewound.check_child_id = self._limits.check_child_id
         self._ended, self._rewound, self._intake = False, rewound, rewound.intake
         self.instance, self.execution_id = rewound.instance, rewound.instance.origin.execution_id
         if failed is not None or not rewound.intake.runs_code:
@@ -183,6 +184,7 @@ class LiveOrchestration:
             return begun
         record = InstanceRecord(self.instance.origin, self.instance.progress)
         self._regained = regained(record, self._history, intake)
+        self._regained.check_child_id = self._limits.check_child_id
         if isinstance(failed, TurnResult):
             begun.checkpoint = self._decide(failed)
             return begun

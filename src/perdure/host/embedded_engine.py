@@ -126,7 +126,9 @@ class EmbeddedEngine:
         executor = LocalExecutor(
             self._registry, user_loop, limits, turn_threads(TurnPatience(), observers), box=self._box
         )
-        options = EngineOptions(DecisionLimits(default_version=terms.default_version), terms.versioning)
+        options = EngineOptions(
+            DecisionLimits(default_version=terms.default_version, check_child_id=check_portable_id), terms.versioning
+        )
         owner = f"{socket.gethostname()}/{os.getpid()}"
         worker = TaskHubWorker(self._storage, executor, self._clock, options, owner, observers)
         user_loop.start()
