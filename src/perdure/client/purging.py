@@ -43,13 +43,18 @@ async def purge_for(storage: Storage, filter_: InstanceFilter, seconds: float, r
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     purged = 0
-    while records := (await storage.query(ended, PURGED_AT_ONCE)).records:
+    page = await storage.query(ended, PURGED_AT_ONCE)
+    while page.records:
         if loop.time() >= deadline:
             return Purged(purged, False)
-        ids = [record.origin.instance_id for record in records]
+        ids = [record.origin.instance_id for record in page.records]
         removed = await storage.purge(await descendants(storage, ids) if recursive else ids)
         purged += removed
         if not removed:
             # Somebody else was faster, or rewinds them.
             return Purged(purged, False)
+        if page.next_key is None:
+            break
+        # Each batch goes on where the last one ended, so that what does not match is walked over once.
+        page = await storage.query(ended, PURGED_AT_ONCE, page.next_key)
     return Purged(purged, True)
