@@ -3,12 +3,15 @@
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
+from perdure.contracts.records import Round
 from perdure.core import events as ev
 from perdure.core.identifiers import EntityId
 from perdure.core.messages import Envelope, Terminate
 from perdure.core.status import RuntimeStatus
+from perdure.testing.in_process_hub import default_options
 from support.away_world import NEVER, AwayHub
 from support.small_hub import Functions, on_virtual_time, text
 
@@ -308,6 +311,41 @@ def test_the_late_result_of_what_is_gone_is_dropped_and_settled(functions, way: 
                 assert await world.hub.client.get(instance_id) is None
 
     on_virtual_time(scenario)
+
+
+def test_a_late_result_between_a_wish_for_the_end_and_the_end_drops_nothing(functions):
+    async def scenario(clock):
+        options = msgspec.structs.replace(default_options(), turns_per_round=1)
+        world = AwayHub(functions, clock, options=options)
+        async with world.hub:
+            instance_id = await world.hub.client.start("items")
+            await asyncio.sleep(1)
+            world.work.work_seconds = 10.0
+            await world.hub.client.raise_event(instance_id, "item", "0")
+            await asyncio.sleep(9.5)
+            others = [asyncio.ensure_future(world.hub.client.start("items")) for _ in range(5)]
+            ending = asyncio.ensure_future(world.hub.client.terminate_now([instance_id]))
+
+            async def slowly(round_: Any) -> None:
+                await asyncio.sleep(0.2)
+
+            world.storage.before_commit = slowly
+            assert await ending == []
+            await asyncio.gather(*others)
+            await asyncio.sleep(20)
+            before_end = [round_ for round_ in world.storage.rounds if not _ends(round_, instance_id)]
+            assert not any(e.target == instance_id for round_ in before_end for e in round_.discarded)
+            assert world.executor.unsettled == 0
+
+    on_virtual_time(scenario)
+
+
+def _ends(round_: Round, instance_id: str) -> bool:
+    return any(
+        checkpoint.progress.status.is_terminal
+        for checkpoint in round_.checkpoints
+        if checkpoint.origin.instance_id == instance_id
+    )
 
 
 def test_what_cannot_be_ended_at_once_is_named(functions):

@@ -92,6 +92,10 @@ class LiveEntity:
         """An entity has no end."""
         return False
 
+    def leave(self) -> list[Envelope]:
+        """An entity has no end."""
+        raise AssertionError(f"'{self.instance_id}' cannot be left")
+
     def _restore_queue(self) -> None:
         assert self._batch is not None
         later = self.queue[len(self._batch.held) :]

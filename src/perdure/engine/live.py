@@ -70,6 +70,10 @@ class LiveInstance(Protocol):
         """Whether it may be ended from what is stored while its turn is out."""
         ...
 
+    def leave(self) -> list[Envelope]:
+        """All that it has, taken or not, for what is loaded in its place; only when ``can_be_left``."""
+        ...
+
     def finish(self) -> Checkpoint:
         """What the finished turn commits."""
         ...

@@ -257,6 +257,12 @@ class LiveOrchestration:
         """Not in the middle of a rewind, and not with entities locked."""
         return not self.revives and not self.instance.sections
 
+    def leave(self) -> list[Envelope]:
+        """What its turn consumes, and its queue."""
+        envelopes = [*self.in_hand(), *self.queue]
+        self._intake, self.queue = None, []
+        return envelopes
+
     def _begin_without_code(self) -> Begun:
         """Commit what begins the execution anew; its end comes next."""
         self._is_without_code = False

@@ -219,8 +219,7 @@ class Router:
             ready[live.instance_id] = live
         elif isinstance(message, Terminate) and message.at_once and live.can_be_left():
             # What is stored goes on without it; its turn ends as that of an instance that was replaced.
-            absent[live.instance_id] = [*live.in_hand(), *live.queue, envelope]
-            live.queue = []
+            absent[live.instance_id] = [*live.leave(), envelope]
             self._live.remove(live)
         else:
             live.queue.append(envelope)
