@@ -24,8 +24,8 @@ from perdure.client import (
 logger = logging.getLogger("perdure.grpc_api")
 
 Code = grpc.StatusCode
-TEXT_LENGTH_MAX = 2_000
-"""A status travels in a header, and headers are bounded."""
+TEXT_BYTES_MAX = 2_000
+"""A status travels in a header, where a byte outside of printable ASCII becomes three, and headers are bounded."""
 
 
 class Refused(Exception):
@@ -67,11 +67,15 @@ STATUSES: dict[type[Exception], grpc.StatusCode] = {
 def status_of(error: Exception, call: str) -> tuple[grpc.StatusCode, str]:
     """How a call that ended with ``error`` is answered."""
     if isinstance(error, Refused):
-        return error.code, str(error)[:TEXT_LENGTH_MAX]
+        return error.code, _short(str(error))
     for kind in type(error).__mro__:
         code = STATUSES.get(kind)
         if code is not None:
             text = "The request is not a message of this call." if kind is DecodeError else str(error)
-            return code, text[:TEXT_LENGTH_MAX]
+            return code, _short(text)
     logger.error("The call %s failed unexpectedly.", call, exc_info=error)
     return Code.INTERNAL, f"The server failed unexpectedly ({type(error).__name__}); its log tells more."
+
+
+def _short(text: str) -> str:
+    return text.encode("utf-8", "replace")[:TEXT_BYTES_MAX].decode("utf-8", "ignore")

@@ -1,7 +1,8 @@
 """The task hubs of a server: each a store, an engine and a client of its own, all on one loop.
 
 The first hub lives in the file that the store URL names, every other one beside it: ``hub.db`` and ``hub.NAME.db``.
-Hubs can be made and dropped while the server runs; those that have a file are found again at the next start.
+Hubs can be made and dropped while the server runs; those that have a file are found again at the next start
+(docs/decisions/0012-hubs-of-a-server.md).
 """
 
 import asyncio
