@@ -49,6 +49,7 @@ def _add_commands() -> None:
     for name, place in {
         "start": "start_command:start",
         "serve": "serve_command:serve",
+        "run": "run_command:run",
         "token": "token_command:token",
         "init": "project.init_command:init",
         "new": "project.new_command:new",
@@ -102,6 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _without_global_options(given: list[str]) -> tuple[list[str], bool]:
     """The line without what every command takes, and whether full stack traces are wanted."""
     words, separator, rest = given, [], []
+    if given[:1] == ["run"]:
+        # What follows is the program's.
+        return given, False
     if "--" in given:
         at = given.index("--")
         words, separator, rest = given[:at], ["--"], given[at + 1 :]
@@ -109,7 +113,7 @@ def _without_global_options(given: list[str]) -> tuple[list[str], bool]:
     if "--no-color" in said:
         os.environ["NO_COLOR"] = "1"
     own = {"--no-color", "--offline"}
-    if not said & {"start", "run", "serve"}:
+    if not said & {"start", "serve"}:
         # Those have their own word on them.
         own |= {"--debug", "--verbose"}
     words = [word for word in words if word.lower() not in own]
