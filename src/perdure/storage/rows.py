@@ -35,6 +35,9 @@ INBOX_COLUMNS = ("position", "target", "due_at", "format", "message", "crc")
 ACTIVITY_COLUMNS = (
     "number", "instance", "execution_id", "seq", "task_id", "name", "input", "crc", "version", "tags", "trace_context",
 )  # fmt: skip
+BARE_ACTIVITY_COLUMNS = ACTIVITY_COLUMNS[:8]
+"""What all have: each column more costs 0.4 µs a row, empty or not."""
+
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encode = msgspec.json.Encoder().encode
@@ -248,7 +251,7 @@ def read_envelope(row: Row) -> Envelope:
 
 
 def write_activity(activity: PendingActivity, instance: int) -> tuple[Value, ...]:
-    """The values of ACTIVITY_COLUMNS. Raises UnicodeEncodeError for a lone surrogate."""
+    """The values of ACTIVITY_COLUMNS, or of as many as have one. Raises UnicodeEncodeError for a lone surrogate."""
     values: tuple[Value, ...] = (
         activity.number,
         instance,
@@ -261,7 +264,7 @@ def write_activity(activity: PendingActivity, instance: int) -> tuple[Value, ...
     version, tags, trace = activity.version, activity.tags, activity.trace_context
     if version is None and tags is None and trace is None:
         # As rows were before there were versions, tags and trace contexts.
-        return (*values, checksum(values), None, None, None)
+        return (*values, checksum(values))
     added = (version, None if tags is None else stored.write_tags(tags))
     if trace is not None:
         # As rows were before there were trace contexts.

@@ -7,6 +7,7 @@ from perdure.core.status import RuntimeStatus
 from perdure.storage.changes import Changes, NumberedCheckpoint, NumberedCreation, Outcome
 from perdure.storage.rows import (
     ACTIVITY_COLUMNS,
+    BARE_ACTIVITY_COLUMNS,
     HISTORY_COLUMNS,
     INBOX_COLUMNS,
     INSTANCE_COLUMNS,
@@ -37,6 +38,7 @@ _update_origin = ManyRows("update_origin", len(ORIGIN_COLUMNS))
 _insert_instances = ManyRows("insert_instances", len(INSTANCE_COLUMNS))
 _insert_history = ManyRows("insert_history", len(HISTORY_COLUMNS))
 _insert_activities = ManyRows("insert_activities", len(ACTIVITY_COLUMNS))
+_insert_bare_activities = ManyRows("insert_bare_activities", len(BARE_ACTIVITY_COLUMNS))
 _insert_messages = ManyRows("insert_messages", len(INBOX_COLUMNS))
 
 
@@ -55,7 +57,10 @@ def apply(cursor: sqlite3.Cursor, changes: Changes) -> Outcome:
         cursor.execute(_delete_activities_of, (finished,))
     if changes.activities:
         rows = [write_activity(a, n) for a, n in zip(changes.activities, changes.activity_numbers, strict=True)]
-        _insert_activities.run(cursor, rows)
+        if told := [row for row in rows if len(row) == len(ACTIVITY_COLUMNS)]:
+            _insert_activities.run(cursor, told)
+            rows = [row for row in rows if len(row) != len(ACTIVITY_COLUMNS)]
+        _insert_bare_activities.run(cursor, rows)
     if changes.replaced:
         _remove(cursor, [number for _, number, _ in _find_instances.rows(cursor, changes.replaced)])
     if changes.inserted or changes.created:

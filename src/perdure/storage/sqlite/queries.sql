@@ -70,6 +70,9 @@ insert into history (instance, first_seq, count, format, events, crc) values :ro
 insert into activity (number, instance, execution_id, seq, task_id, name, input, crc, version, tags, trace_context)
 values :rows;
 
+-- name: insert_bare_activities
+insert into activity (number, instance, execution_id, seq, task_id, name, input, crc) values :rows;
+
 -- name: insert_messages
 insert into inbox (position, target, due_at, format, message, crc) values :rows;
 
