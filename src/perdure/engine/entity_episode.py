@@ -51,7 +51,8 @@ class LiveEntity:
         waiting, arrived = self.queue[: self._waiting_count], self.queue[self._waiting_count :]
         batch = next_batch(arrived, progress.locked_by, self._operations_max, waiting)
         self._waiting, self._arrived = waiting, arrived
-        self.queue = batch.held
+        # A list of its own: what comes while the batch is in user code is no part of the batch.
+        self.queue = list(batch.held)
         begun = Begun(kept=batch.held, dropped=batch.dropped)
         # Under a lock that stays, what waits now waits until the release comes; the next batch need not look at it.
         stays = progress.locked_by is not None and batch.locked_by is progress.locked_by
