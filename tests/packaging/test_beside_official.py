@@ -16,6 +16,19 @@ OFFICIAL = "azure-functions-durable"
 NEIGHBOURS = ("azure-identity", "azure-storage-blob")
 WHERE = "import azure.durable_functions as df; df.DFApp, df.Blueprint; print(df.__file__)"
 
+PORTABLE = """
+import sys
+from durabletask.azuremanaged import DurableTaskSchedulerClient, DurableTaskSchedulerWorker
+def hello(ctx, name): return f'Hello {name}'
+with DurableTaskSchedulerWorker('Endpoint=embedded://') as worker, \\
+        DurableTaskSchedulerClient('Endpoint=embedded://', mode='sync') as client:
+    worker.add_orchestrator(hello)
+    worker.start()
+    print(client.wait_for_orchestration_completion(client.schedule_new_orchestration(hello, input='you')).result)
+print('grpc' in sys.modules)
+"""
+"""A portable program over the engine in its own process."""
+
 
 @pytest.fixture
 def environment(tmp_path: Path, wheelhouse: Path) -> PipEnvironment:
@@ -56,6 +69,7 @@ def test_perdure_alone(environment, app):
     environment.install("perdure", *NEIGHBOURS)
 
     assert_ours_serves(environment, app, beside=False)
+    assert environment.run(PORTABLE).splitlines() == ["Hello you", "False"]
 
 
 @pytest.mark.parametrize("order", [(OFFICIAL, "perdure"), ("perdure", OFFICIAL)], ids=" before ".join)
