@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from durabletask.exception_properties import ExceptionPropertiesProvider
     from durabletask.grpc_options import GrpcChannelOptions, GrpcRetryPolicyOptions
+    from durabletask.payload import LargePayloadStorageOptions, PayloadStore
     from durabletask.worker import (
         ActivityWorkItemFilter,
         ConcurrencyOptions,
@@ -25,9 +26,9 @@ __all__ = [
     "ExceptionPropertiesProvider",
     "GrpcChannelOptions",
     "GrpcRetryPolicyOptions",
-    "LargePayloadStorageOptions",  # pyright: ignore[reportUnsupportedDunderAll] - found by __getattr__
+    "LargePayloadStorageOptions",
     "OrchestrationWorkItemFilter",
-    "PayloadStore",  # pyright: ignore[reportUnsupportedDunderAll]
+    "PayloadStore",
     "VersioningOptions",
     "WorkItemFilters",
 ]

@@ -9,6 +9,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
+from durabletask.payload import PayloadTooLarge
 from durabletask.working.activity_items import Activities, ActivityEnd
 from durabletask.working.calls import Headers, WorkerCalls
 from durabletask.working.connection import Connection, OpenChannel
@@ -16,13 +17,13 @@ from durabletask.working.entity_items import Entities
 from durabletask.working.functions import Definitions
 from durabletask.working.options import ConcurrencyOptions, VersioningOptions, WorkItemFilters
 from durabletask.working.orchestrator_items import Orchestrations, OrchestratorItem, Refused, Terminated
-from durabletask.working.payload_transfer import PayloadTransfer
+from durabletask.working.payload_transfer import PayloadTransfer, too_large
 from durabletask.working.reports import Reports
 from durabletask.working.rewinding import is_rewind, rewound_history
 from durabletask.working.start import WorkerStart
 from durabletask.working.user_loop import UserLoop
 from perdure.core.actions import TurnResult
-from perdure.core.registry import ActivityCall
+from perdure.core.registry import ActivityCall, OperationOutcome
 from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.actions_written import Answered, write_turn
 from perdure.formats.protobuf.entities_read import read_batch
@@ -168,11 +169,11 @@ class GrpcRuntime:
             self._waiting[key] = (future, lambda: self._reports.send(give_back, calls))
 
     def _turn(self, item: pb.WorkItem, calls: WorkerCalls) -> Any:
-        item = self._terms.payloads.brought_in(item)
         request, token = item.orchestratorRequest, item.completionToken
         execution_id = request.executionId.value if request.HasField("executionId") else None
         if request.requiresHistoryStreaming:
             request.pastEvents.extend(calls.history(request.instanceId, execution_id))
+        self._terms.payloads.brought_in(item)
         if is_rewind(request.newEvents):
             rewound = rewound_history(request)
             rewound.completionToken = token
@@ -199,7 +200,15 @@ class GrpcRuntime:
         item = self._terms.payloads.brought_in(item)
         batch = read_batch(item)
         outcomes = self._entities.run(batch.instance_id, batch.state, batch.operations)
-        return write_batch_result(batch, outcomes, item.completionToken)
+        answer = write_batch_result(batch, outcomes, item.completionToken)
+        if not self._terms.payloads.moves:
+            return answer
+        try:
+            return self._terms.payloads.sent_out(answer)
+        except PayloadTooLarge as error:
+            # One of them is too large for the store, and those after it have built on it.
+            failed = OperationOutcome(batch.state, failure=too_large(error))
+            return write_batch_result(batch, [failed for _ in batch.operations], item.completionToken)
 
     def _take_activity(self, item: pb.WorkItem, calls: WorkerCalls) -> None:
         given_back = pb.AbandonActivityTaskRequest(completionToken=item.completionToken)
