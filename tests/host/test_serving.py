@@ -66,6 +66,17 @@ def test_one_server_from_its_start_to_its_end(tmp_path: Path) -> None:
         store = f"sqlite:{tmp_path / '.perdure' / 'hub.orders.db'}"
         listed = command("durable", "get-runtime-status", "--id", "x", "--store", store)
         assert '"Name": "flow"' in listed.out, listed
+        at = ("--url", server.url)
+        assert [hub["taskHub"] for hub in value_of("hub", "list", *at, "--json")] == ["default", "Orders"]
+        assert value_of("hub", "create", "Fresh", *at, "--json") == {"taskHub": "Fresh", "created": True}
+        assert value_of("hub", "create", "fresh", *at, "--json") == {"taskHub": "fresh", "created": False}
+        assert server.http.get(f"{PREFIX}/instances", params={"taskHub": "FRESH"}).json() == []
+        assert command("hub", "create", "a.b", *at).code == 2
+        assert command("hub", "drop", "Fresh", "--yes", *at).code == 0
+        assert command("hub", "drop", "Fresh", "--yes", *at).code == 4
+        assert server.http.get(f"{PREFIX}/instances", params={"taskHub": "FRESH"}).status_code == 404
+        foreign = {"Origin": "http://elsewhere.example"}
+        assert server.http.post("/admin/perdure/hubs/theirs", headers=foreign).status_code == 403
         # One that waits learns of the end, and the worker's stream ends in order.
         ended = asyncio.run(_end_while_waiting(server))
         assert ended == (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.OK, 0)
@@ -158,6 +169,11 @@ def test_tokens_decide_at_both_doors_and_change_while_the_server_runs(tmp_path: 
         assert server.http.get(url, headers=reader).status_code == 200
         assert server.http.post(f"{PREFIX}/orchestrators/flow", headers=reader, json=1).status_code == 403
         assert server.http.get("/admin/perdure/verify", headers=reader).status_code == 403
+        assert server.http.get("/admin/perdure/hubs").status_code == 401
+        assert server.http.get("/admin/perdure/hubs", headers=reader).status_code == 200
+        assert server.http.post("/admin/perdure/hubs/more", headers=reader).status_code == 403
+        assert command("hub", "create", "more", "--url", server.url).code == 3
+        assert command("hub", "create", "more", "--url", server.url, "--code", admin).code == 0
         assert command("token", "revoke", made["id"], *place).code == 0
         run(server, is_refused, **reader)
         assert server.http.get(url, headers=reader).status_code == 401

@@ -8,10 +8,11 @@ from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
 from perdure.grpc_api.access import Doorkeeper, Role, Standing, bearer_token
+from perdure.host import hub_admin
 from perdure.host.cli_routes import CommandRoutes, HubParts
 from perdure.host.hub_directory import HubDirectory, RunningHub
 from perdure.http_api.access import Access, Level, OpenAccess, Verdict, presented_key
-from perdure.http_api.answers import NOT_FOUND, Answer, json_answer, send_answer
+from perdure.http_api.answers import NOT_FOUND, Answer, ErrorShape, answer_to, json_answer, send_answer
 from perdure.http_api.app import ManagementRoute
 from perdure.http_api.options import ManagementOptions
 from perdure.http_api.requests import raw_path
@@ -67,7 +68,7 @@ class HubRoutes(BaseRoute):
         if scope["type"] != "http":
             return Match.NONE, {}
         _, path = _split(raw_path(scope))
-        inside = path.lower().startswith((ManagementRoute.prefix, b"/admin/perdure/"))
+        inside = path.lower().startswith((ManagementRoute.prefix, b"/admin/perdure/", hub_admin.PLACE))
         return (Match.FULL if inside else Match.NONE), {}
 
     def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
@@ -77,6 +78,9 @@ class HubRoutes(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         named, path = _split(raw_path(scope))
+        if named is None and (managed := hub_admin.hub_named(path)) is not None:
+            await send_answer(await self._manage(scope, managed), send)
+            return
         if named is not None:
             scope = {**scope, "raw_path": path, "path": path.decode("latin-1")}
         said = named or _hub_said(scope)
@@ -91,6 +95,14 @@ class HubRoutes(BaseRoute):
                 await route.handle(scope, receive, send)
                 return
         await send_answer(NOT_FOUND, send)
+
+    async def _manage(self, scope: Scope, name: str) -> Answer:
+        keeper = self._doorkeeper
+        standing = None if keeper is None else standing_of(scope, keeper)
+        try:
+            return await hub_admin.answer(scope, name, self._hubs, standing, asks_tokens=keeper is not None)
+        except Exception as error:
+            return answer_to(error, ErrorShape.SHORT)
 
     def _sees(self, scope: Scope, hub: str) -> bool:
         if self._doorkeeper is None:
