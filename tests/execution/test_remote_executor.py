@@ -228,7 +228,7 @@ def test_only_the_worker_that_got_an_item_may_answer_it() -> None:
             return executor.lease_of(token, caller, kind=ItemKind.ORCHESTRATION, instance_id="order-1")
 
         assert lease(item["token"], Caller("w2", "ipv4:w2")) is None
-        assert lease(item["token"][:-1] + "0", worker.caller) is None
+        assert lease(item["token"][:-32] + "0" * 32, worker.caller) is None
         assert lease("", Caller(None, "ipv4:w2")) is None
         # Whoever does not say who it is has the token to show for it; who has no token, the connection.
         assert lease(item["token"], Caller(None, "ipv4:elsewhere")) is not None

@@ -334,3 +334,31 @@ def test_what_fits_nobody_fails_with_its_size() -> None:
             await worker.close()
 
     run(scenario)
+
+
+def test_a_history_that_fits_nobody_fails_the_orchestration_and_says_so() -> None:
+    async def scenario() -> None:
+        async with serving() as world:
+            instance_id = await world.client.start("order")
+            for _ in range(6):
+                await world.client.raise_event(instance_id, "approved", "9" * 1_000_000)
+            worker = RawWorker(world.port)
+            await worker.connect(workItemFilters=_only())
+            ended = asyncio.ensure_future(world.ended(instance_id))
+            while True:
+                taking = asyncio.ensure_future(worker.take())
+                await asyncio.wait([taking, ended], return_when=asyncio.FIRST_COMPLETED)
+                if ended.done():
+                    taking.cancel()
+                    await asyncio.gather(taking, return_exceptions=True)
+                    break
+                assert taking.result().ByteSize() <= 4 * 1024 * 1024
+                await worker.answer_turn(taking.result())
+            failure = ended.result().progress.failure
+            assert failure.error_type == "HistoryTooLarge"
+            assert f"'{instance_id}' has grown to" in failure.message
+            assert "take 4194304 in one message" in failure.message
+            await still_works(world)
+            await worker.close()
+
+    run(scenario)
