@@ -18,7 +18,8 @@ from perdure.core.events import HistoryEvent, OrchestratorStarted
 from perdure.core.failures import failure_of
 from perdure.core.identifiers import read_entity_id
 from perdure.core.instance import Instance, InstanceKind, InstanceRecord, is_regaining
-from perdure.core.messages import LockRelease, LockRequest, Rewind
+from perdure.core.messages import Envelope, LockRelease, LockRequest, RaiseEvent, Rewind, StartExecution
+from perdure.core.partial_intake import take_only
 from perdure.core.receiving import receive
 from perdure.core.registry import OutsideDefinition, Registry
 from perdure.core.replay.replayer import Replayer
@@ -43,12 +44,31 @@ def decided_anew(
     assert not intake.held, f"consumed, but to be held back: {intake.held}"
     assert not intake.dropped, f"consumed, but without effect: {intake.dropped}"
     result = None
+    again = _sent_again(made)
+    if again:
+        intake = take_only(instance, intake, len(intake.events) - len(again)).intake
     if intake.runs_code:
         result = _turn(registry, before, history, [OrchestratorStarted(intake.at), *intake.events])
     anew = decide(instance, intake, result, limits)
+    anew.outbox = [*anew.outbox, *again]
     if is_regaining(history) and intake.runs_code:
         return completed_regain(regained(before, history, intake), anew)
     return anew
+
+
+def _sent_again(made: Checkpoint) -> list[Envelope]:
+    """Events that came with the start and that the code did not take: they follow at the outbox's end."""
+    starts = (envelope.message for envelope in made.consumed if isinstance(envelope.message, StartExecution))
+    carried = [(event.name, event.input) for start in starts for event in start.carried]
+    again: list[Envelope] = []
+    for envelope in reversed(made.outbox) if carried else ():
+        message = envelope.message
+        if not isinstance(message, RaiseEvent) or envelope.target != made.origin.instance_id:
+            break
+        if (message.name, message.input) not in carried:
+            break
+        again.insert(0, envelope)
+    return again
 
 
 def _rewound(
