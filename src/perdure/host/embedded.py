@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from perdure.client import AttachedClient, TaskHubClient
-from perdure.contracts.errors import InvalidInput, StoreUnusable
+from perdure.contracts.errors import InvalidInput, StoreInUse, StoreUnusable
 from perdure.core.registry import ActivityDefinition, EntityDefinition, OrchestratorDefinition
 from perdure.core.versioning import Versioning
 from perdure.host.embedded_engine import Definition, EmbeddedEngine, EngineTerms
@@ -192,7 +192,17 @@ def _opened(key: tuple[str, str], path: Path | None) -> EmbeddedEngine:
     except OSError as error:
         raise StoreUnusable(f"The folder {path.parent} cannot be made: {error.strerror}.") from error
     clock, url = SystemClock(), f"sqlite:{path}"
-    return EmbeddedEngine(open_storage(url, clock), clock, url)
+    try:
+        return EmbeddedEngine(open_storage(url, clock), clock, url)
+    except StoreInUse as error:
+        by = "another process" if error.pid is None else f"process {error.pid}"
+        reached = "" if error.url is None else f", reached at {error.url}"
+        raise StoreInUse(
+            f"The store {path} is in use by {by}{reached}. An embedded hub belongs to one process at a time: end that "
+            "one, name another file, or let 'perdure serve' have the store and name its http:// endpoint instead.",
+            error.pid,
+            error.url,
+        ) from error
 
 
 def _file_of(path: Path, hub: str) -> Path:
