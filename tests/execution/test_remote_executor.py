@@ -510,3 +510,35 @@ def test_stop_ends_streams_and_refuses_answers_that_are_not_durable() -> None:
             worker.lease(item)
 
     on_virtual_time(scenario)
+
+
+def test_a_recalled_turn_rests_as_long_as_it_would_have() -> None:
+    async def scenario() -> None:
+        stage = RemoteStage()
+        worker = stage.worker()
+        turn = await stage.turn()
+        for _ in range(3):
+            stage.executor.give_back(worker.held(await worker.take()))
+        loop = asyncio.get_running_loop()
+        due = loop.time() + 2
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            assert stage.executor.recall(turn)
+            turn = await stage.next_turn(turn)
+        await worker.take()
+        assert loop.time() == pytest.approx(due)
+
+    on_virtual_time(scenario)
+
+
+def test_a_batch_that_was_given_back_is_not_recalled() -> None:
+    async def scenario() -> None:
+        stage = RemoteStage()
+        worker = stage.worker()
+        batch = EntityTurn(EntityId("counter", "k"), None, [Operation("add", None, True)])
+        await stage.executor.advance([batch])
+        for _ in range(2):
+            stage.executor.give_back(worker.held(await worker.take()))
+        assert not stage.executor.recall(batch)
+
+    on_virtual_time(scenario)

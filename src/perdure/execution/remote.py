@@ -70,7 +70,7 @@ class RemoteExecutor:
         for turn in turns:
             work = self._turns[id(turn)] = _work_of(turn)
             work.since = self._recalled.pop(work.instance_id, 0)
-            self._workers.offer(work)
+            self._offer_in_time(work)
         return turns
 
     async def late_turns(self) -> list[Turn]:
@@ -84,10 +84,10 @@ class RemoteExecutor:
     def recall(self, turn: Turn) -> bool:
         """Take back a turn that no worker has; also one whose worker's stream is lost, since a turn can be run again.
 
-        A batch of operations is only taken back before anybody had it.
+        A batch of operations is not taken back while its worker may still answer, or since one gave it back.
         """
         work = self._turns.get(id(turn))
-        if work is None:
+        if work is None or (work.abandons and isinstance(turn, EntityTurn)):
             return False
         if (lease := self._leases.on(work)) is not None:
             if lease.stream is not None or isinstance(turn, EntityTurn):
@@ -101,7 +101,7 @@ class RemoteExecutor:
         self._remember_age(work)
         if isinstance(turn, OrchestrationTurn):
             session = session_of(work)
-            session.abandons, session.avoid = work.abandons, work.avoid
+            session.abandons, session.avoid, session.rests_until = work.abandons, work.avoid, work.rests_until
         return True
 
     def start_activities(self, activities: Sequence[PendingActivity]) -> None:
@@ -228,7 +228,7 @@ class RemoteExecutor:
         turn = lease.work.subject
         assert isinstance(turn, OrchestrationTurn)
         session = session_of(lease.work)
-        session.abandons, session.avoid = 0, None
+        session.abandons, session.avoid, session.rests_until = 0, None, 0.0
         if lease.sent < len(turn.events) - 1:
             told = result.events_taken
             taken = lease.sent if told is None else min(told, lease.sent)
@@ -263,13 +263,15 @@ class RemoteExecutor:
         lease.parts.clear()
         work.avoid = lease.terms.worker
         work.abandons += 1
-        seconds = self._backoff(work.abandons)
-        if self._is_stopped:
-            return
-        if not seconds:
+        work.rests_until = asyncio.get_running_loop().time() + self._backoff(work.abandons)
+        self._offer_in_time(work)
+
+    def _offer_in_time(self, work: Work) -> None:
+        loop = asyncio.get_running_loop()
+        if not work.rests_until or work.rests_until <= loop.time():
             self._workers.offer(work)
-            return
-        self._later[id(work)] = asyncio.get_running_loop().call_later(seconds, self._offer_again, work)
+        elif not self._is_stopped:
+            self._later[id(work)] = loop.call_at(work.rests_until, self._offer_again, work)
 
     def _remember_age(self, work: Work) -> None:
         # The next turn takes its place; of those that have no next turn only so many are kept.
@@ -354,5 +356,5 @@ def _work_of(turn: Turn) -> Work:
     origin = session.origin
     work.lane = LaneKey(ItemKind.ORCHESTRATION, origin.name, origin.version or "")
     work.instance_id = origin.instance_id
-    work.abandons, work.avoid = session.abandons, session.avoid
+    work.abandons, work.avoid, work.rests_until = session.abandons, session.avoid, session.rests_until
     return work

@@ -132,5 +132,7 @@ class Work(msgspec.Struct, eq=False):
     abandons: int = 0
     avoid: str | None = None
     """The worker that gave it back; another one is asked first."""
+    rests_until: float = 0.0
+    """On the loop's clock; it is not offered before, since it was given back."""
     since: int = 0
     """Its age: what has a lower number has waited longer. Given when it is offered first."""
