@@ -1,0 +1,1 @@
+"""Parts that few programs need; each is imported by its own name."""
