@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from durabletask.call_errors import OrchestrationAlreadyExistsError
     from durabletask.internal.shared import AsyncClientInterceptor, ClientInterceptor
+    from durabletask.payload import PayloadStore
     from perdure.formats.protobuf import messages as pb
 
 __all__ = [
@@ -97,7 +98,7 @@ class TaskHubGrpcClient(BlockingCalls, ClosedAtExit):
         channel_options: GrpcChannelOptions | None = None,
         resiliency_options: GrpcClientResiliencyOptions | None = None,
         default_version: str | None = None,
-        payload_store: Any = None,
+        payload_store: "PayloadStore | None" = None,
         data_converter: DataConverter | None = None,
         emit_trace_spans: bool = True,
     ) -> None:
@@ -151,7 +152,7 @@ class AsyncTaskHubGrpcClient(AsyncCalls, ClosedAtExit):
         channel_options: GrpcChannelOptions | None = None,
         resiliency_options: GrpcClientResiliencyOptions | None = None,
         default_version: str | None = None,
-        payload_store: Any = None,
+        payload_store: "PayloadStore | None" = None,
         data_converter: DataConverter | None = None,
         emit_trace_spans: bool = True,
     ) -> None:

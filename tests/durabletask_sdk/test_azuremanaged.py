@@ -29,6 +29,7 @@ from durabletask.azuremanaged.credentials import BearerTokens, credential_of, sc
 from durabletask.azuremanaged.scheduler_target import USER_AGENT
 from durabletask.client import AsyncTaskHubGrpcClient, OrchestrationStatus, TaskHubGrpcClient
 from durabletask.grpc_options import GrpcChannelOptions, GrpcClientResiliencyOptions, GrpcRetryPolicyOptions
+from durabletask.payload import FilePayloadStore, LargePayloadStorageOptions
 from perdure.grpc_api.server import ServerTls
 from perdure.host.certificates import OWN_FILE, tls_context
 from perdure.host.options import HttpsOptions
@@ -505,6 +506,31 @@ class TestOverGrpc:
                 state = client.wait_for_orchestration_completion(client.schedule_new_orchestration(echo, input=large))
         assert state is not None
         assert state.result == large
+
+    @pytest.mark.parametrize("style", ["blocking", "awaited"])
+    def test_large_payloads_leave_for_a_store_and_come_back(
+        self, place: PortablePlace, style: str, tmp_path: Path
+    ) -> None:
+        store = FilePayloadStore(tmp_path, LargePayloadStorageOptions(threshold_bytes=1000))
+        large = "x" * 2000
+
+        async def echoed() -> Any:
+            async with AsyncDurableTaskSchedulerClient(place.text, payload_store=store) as client:
+                instance_id = await client.schedule_new_orchestration(echo, input=large)
+                return await client.wait_for_orchestration_completion(instance_id)
+
+        if style == "awaited":
+            state = asyncio.run(echoed())
+        else:
+            with DurableTaskSchedulerClient(place.text, mode="sync", payload_store=store) as client:
+                state = client.wait_for_orchestration_completion(client.schedule_new_orchestration(echo, input=large))
+        assert state is not None
+        assert state.input == large
+        with DurableTaskSchedulerClient(place.text, mode="sync") as client:
+            kept = client.get_orchestration_state(state.instance_id)
+        assert kept is not None
+        assert kept.serialized_input is not None
+        assert store.is_known_token(kept.serialized_input)
 
     @pytest.mark.parametrize("style", ["blocking", "awaited"])
     def test_a_channel_that_does_not_recover_is_replaced(self, style: str) -> None:

@@ -20,6 +20,7 @@ from durabletask.entities.metadata import EntityMetadata
 from durabletask.grpc_options import GrpcChannelOptions, GrpcClientResiliencyOptions
 from durabletask.history import HistoryEvent
 from durabletask.internal.shared import AsyncClientInterceptor, ClientInterceptor
+from durabletask.payload import PayloadStore
 from durabletask.serialization import DataConverter
 from durabletask.states import (
     CleanEntityStorageResult,
@@ -55,7 +56,7 @@ class DurableTaskSchedulerClient(TaskHubGrpcClient, Generic[Style]):
         channel_options: GrpcChannelOptions | None = None,
         resiliency_options: GrpcClientResiliencyOptions | None = None,
         default_version: str | None = None,
-        payload_store: Any = None,
+        payload_store: PayloadStore | None = None,
         data_converter: DataConverter | None = None,
         log_handler: logging.Handler | None = None,
         log_formatter: logging.Formatter | None = None,
@@ -75,7 +76,7 @@ class DurableTaskSchedulerClient(TaskHubGrpcClient, Generic[Style]):
         channel_options: GrpcChannelOptions | None = None,
         resiliency_options: GrpcClientResiliencyOptions | None = None,
         default_version: str | None = None,
-        payload_store: Any = None,
+        payload_store: PayloadStore | None = None,
         data_converter: DataConverter | None = None,
         log_handler: logging.Handler | None = None,
         log_formatter: logging.Formatter | None = None,
@@ -96,7 +97,7 @@ class DurableTaskSchedulerClient(TaskHubGrpcClient, Generic[Style]):
         channel_options: GrpcChannelOptions | None = None,
         resiliency_options: GrpcClientResiliencyOptions | None = None,
         default_version: str | None = None,
-        payload_store: Any = None,
+        payload_store: PayloadStore | None = None,
         data_converter: DataConverter | None = None,
         log_handler: logging.Handler | None = None,
         log_formatter: logging.Formatter | None = None,
@@ -355,7 +356,7 @@ class AsyncDurableTaskSchedulerClient(AsyncTaskHubGrpcClient):
         channel_options: GrpcChannelOptions | None = None,
         resiliency_options: GrpcClientResiliencyOptions | None = None,
         default_version: str | None = None,
-        payload_store: Any = None,
+        payload_store: PayloadStore | None = None,
         data_converter: DataConverter | None = None,
         log_handler: logging.Handler | None = None,
         log_formatter: logging.Formatter | None = None,
@@ -376,7 +377,7 @@ class AsyncDurableTaskSchedulerClient(AsyncTaskHubGrpcClient):
         channel_options: GrpcChannelOptions | None = None,
         resiliency_options: GrpcClientResiliencyOptions | None = None,
         default_version: str | None = None,
-        payload_store: Any = None,
+        payload_store: PayloadStore | None = None,
         data_converter: DataConverter | None = None,
         log_handler: logging.Handler | None = None,
         log_formatter: logging.Formatter | None = None,
