@@ -67,7 +67,7 @@ class BlobAccount:
         content_encoding: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Write a blob. Without ``overwrite``, raises azure.core.exceptions.ResourceExistsError for one that is there."""
+        """Write a blob. Without ``overwrite``, raises ResourceExistsError (azure.core) for one that is there."""
         self._service.get_blob_client(container, name).upload_blob(
             data,
             overwrite=overwrite,
