@@ -77,6 +77,11 @@ def test_one_server_from_its_start_to_its_end(tmp_path: Path) -> None:
         assert server.http.get(f"{PREFIX}/instances", params={"taskHub": "FRESH"}).status_code == 404
         foreign = {"Origin": "http://elsewhere.example"}
         assert server.http.post("/admin/perdure/hubs/theirs", headers=foreign).status_code == 403
+        server.http.post(f"{PREFIX}/orchestrators/nobodys_flow/idle", json=1)
+        idle = value_of("durable", "get-runtime-status", "--id", "idle", "--show-waiting", *at)
+        assert [reason["reason"] for reason in idle["WaitingOn"]] == [
+            "no connected worker has orchestrator 'nobodys_flow'"
+        ]
         # One that waits learns of the end, and the worker's stream ends in order.
         ended = asyncio.run(_end_while_waiting(server))
         assert ended == (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.OK, 0)
@@ -89,7 +94,8 @@ def test_one_server_from_its_start_to_its_end(tmp_path: Path) -> None:
 
 
 async def _end_while_waiting(server: ServeProcess) -> tuple[Any, Any, int]:
-    async with server.client() as client, Worker(client) as worker:
+    only_flow = pb.WorkItemFilters(orchestrations=[pb.OrchestrationFilter(name="flow")])
+    async with server.client() as client, Worker(client, workItemFilters=only_flow) as worker:
         await client.StartInstance(instanceId="waits", name="flow")
         await worker.complete_turn(await worker.next_turn())
         waiting = asyncio.ensure_future(code_of(client.WaitForInstanceCompletion(instanceId="waits")))

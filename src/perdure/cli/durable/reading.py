@@ -17,15 +17,22 @@ from perdure.cli.tables import table
 @instance_option
 @click.option("--show-input", is_flag=True, help="Show the input.")
 @click.option("--show-output", is_flag=True, help="Show the output.")
+@click.option("--show-waiting", is_flag=True, help="Show why it does not move: what it waits for, since when.")
 @click.option("--json", "as_json", is_flag=True, help="The same; it is JSON anyway.")
 @hub_options
-def get_runtime_status(reach: HubOptions, instance_id: str, show_input: bool, show_output: bool, as_json: bool) -> None:
+def get_runtime_status(
+    reach: HubOptions, instance_id: str, show_input: bool, show_output: bool, show_waiting: bool, as_json: bool
+) -> None:
     """Show all that is kept of an instance.
 
     Example: perdure durable get-runtime-status --id order-1001 --show-output
     """
     with reached(reach) as door:
         state = state_required(door, instance_id)
+        if show_waiting:
+            query = {"showWaitingOn": "true", "taskHub": reach.hub}
+            status = asked(door, "GET", management("instances", instance_id), query=query, about=instance_id).value()
+            state["WaitingOn"] = status.get("waitingOn", [])
     print_json(_hidden(state, show_input=show_input, show_output=show_output))
 
 
