@@ -8,11 +8,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import chain
 
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import CheckpointRefused
-from perdure.contracts.executor import ActivityResult, Executor, Settled, Turn
+from perdure.contracts.executor import ActivityResult, Executor, Turn
 from perdure.contracts.observer import (
     ActivityEnded,
     EpisodeCommitted,
@@ -36,6 +35,7 @@ from perdure.engine.orchestration_episode import LiveOrchestration
 from perdure.engine.patience import until_available
 from perdure.engine.rejections import Rejections
 from perdure.engine.routing import Router
+from perdure.engine.settlements import Settlements
 from perdure.engine.unstorable import unstorable_failure
 
 REST_EVERY_SECONDS = 5.0
@@ -76,10 +76,7 @@ class Partition:
         self._rejections = Rejections(options.versioning, self._wake.set)
         self._turns_per_round = options.turns_per_round
         self._router = Router(lease, storage, self._live, self._due, options, self._announce, self._recall)
-        self._settling: list[Settled] = []
-        """Whom to tell when this round is committed."""
-        self._owing: dict[int, tuple[Envelope, Settled]] = {}
-        """Envelopes, by identity, whose sender is to be told when they are durable."""
+        self._settlements = Settlements()
         self._stopping = asyncio.Event()
         self._rest_is_due = False
         self._look_ahead_is_due = False
@@ -138,8 +135,7 @@ class Partition:
     async def _take_results(self) -> None:
         for result in self._announced(await self._executor.activity_results()):
             envelope = _message_of(result)
-            if result.settled is not None:
-                self._owing[id(envelope)] = (envelope, result.settled)
+            self._settlements.owe_envelope(envelope, result.settled)
             self._incoming.append(envelope)
 
     async def _take_late(self) -> None:
@@ -243,11 +239,11 @@ class Partition:
         round_.kept.extend(e for envelopes in held.values() for e in envelopes if e.position is None)
         if round_.checkpoints or round_.kept or round_.discarded:
             committed = await self._commit(round_, episodes)
-            if self._settling or self._owing:
-                self._settle(round_)
+            if self._settlements:
+                self._settlements.settle(round_)
             await self._follow_up(episodes, committed)
-        elif self._settling:
-            self._settle(round_)
+        elif self._settlements.has_turns:
+            self._settlements.settle(round_)
         # They came before whatever has come since, also before a start that gives their id to yet another instance.
         self._incoming[:0] = self._router.take_postponed()
 
@@ -293,20 +289,8 @@ class Partition:
         del self._out[id(turn)]
         return True
 
-    def _settle(self, round_: Round) -> None:
-        """The round is true: whoever gave something that it took or dropped is told."""
-        settling, self._settling = self._settling, []
-        for settled in settling:
-            settled()
-        if self._owing:
-            taken = (checkpoint.consumed for checkpoint in round_.checkpoints)
-            for envelope in chain(round_.kept, round_.discarded, *taken):
-                if (owed := self._owing.pop(id(envelope), None)) is not None:
-                    owed[1]()
-
     def _finish(self, live: LiveInstance) -> Checkpoint:
-        if live.turn is not None and live.turn.settled is not None:
-            self._settling.append(live.turn.settled)
+        self._settlements.owe_turn(live.turn)
         try:
             return live.finish()
         except Exception as error:
@@ -337,8 +321,7 @@ class Partition:
         return episodes
 
     def _leave_replaced(self, live: LiveInstance, round_: Round) -> None:
-        if live.turn is not None and live.turn.settled is not None:
-            self._settling.append(live.turn.settled)
+        self._settlements.owe_turn(live.turn)
         self._router.replaced(live, round_)
         live.turn = None
         live.close()
