@@ -1,7 +1,6 @@
 """What a client tells about an entity, and the error of a failed operation."""
 
-import importlib
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from durabletask.entities.instance_id import EntityInstanceId
@@ -40,8 +39,24 @@ class EntityMetadata:
         entity: "pb.EntityMetadata", includes_state: bool, data_converter: DataConverter = DEFAULT_DATA_CONVERTER
     ) -> "EntityMetadata":
         """An entity in a server's words. Raises ValueError when its id cannot be read."""
-        read: Any = importlib.import_module("durabletask.transports.wire_answers")
-        return read.metadata_of(entity, with_state=includes_state, converter=data_converter)
+        # Here and not above: whoever never speaks gRPC has no protobuf.
+        from perdure.formats.protobuf.times import read_time
+
+        if entity.HasField("lastModifiedTime"):
+            modified_at = read_time(entity.lastModifiedTime)
+        else:
+            modified_at = datetime.min.replace(tzinfo=UTC)
+        # An empty text counts as none, as servers send both.
+        has_state = includes_state and entity.HasField("serializedState")
+        return EntityMetadata(
+            id=EntityInstanceId.parse(entity.instanceId),
+            last_modified=modified_at,
+            backlog_queue_size=entity.backlogQueueSize,
+            locked_by=entity.lockedBy.value,
+            includes_state=includes_state,
+            state=(entity.serializedState.value or None) if has_state else None,
+            data_converter=data_converter,
+        )
 
     @staticmethod
     def from_entity_response(

@@ -1,9 +1,8 @@
 """The server's messages as clients show them. Importing this needs protobuf."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from durabletask.entities.instance_id import EntityInstanceId
 from durabletask.entities.metadata import EntityMetadata
 from durabletask.failures import shown_failure
 from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
@@ -46,19 +45,7 @@ def metadata_of(
     entity: pb.EntityMetadata, *, with_state: bool, converter: DataConverter = DEFAULT_DATA_CONVERTER
 ) -> EntityMetadata:
     """One entity. Raises ValueError when its id cannot be read."""
-    if entity.HasField("lastModifiedTime"):
-        modified_at = read_time(entity.lastModifiedTime)
-    else:
-        modified_at = datetime.min.replace(tzinfo=UTC)
-    return EntityMetadata(
-        id=EntityInstanceId.parse(entity.instanceId),
-        last_modified=modified_at,
-        backlog_queue_size=entity.backlogQueueSize,
-        locked_by=entity.lockedBy.value,
-        includes_state=with_state,
-        state=text_of(entity, "serializedState") if with_state else None,
-        data_converter=converter,
-    )
+    return EntityMetadata.from_entity_metadata(entity, with_state, converter)
 
 
 def text_of(message: Any, field: str) -> str | None:
