@@ -22,7 +22,7 @@ from durabletask.working.reports import Reports
 from durabletask.working.rewinding import is_rewind, rewound_history
 from durabletask.working.start import WorkerStart
 from durabletask.working.user_loop import UserLoop
-from perdure.core.actions import TurnResult
+from perdure.core.actions import Fail, TurnResult
 from perdure.core.registry import ActivityCall, OperationOutcome
 from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.actions_written import Answered, write_turn
@@ -78,6 +78,7 @@ class GrpcRuntime:
         self._reports = Reports(terms.logger)
         self._turns = ThreadPoolExecutor(TURN_THREADS, "durabletask-turn")
         self._threads = ThreadPoolExecutor(terms.concurrency.maximum_thread_pool_workers, "durabletask")
+        self._describe = definitions.describe
         self._orchestrations = Orchestrations(definitions, terms.versioning)
         self._activities = Activities(definitions)
         self._entities = Entities(definitions)
@@ -90,9 +91,13 @@ class GrpcRuntime:
     def begin(self, start: WorkerStart) -> None:
         """Connect, in a thread, and go on for ever."""
         self._thread = Thread(
-            target=self._connection.run, args=(self._request, self._take, start), name="durabletask-worker", daemon=True
+            target=self._connection.run, args=(self._request, self.take, start), name="durabletask-worker", daemon=True
         )
         self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until everything taken is answered."""
+        self._reports.wait()
 
     def stop(self) -> None:
         """Close the stream, give back what has not begun, and let the rest end."""
@@ -105,7 +110,7 @@ class GrpcRuntime:
         for job, give_back in waiting:
             if job.cancel():
                 give_back()
-        self._reports.wait()
+        self.wait()
         self._turns.shutdown()
         self._threads.shutdown()
         self._user_loop.stop()
@@ -130,7 +135,8 @@ class GrpcRuntime:
             written.entities.extend(pb.EntityFilter(name=f.name) for f in filters.entities)
         return request
 
-    def _take(self, item: pb.WorkItem, calls: WorkerCalls) -> None:
+    def take(self, item: pb.WorkItem, calls: WorkerCalls) -> None:
+        """Run the item and answer by ``calls``; returns at once."""
         token = item.completionToken
         kind = item.WhichOneof("request")
         self._reports.took()
@@ -178,12 +184,16 @@ class GrpcRuntime:
             rewound = rewound_history(request)
             rewound.completionToken = token
             return rewound
-        past, new = read_history(request.pastEvents, request.newEvents)
+        turn = Answered(request.instanceId, execution_id or "", token)
+        try:
+            past, new = read_history(request.pastEvents, request.newEvents)
+        except ValueError as error:
+            # Given back, it would only come again and again.
+            return write_turn(TurnResult(ending=Fail(self._describe(error))), turn)
         answer = self._orchestrations.run(OrchestratorItem(request.instanceId, past, new))
         if isinstance(answer, Refused):
             self._logger.warning("'%s' is left to another worker: %s", request.instanceId, answer.why)
             return pb.AbandonOrchestrationTaskRequest(completionToken=token)
-        turn = Answered(request.instanceId, execution_id or "", token)
         ending = None if isinstance(answer.ending, Terminated) else answer.ending
         response = write_turn(TurnResult(tuple(answer.actions), ending), turn, custom_status=answer.custom_status)
         if isinstance(answer.ending, Terminated):
