@@ -12,6 +12,7 @@ import msgspec
 from perdure.contracts.errors import Unavailable
 from perdure.contracts.executor import ActivityResult, EntityTurn, OrchestrationTurn, ServedKind, Turn
 from perdure.contracts.records import PendingActivity
+from perdure.contracts.work_load import WorkLoad
 from perdure.core.actions import Fail, TurnResult
 from perdure.core.events import HistoryEvent
 from perdure.core.failures import FailureDetails
@@ -22,6 +23,7 @@ from perdure.execution.item_writing import ItemWriter, NeedsPastAsked, TooLarge
 from perdure.execution.remote_items import EncodedPast, ItemFormat, ItemKind, LaneKey, RemoteOptions, Work
 from perdure.execution.remote_leases import Caller, Lease, Leases
 from perdure.execution.remote_sessions import RemoteSession, session_of
+from perdure.execution.work_loads import LoadCount
 from perdure.execution.worker_streams import Workers, WorkerStream
 from perdure.execution.worker_terms import WorkerTerms
 
@@ -45,10 +47,10 @@ class RemoteExecutor:
         self._leases = Leases(self.options.hub)
         self._turns: dict[int, Work] = {}
         """Turns that have no result: id of the turn → its work."""
-        self._recalled: dict[str, int] = {}
+        self._recalled: dict[str, float] = {}
         """Instances whose turn was taken back, with its age."""
-        self._later: dict[int, asyncio.TimerHandle] = {}
-        """Work that was given back and waits a little: its id → what brings it back."""
+        self._later: dict[int, tuple[Work, asyncio.TimerHandle]] = {}
+        """Work that was given back and waits a little: its id → it, and what brings it back."""
         self._grace: dict[str, asyncio.TimerHandle] = {}
         """Leases whose stream is lost: token → what ends it."""
         self._late: list[Turn] = []
@@ -69,7 +71,7 @@ class RemoteExecutor:
         """Offer turns to the workers; all of them come back by ``late_turns``."""
         for turn in turns:
             work = self._turns[id(turn)] = _work_of(turn)
-            work.since = self._recalled.pop(work.instance_id, 0)
+            work.since = self._recalled.pop(work.instance_id, 0.0)
             self._offer_in_time(work)
         return turns
 
@@ -93,8 +95,8 @@ class RemoteExecutor:
             if lease.stream is not None or isinstance(turn, EntityTurn):
                 return False
             self._end(lease)
-        elif (timer := self._later.pop(id(work), None)) is not None:
-            timer.cancel()
+        elif (resting := self._later.pop(id(work), None)) is not None:
+            resting[1].cancel()
         else:
             self._workers.take_back(work)
         del self._turns[id(turn)]
@@ -137,7 +139,7 @@ class RemoteExecutor:
     async def stop(self) -> None:
         """End all streams; answers that are not durable yet are refused, and come again. Twice-safe."""
         self._is_stopped = self._workers.is_closed = True
-        for timer in (*self._later.values(), *self._grace.values()):
+        for timer in (*(timer for _, timer in self._later.values()), *self._grace.values()):
             timer.cancel()
         self._later.clear()
         self._grace.clear()
@@ -171,6 +173,22 @@ class RemoteExecutor:
     def connected(self) -> list[WorkerTerms]:
         """The terms of all open streams."""
         return [stream.terms for stream in self._workers]
+
+    def work_loads(self) -> list[WorkLoad]:
+        """What waits for workers and what they have, by name; also names of which there was something not long ago."""
+        load = LoadCount()
+        self._workers.count(load)
+        load.add_waiting(work for work, _ in self._later.values())
+        load.add_active(lease.work for lease in self._leases)
+        return load.loads(asyncio.get_running_loop().time())
+
+    def drain_worker(self, caller: Caller) -> bool:
+        """Hand a worker nothing more, on any of its streams; False when it has none. Twice-safe."""
+        worker, peer = caller.worker, caller.peer
+        found = [s for s in self._workers if (s.terms.peer == peer if worker is None else s.terms.worker == worker)]
+        for stream in found:
+            self._workers.drain(stream)
+        return bool(found)
 
     async def next_item(self, stream: WorkerStream) -> bytes | None:
         """What to write to the stream next; None when it is to end. A silent stream gets a ping now and then."""
@@ -271,7 +289,7 @@ class RemoteExecutor:
         if not work.rests_until or work.rests_until <= loop.time():
             self._workers.offer(work)
         elif not self._is_stopped:
-            self._later[id(work)] = loop.call_at(work.rests_until, self._offer_again, work)
+            self._later[id(work)] = work, loop.call_at(work.rests_until, self._offer_again, work)
 
     def _remember_age(self, work: Work) -> None:
         # The next turn takes its place; of those that have no next turn only so many are kept.

@@ -134,5 +134,5 @@ class Work(msgspec.Struct, eq=False):
     """The worker that gave it back; another one is asked first."""
     rests_until: float = 0.0
     """On the loop's clock; it is not offered before, since it was given back."""
-    since: int = 0
-    """Its age: what has a lower number has waited longer. Given when it is offered first."""
+    since: float = 0.0
+    """On the loop's clock: when it was offered first. No two have the same."""

@@ -10,17 +10,22 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator
 
 from perdure.execution.remote_items import ItemKind, LaneKey, Work
+from perdure.execution.work_loads import LoadCount
 from perdure.execution.worker_terms import WorkerTerms
 
 AHEAD_MAX = 8
 """So many items at most are set aside for a stream before its connection takes them."""
 LANES_KEPT = 10_000
+APART_SECONDS = 1e-6
+"""What is offered in one moment keeps its order."""
 
 
 class WorkerStream:
     """One open stream to a worker. Whoever writes to the connection pulls with ``Workers.next_for``."""
 
-    __slots__ = ("_waiter", "ahead", "ended", "in_hand", "is_silent", "limits", "sent_at", "served", "terms")
+    __slots__ = (
+        "_waiter", "ahead", "ended", "in_hand", "is_draining", "is_silent", "limits", "sent_at", "served", "terms",
+    )  # fmt: skip
 
     def __init__(self, terms: WorkerTerms, limit: int, now: float) -> None:
         self.terms = terms
@@ -30,6 +35,8 @@ class WorkerStream:
         self.ahead: deque[Work] = deque()
         """Set aside, not taken yet."""
         self.ended = False
+        self.is_draining = False
+        """Its worker wants nothing more, and finishes what it has."""
         self.sent_at = now
         self.is_silent = False
         """Nothing was sent for so long that a ping is due."""
@@ -39,6 +46,10 @@ class WorkerStream:
     def has_room(self, kind: ItemKind) -> bool:
         """Whether it may get one more item of the kind now."""
         return self.in_hand[kind] < self.limits[kind] and len(self.ahead) < AHEAD_MAX and not self.ended
+
+    def takes(self, key: LaneKey) -> bool:
+        """Whether items of this lane are for it now."""
+        return not self.is_draining and self.terms.take(key)
 
     def load(self, kind: ItemKind) -> tuple[float, int]:
         """How busy it is; of two that are equally busy the one that was served longer ago comes first."""
@@ -72,13 +83,16 @@ class _Lane:
         self.key = key
         self.streams: dict[WorkerStream, None] = {}
         self._waiting: dict[int, Work] = {}
-        self._by_age: list[tuple[int, int, Work]] = []
+        self._by_age: list[tuple[float, int, Work]] = []
         """A heap; what is not among the waiting any more is passed over."""
         self._put = 0
 
     def __bool__(self) -> bool:
         """Whether anything waits."""
         return bool(self._waiting)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     def add(self, work: Work) -> None:
         """It waits, behind what is older."""
@@ -111,6 +125,7 @@ class Workers:
         """By kind, the lanes where work waits that some stream takes: it has no room now."""
         self._lanes_max = LANES_KEPT
         self._turn = 0
+        self._newest = 0.0
         self._kinds = deque(ItemKind)
         self.is_closed = False
         """Nothing is handed out any more."""
@@ -136,27 +151,33 @@ class Workers:
         """Its stream is gone; what was set aside for it and never taken goes to others, before what came later."""
         stream.ended = True
         self._streams.pop(stream, None)
-        for lane in self._lanes.values():
-            if stream in lane.streams:
-                del lane.streams[stream]
-                if not lane.streams:
-                    self._served[lane.key.kind].pop(lane.key, None)
-        set_aside, stream.ahead = stream.ahead, deque()
-        for work in set_aside:
-            self._wait(work)
-        for key in {work.lane for work in set_aside}:
-            self._serve(self._lane(key))
+        self._pass_over(stream)
         stream.wake()
+
+    def drain(self, stream: WorkerStream) -> None:
+        """Hand it nothing more; what it has it may finish. Twice-safe."""
+        stream.is_draining = True
+        set_aside = list(stream.ahead)
+        self._pass_over(stream)
+        for work in set_aside:
+            stream.in_hand[work.lane.kind] -= 1
+
+    def count(self, load: LoadCount) -> None:
+        """Count what waits, and name what has waited not long ago."""
+        for lane in self._lanes.values():
+            load.add_pending(lane.key.kind, lane.key.name, len(lane), lane.oldest().since if lane else 0.0)
+        for stream in self._streams:
+            load.add_waiting(stream.ahead)
 
     def takes(self, key: LaneKey) -> bool:
         """Whether a connected worker takes such items."""
-        return any(stream.terms.take(key) for stream in self._streams)
+        return any(stream.takes(key) for stream in self._streams)
 
     def offer(self, work: Work) -> None:
         """Work for whoever takes it; what was offered before, and its successors, keep their age."""
         if not work.since:
-            self._turn += 1
-            work.since = self._turn
+            now = asyncio.get_running_loop().time()
+            self._newest = work.since = max(now, self._newest + APART_SECONDS)
         lane = self._lane(work.lane)
         if not lane and (stream := self._choose(lane, work.avoid)) is not None:
             self._set_aside(stream, work)
@@ -191,6 +212,18 @@ class Workers:
         if not stream.ahead:
             self._fill(stream)
         return stream.ahead.popleft() if stream.ahead else None
+
+    def _pass_over(self, stream: WorkerStream) -> None:
+        for lane in self._lanes.values():
+            if stream in lane.streams:
+                del lane.streams[stream]
+                if not lane.streams:
+                    self._served[lane.key.kind].pop(lane.key, None)
+        set_aside, stream.ahead = stream.ahead, deque()
+        for work in set_aside:
+            self._wait(work)
+        for key in {work.lane for work in set_aside}:
+            self._serve(self._lane(key))
 
     def _wait(self, work: Work) -> None:
         lane = self._lane(work.lane)
@@ -249,5 +282,5 @@ class Workers:
                 self._lanes = {key: lane for key, lane in self._lanes.items() if lane}
                 self._lanes_max = max(LANES_KEPT, 2 * len(self._lanes))
             lane = self._lanes[key] = _Lane(key)
-            lane.streams = {stream: None for stream in self._streams if stream.terms.take(key)}
+            lane.streams = {stream: None for stream in self._streams if stream.takes(key)}
         return lane
