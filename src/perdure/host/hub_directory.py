@@ -46,7 +46,11 @@ class RunningHub:
         self.name = name
         self.store_url = store_url
         self.storage = open_storage(store_url, clock, StorageOptions(durability=options.durability))
-        limits = DecisionLimits(payload_bytes_max=options.payload_bytes_max, check_child_id=check_portable_id)
+        limits = DecisionLimits(
+            history_events_max=options.history_events_max,
+            payload_bytes_max=options.payload_bytes_max,
+            check_child_id=check_portable_id,
+        )
         executor = RemoteExecutor(ProtocolItems(), RemoteOptions(hub=name, payload_bytes_max=options.payload_bytes_max))
         self.executor = executor
         self.worker = TaskHubWorker(

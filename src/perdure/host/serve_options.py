@@ -46,6 +46,7 @@ class ServeOptions:
     token_file: Path = Path(".perdure/hub.db.tokens")
     receive_bytes_max: int = 64 * MEBIBYTE
     payload_bytes_max: int = 16 * MEBIBYTE
+    history_events_max: int = 1_000_000
     grace_seconds: float = 30.0
 
     @property
