@@ -8,15 +8,14 @@ Hubs can be made and dropped while the server runs; those that have a file are f
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from perdure.client import TaskHubClient
 from perdure.client.options import ClientOptions
 from perdure.contracts.clock import Clock
-from perdure.contracts.errors import InvalidInput, StorageError, Unavailable
+from perdure.contracts.errors import InvalidInput, StorageError
 from perdure.contracts.observer import Observer
 from perdure.core.decisions import DecisionLimits
 from perdure.core.identifiers import check_portable_id
@@ -28,6 +27,7 @@ from perdure.execution.remote_items import RemoteOptions
 from perdure.grpc_api.hub_choice import ServedHub
 from perdure.grpc_api.item_format import ProtocolItems
 from perdure.grpc_api.work_item_service import WorkItemService
+from perdure.host.hub_changes import HubChanges
 from perdure.host.serve_options import HUB_NAME, ServeOptions
 from perdure.host.store_files import delete_store
 from perdure.storage.opening import open_storage
@@ -35,8 +35,6 @@ from perdure.storage.options import StorageOptions
 from perdure.storage.sqlite.storage import SqliteStorage
 
 MEMORY = "memory:"
-DROP_SECONDS_MAX = 2.0
-"""How long workers may take to give back what they have of a hub that is dropped."""
 
 
 class RunningHub:
@@ -51,7 +49,8 @@ class RunningHub:
             payload_bytes_max=options.payload_bytes_max,
             check_child_id=check_portable_id,
         )
-        executor = RemoteExecutor(ProtocolItems(), RemoteOptions(hub=name, payload_bytes_max=options.payload_bytes_max))
+        remote = RemoteOptions(hub=name, payload_bytes_max=options.payload_bytes_max)
+        executor = RemoteExecutor(ProtocolItems(), remote.with_items_up_to(options.item_bytes_max))
         self.executor = executor
         self.worker = TaskHubWorker(
             self.storage,
@@ -108,8 +107,7 @@ class HubDirectory:
         self._clock = clock
         self._observers = observers
         self._hubs: dict[str, RunningHub] = {}
-        self._changing: dict[str, asyncio.Lock] = {}
-        self._is_stopping = False
+        self._changes = HubChanges()
         self.failed: asyncio.Future[HubFailure] = asyncio.get_running_loop().create_future()
         """Done when a hub failed for good."""
         self.added: Callable[[RunningHub], None] = lambda hub: None
@@ -142,6 +140,9 @@ class HubDirectory:
 
     async def find(self, name: str) -> ServedHub | None:
         hub = self._hubs.get(name.lower())
+        # Who calls while a hub is made anew means the new one.
+        if hub is None and await self._changes.finished(name.lower()):
+            hub = self._hubs.get(name.lower())
         if hub is None and self._options.creates_hubs and HUB_NAME.fullmatch(name):
             await self.create(name, recreate=False)
             hub = self._hubs.get(name.lower())
@@ -152,37 +153,27 @@ class HubDirectory:
             raise InvalidInput(
                 f"'{name}' is no name of a task hub: 1 to 100 letters, digits, '-' and '_', the first no sign."
             )
-        async with self._change_of(name):
+
+        async def change() -> None:
             if recreate:
                 await self._drop(name)
             if name.lower() not in self._hubs:
                 await self._start(name)
 
+        await self._changes.make(name.lower(), change)
+
     async def drop(self, name: str) -> None:
-        async with self._change_of(name):
-            await self._drop(name)
+        await self._changes.make(name.lower(), lambda: self._drop(name))
 
     async def stop(self, grace_seconds: float) -> bool:
         """Stop all hubs at once; False when some worker still had something. Twice-safe."""
-        self._is_stopping = True
+        await self._changes.close()
         hubs = list(self._hubs.values())
         ended = await asyncio.gather(*(hub.stop(grace_seconds) for hub in hubs), return_exceptions=True)
         for result in ended:
             if isinstance(result, BaseException):
                 raise result
         return all(ended)
-
-    @asynccontextmanager
-    async def _change_of(self, name: str) -> AsyncIterator[None]:
-        """One change of a hub at a time."""
-        key = name.lower()
-        lock = self._changing.setdefault(key, asyncio.Lock())
-        async with lock:
-            if self._is_stopping:
-                raise Unavailable("The server is stopping.")
-            yield
-        if not lock.locked() and self._changing.get(key) is lock:
-            del self._changing[key]
 
     async def _start(self, name: str) -> None:
         hub = RunningHub(name, self._url_of(name), self._options, self._clock, self._observers)
@@ -201,7 +192,8 @@ class HubDirectory:
         hub = self._hubs.pop(name.lower(), None)
         if hub is None:
             return
-        await hub.stop(DROP_SECONDS_MAX)
+        # Nothing of what workers still do of it would be kept.
+        await hub.stop(0)
         if hub.file is not None:
             await delete_store(hub.file)
 
