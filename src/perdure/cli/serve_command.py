@@ -39,6 +39,7 @@ _PACKAGES_MISSING = "perdure serve needs grpcio and protobuf: pip install 'perdu
 @click.option("--token-file", type=click.Path(path_type=Path), help="The tokens.  [default: beside the store]")
 @click.option("--insecure", is_flag=True, help="Let other machines in without TLS or tokens.")
 @click.option("--receive-mib-max", type=click.IntRange(4, 2047), help="Largest message taken, in MiB.  [default: 64]")
+@click.option("--item-mib-max", type=click.IntRange(4, 2047), help="Largest message to workers, in MiB.  [default: 4]")
 @click.option("--payload-mib-max", type=click.IntRange(1, 1024), help="Largest payload, in MiB.  [default: 16]")
 @click.option("--log-level", type=click.Choice(_LEVELS, case_sensitive=False), help="Least level of log lines.")
 @click.option("--verbose", is_flag=True, help="More log lines.")
@@ -103,6 +104,7 @@ def _options(given: dict[str, Any]) -> "ServeOptions":
         asks_tokens=given["auth"] or not (is_loopback(address) or given["insecure"]),
         token_file=token_file_of(given["token_file"], store_url),
         receive_bytes_max=(given["receive_mib_max"] or 64) * MEBIBYTE,
+        item_bytes_max=(given["item_mib_max"] or 4) * MEBIBYTE,
         payload_bytes_max=(given["payload_mib_max"] or 16) * MEBIBYTE,
         grace_seconds=grace_of(environment),
     )

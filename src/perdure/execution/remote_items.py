@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Protocol
 
@@ -109,6 +109,14 @@ class RemoteOptions:
     payload_bytes_max: int = 16 * 1024 * 1024
     partial_bytes_max: int = 64 * 1024 * 1024
     """So much of an answer that comes in parts is kept."""
+
+    def with_items_up_to(self, size: int) -> "RemoteOptions":
+        """For workers that take messages of ``size`` bytes."""
+        return replace(self, item_bytes_max=size, stripped_past_bytes=size - _SPARE, entity_bytes_max=size - _SPARE)
+
+
+_SPARE = 512 * 1024
+"""Left in a message for what comes beside a past or an entity's state."""
 
 
 class LaneKey(msgspec.Struct, frozen=True, gc=False):

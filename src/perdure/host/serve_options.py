@@ -45,6 +45,8 @@ class ServeOptions:
     asks_tokens: bool = False
     token_file: Path = Path(".perdure/hub.db.tokens")
     receive_bytes_max: int = 64 * MEBIBYTE
+    item_bytes_max: int = 4 * MEBIBYTE
+    """What every worker takes in one message; 4 MiB is gRPC's own limit, unless a program raises it."""
     payload_bytes_max: int = 16 * MEBIBYTE
     history_events_max: int = 1_000_000
     grace_seconds: float = 30.0
