@@ -114,6 +114,7 @@ class TaskHubGrpcWorker(WorkerBase):
         from durabletask.transports.channels import ChannelTerms, blocking_channel
         from durabletask.working.grpc_runtime import ActivityHooks, GrpcRuntime, GrpcTerms
         from durabletask.working.payload_transfer import NoTransfer, StoreTransfer
+        from durabletask.working.spans import WorkerSpans
 
         channel = self._channel
         terms = ChannelTerms.of(self._host_address, self._secure_channel, self._channel_options, self._ca_file)
@@ -131,6 +132,7 @@ class TaskHubGrpcWorker(WorkerBase):
                 logger=self._logger,
                 payloads=NoTransfer() if store is None else StoreTransfer(store),
                 hooks=ActivityHooks(self._on_activity_execution_started, self._on_activity_execution_completed),
+                spans=WorkerSpans(emits=self._emit_trace_spans),
             ),
             definitions,
             user_loop,

@@ -20,6 +20,7 @@ from durabletask.working.orchestrator_items import Orchestrations, OrchestratorI
 from durabletask.working.payload_transfer import PayloadTransfer, too_large
 from durabletask.working.reports import Reports
 from durabletask.working.rewinding import is_rewind, rewound_history
+from durabletask.working.spans import WorkerSpans
 from durabletask.working.start import WorkerStart
 from durabletask.working.user_loop import UserLoop
 from perdure.core.actions import Fail, TurnResult
@@ -30,6 +31,7 @@ from perdure.formats.protobuf.entities_read import read_batch
 from perdure.formats.protobuf.entities_written import write_batch_result
 from perdure.formats.protobuf.events_read import read_history
 from perdure.formats.protobuf.failures import write_failure
+from perdure.formats.protobuf.traces import read_span, read_trace
 
 HISTORY_STREAMING = 1
 TURN_THREADS = 2
@@ -59,6 +61,7 @@ class GrpcTerms:
     logger: logging.Logger
     payloads: PayloadTransfer
     hooks: ActivityHooks
+    spans: WorkerSpans
 
 
 class GrpcRuntime:
@@ -190,26 +193,33 @@ class GrpcRuntime:
         except ValueError as error:
             # Given back, it would only come again and again.
             return write_turn(TurnResult(ending=Fail(self._describe(error))), turn)
-        answer = self._orchestrations.run(OrchestratorItem(request.instanceId, past, new))
+        taken = OrchestratorItem(request.instanceId, past, new)
+        answer = self._orchestrations.run(taken)
         if isinstance(answer, Refused):
             self._logger.warning("'%s' is left to another worker: %s", request.instanceId, answer.why)
             return pb.AbandonOrchestrationTaskRequest(completionToken=token)
+        answer, span = self._terms.spans.turn(taken, answer, read_span(request))
         ending = None if isinstance(answer.ending, Terminated) else answer.ending
-        response = write_turn(TurnResult(tuple(answer.actions), ending), turn, custom_status=answer.custom_status)
+        result = TurnResult(tuple(answer.actions), ending)
+        response = write_turn(result, turn, custom_status=answer.custom_status, span=span)
         if isinstance(answer.ending, Terminated):
             completion = response.actions.add(id=-1).completeOrchestration
             completion.orchestrationStatus = pb.ORCHESTRATION_STATUS_TERMINATED
             if answer.ending.output is not None:
                 completion.result.value = answer.ending.output
                 completion.result.SetInParent()
-        if request.HasField("orchestrationTraceContext"):
-            response.orchestrationTraceContext.CopyFrom(request.orchestrationTraceContext)
         return response
 
     def _batch(self, item: pb.WorkItem) -> pb.EntityBatchResult:
         item = self._terms.payloads.brought_in(item)
         batch = read_batch(item)
-        outcomes = self._entities.run(batch.instance_id, batch.state, batch.operations)
+        contexts = [read_trace(asked, "traceContext") for asked in item.entityRequest.operations]
+        outcomes = self._entities.run(
+            batch.instance_id,
+            batch.state,
+            batch.operations,
+            lambda definition: self._terms.spans.entity(definition, contexts),
+        )
         answer = write_batch_result(batch, outcomes, item.completionToken)
         if not self._terms.payloads.moves:
             return answer
@@ -232,7 +242,11 @@ class GrpcRuntime:
         hooks, request = self._terms.hooks, item.activityRequest
         hooks.started(request)
         try:
-            return _activity_answer(item, self._activities.run(_call_of(request)))
+            call = _call_of(request)
+            with self._terms.spans.activity(call) as outcome:
+                end = self._activities.run(call)
+                outcome.error = None if end.failure is None else end.failure.message
+            return _activity_answer(item, end)
         finally:
             hooks.completed(request)
 
@@ -245,7 +259,11 @@ class GrpcRuntime:
             request = item.activityRequest
             hooks.started(request)
             try:
-                answer = _activity_answer(item, await self._activities.run_async(_call_of(request)))
+                call = _call_of(request)
+                with self._terms.spans.activity(call) as outcome:
+                    end = await self._activities.run_async(call)
+                    outcome.error = None if end.failure is None else end.failure.message
+                answer = _activity_answer(item, end)
             finally:
                 hooks.completed(request)
             if payloads.moves:
@@ -265,6 +283,7 @@ def _call_of(request: pb.ActivityRequest) -> ActivityCall:
         request.input.value if request.HasField("input") else None,
         version=request.version.value if request.HasField("version") else None,
         tags=dict(request.tags) or None,
+        trace_context=read_trace(request),
     )
 
 
