@@ -2,13 +2,17 @@
 
 import ast
 import json
+import logging
 import re
 import shlex
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -17,15 +21,20 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from azure import durable_functions as df
+from durabletask.azuremanaged import DurableTaskSchedulerClient, DurableTaskSchedulerWorker
+from durabletask.client import TaskHubGrpcClient
 from perdure.cli.main import perdure
-from support.host_process import REPOSITORY, HostProcess
+from support.host_process import REPOSITORY, HostProcess, checkout_environment
 
 DOCS = REPOSITORY / "docs"
 START = DOCS / "README.md"
 PAGES = sorted([REPOSITORY / "README.md", *DOCS.rglob("*.md"), *(REPOSITORY / "samples").rglob("*.md")])
-APP_MARK = re.compile(r"<!-- run: (\{.*\}) -->")
+APP_MARK = re.compile(r"<!-- (?:run|portable|prints): (\{.*\}) -->")
+IN_MEMORY = "Endpoint=embedded://documented;TaskHub=pages"
 PROMPT = re.compile(r"^\$ (?:\S*/)?(?=perdure )")
-COMMAND_IN_TEXT = re.compile(r"perdure (?:start|durable|hub|keys|settings|templates|init|new|info|verify|backup)\b")
+COMMAND_IN_TEXT = re.compile(
+    r"perdure (?:start|serve|run|token|durable|hub|keys|settings|templates|init|new|info|verify|backup)\b"
+)
 
 
 def name_of(page: Path) -> str:
@@ -138,7 +147,12 @@ def test_json_can_be_read(block):
     json.loads(block.text)
 
 
-@pytest.mark.parametrize("block", [block for block in blocks("python") if block.mark is not None], ids=str)
+def marked(key: str) -> list[Block]:
+    """The blocks whose mark says this."""
+    return [block for block in blocks("python") if block.mark is not None and key in block.mark]
+
+
+@pytest.mark.parametrize("block", marked("orchestrator"), ids=str)
 def test_a_marked_app_runs(block, tmp_path):
     assert block.mark is not None
     (tmp_path / "function_app.py").write_text(block.text, encoding="utf-8")
@@ -153,6 +167,41 @@ def test_a_marked_app_runs(block, tmp_path):
 
     assert answer.status_code == 200, answer.text
     assert answer.json() == block.mark["output"]
+
+
+@pytest.fixture(scope="module")
+def portable_client() -> Iterator[TaskHubGrpcClient]:
+    with DurableTaskSchedulerClient(IN_MEMORY, mode="sync", log_handler=logging.NullHandler()) as client:
+        yield client
+
+
+@pytest.mark.parametrize("block", marked("orchestration"), ids=str)
+def test_marked_portable_functions_run(block, portable_client, monkeypatch):
+    assert block.mark is not None
+    module = ModuleType(f"documented_{block.page.stem}_{block.line}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(block.text, str(block), "exec"), vars(module))
+    worker = DurableTaskSchedulerWorker(IN_MEMORY, log_handler=logging.NullHandler())
+    worker.add_all(module)
+
+    with worker:
+        worker.start()
+        instance_id = portable_client.schedule_new_orchestration(block.mark["orchestration"], input=block.mark["input"])
+        state = portable_client.wait_for_orchestration_completion(instance_id, timeout=20)
+
+    assert state is not None
+    assert (str(state.runtime_status), state.result) == ("COMPLETED", block.mark["output"]), state.failure_details
+
+
+@pytest.mark.parametrize("block", marked("lines"), ids=str)
+def test_a_marked_program_prints_what_its_page_says(block, tmp_path):
+    assert block.mark is not None
+    (tmp_path / "app.py").write_text(block.text, encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "app.py"], cwd=tmp_path, env=checkout_environment(), capture_output=True, text=True, timeout=60
+    )
+
+    assert (ended.returncode, ended.stdout.splitlines()) == (0, block.mark["lines"]), ended.stderr
 
 
 def prompted() -> Iterator[tuple[str, str]]:
