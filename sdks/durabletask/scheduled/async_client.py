@@ -1,5 +1,6 @@
 """Clients of schedules, for programs that await each call."""
 
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from durabletask.client import EntityQuery, OrchestrationState
@@ -17,27 +18,23 @@ from durabletask.scheduled.options import (
 
 
 class AsyncTaskHubCalls(Protocol):
-    """What is asked of a task hub's client."""
+    """What is asked of a task hub's client, be its calls coroutines or other awaitables."""
 
-    async def schedule_new_orchestration(self, orchestrator: str, /, *, input: Any | None = None) -> str:
+    def schedule_new_orchestration(self, orchestrator: str, /, *, input: Any | None = None) -> Awaitable[str]:
         """Start an orchestration."""
         ...
 
-    async def wait_for_orchestration_completion(
-        self,
-        instance_id: str,
-        /,
-        *,
-        timeout: float = 60,  # noqa: ASYNC109 - the clients' signature
-    ) -> OrchestrationState | None:
+    def wait_for_orchestration_completion(
+        self, instance_id: str, /, *, timeout: float = 60
+    ) -> Awaitable[OrchestrationState | None]:
         """Wait until it has ended."""
         ...
 
-    async def get_entity(self, entity_instance_id: EntityInstanceId, /) -> EntityMetadata | None:
+    def get_entity(self, entity_instance_id: EntityInstanceId, /) -> Awaitable[EntityMetadata | None]:
         """Read an entity."""
         ...
 
-    async def get_all_entities(self, entity_query: EntityQuery | None = None, /) -> list[EntityMetadata]:
+    def get_all_entities(self, entity_query: EntityQuery | None = None, /) -> Awaitable[list[EntityMetadata]]:
         """Read the entities that fit."""
         ...
 
