@@ -17,6 +17,7 @@ from benchmarks.report import headline, write_report
 from benchmarks.results import keep, write_json
 from benchmarks.running import run_once, why_missing
 
+_PERDURE = frozenset({OURS, *(name for name in KINDS if name.startswith("serve-"))})
 ONCE_AFTER_SECONDS = 75.0
 """A run that took longer is not repeated."""
 
@@ -40,7 +41,7 @@ def main(texts: Sequence[str] | None = None) -> int:
     if arguments.keep:
         for path in keep(facts["date"], source.short, report, write_json(outcomes, missing, facts)):
             print(f"kept: {path}")
-    return int(any(outcome.engine == OURS and outcome.failure is not None for outcome in outcomes))
+    return int(any(outcome.engine in _PERDURE and outcome.failure is not None for outcome in outcomes))
 
 
 def _facts(arguments: Arguments, source: Source, texts: Sequence[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from benchmarks.arguments import OURS
 from benchmarks.outcomes import Outcome, spread
 
 REFERENCE = "restate"
+BACKEND, BACKEND_LEAN, EMPTY = "memory-official", "memory-lean", "grpc-empty"
 
 
 class Basis(Enum):
@@ -17,11 +18,17 @@ class Basis(Enum):
     REFERENCE = "x Restate"
     SMALLER = "x 1,000"
     """The same figure of ours at B 1,000."""
+    BACKEND = "x in-memory backend"
+    """The official package's, with its own worker; its figures are lost with its process."""
+    BACKEND_LEAN = "x in-memory backend, lean"
+    """The same with the lean worker."""
+    ABOVE_EMPTY = "above gRPC alone"
+    """The difference to a server without an engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A floor or a goal: the value, divided by its basis, must be at least ``least`` or at most ``most``."""
+    """A floor or a goal: the value, by its basis, must be at least ``least`` or at most ``most``."""
 
     basis: Basis
     least: float | None = None
@@ -47,6 +54,7 @@ class Target:
     figure: str
     floor: Bar | None
     goal: Bar | None
+    engine: str = OURS
 
 
 def _least(floor: float | None, goal: float | None, basis: Basis = Basis.ITSELF) -> tuple[Bar | None, Bar | None]:
@@ -78,6 +86,18 @@ TARGETS = (
     Target("F 10,000", "released_per_s", *_least(3000, 10_000)),
     Target("F 10,000", "cpu_percent", *_most(None, 0.5)),
     Target("crash 10,000", "ready_s", *_most(3, 3)),
+    Target("A gRPC 1,000", "orchestrations_per_s", *_least(2, 2, Basis.BACKEND), engine="serve-official"),
+    Target("A gRPC 1,000", "orchestrations_per_s", *_least(2, 3, Basis.BACKEND_LEAN), engine="serve-lean"),
+    Target("A gRPC 1,000", "server_us_per_item", *_most(150, 100, Basis.ABOVE_EMPTY), engine="serve-lean"),
+    *(
+        target
+        for size in ("1,000", "10,000")
+        for target in (
+            Target(f"B gRPC {size}", "activities_per_s", *_least(3, 3, Basis.BACKEND), engine="serve-official"),
+            Target(f"B gRPC {size}", "activities_per_s", *_least(3, 3, Basis.BACKEND_LEAN), engine="serve-lean"),
+            Target(f"B gRPC {size}", "server_us_per_item", *_most(150, 100, Basis.ABOVE_EMPTY), engine="serve-lean"),
+        )
+    ),
 )
 
 
@@ -97,14 +117,14 @@ def judge(outcomes: Sequence[Outcome]) -> list[Verdict]:
     """All targets whose figure was measured."""
     verdicts: list[Verdict] = []
     for target in TARGETS:
-        ours = spread(outcomes, target.key, OURS, target.figure)
+        ours = spread(outcomes, target.key, target.engine, target.figure)
         if ours is None:
             continue
         for bar, is_goal in ((target.floor, False), (target.goal, True)):
             if bar is None:
                 continue
             basis = _basis(outcomes, target, bar.basis)
-            value = None if basis is None or basis == 0 else ours.median / basis
+            value = None if basis is None or basis == 0 else _by(bar.basis, ours.median, basis)
             met = None if value is None else bar.is_met(value)
             verdicts.append(Verdict(target, bar, is_goal, ours.median, value, met))
     return verdicts
@@ -113,6 +133,18 @@ def judge(outcomes: Sequence[Outcome]) -> list[Verdict]:
 def _basis(outcomes: Sequence[Outcome], target: Target, basis: Basis) -> float | None:
     if basis is Basis.ITSELF:
         return 1.0
-    key, engine = (target.key, REFERENCE) if basis is Basis.REFERENCE else ("B 1,000", OURS)
+    key, engine = ("B 1,000", OURS) if basis is Basis.SMALLER else (target.key, _ENGINES[basis])
     found = spread(outcomes, key, engine, target.figure)
     return None if found is None else found.median
+
+
+def _by(basis: Basis, value: float, reference: float) -> float:
+    return value - reference if basis is Basis.ABOVE_EMPTY else value / reference
+
+
+_ENGINES = {
+    Basis.REFERENCE: REFERENCE,
+    Basis.BACKEND: BACKEND,
+    Basis.BACKEND_LEAN: BACKEND_LEAN,
+    Basis.ABOVE_EMPTY: EMPTY,
+}

@@ -25,9 +25,11 @@ WARM_UP_SEQUENCES, WARM_UP_SINGLES = 50, 20
 
 async def _sequence(engine: Engine, job: Job) -> Figures:
     await engine.sequences(WARM_UP_SEQUENCES)
+    used = _work_cpu(engine)
     with PeakMemory(engine.pids()) as peak, _Profile(job):
         seconds = await _timed(engine.sequences(job.size))
     return {
+        **_per_item(engine, used, job.size * engine.items_per_sequence),
         "seconds": seconds,
         "orchestrations_per_s": job.size / seconds,
         "activities_per_s": 5 * job.size / seconds,
@@ -36,9 +38,27 @@ async def _sequence(engine: Engine, job: Job) -> Figures:
 
 
 async def _fan_out(engine: Engine, job: Job) -> Figures:
+    used = _work_cpu(engine)
     with PeakMemory(engine.pids()) as peak, _Profile(job):
         seconds = await _timed(engine.fan_out(job.size))
-    return {"seconds": seconds, "activities_per_s": job.size / seconds, "peak_mb": peak.mb}
+    # Its few turns are not counted as items; what they cost is.
+    return {
+        **_per_item(engine, used, job.size),
+        "seconds": seconds,
+        "activities_per_s": job.size / seconds,
+        "peak_mb": peak.mb,
+    }
+
+
+def _work_cpu(engine: Engine) -> tuple[float, float]:
+    return engine.work_cpu_seconds() if engine.items_per_sequence else (0.0, 0.0)
+
+
+def _per_item(engine: Engine, before: tuple[float, float], items: int) -> Figures:
+    if not engine.items_per_sequence:
+        return {}
+    server, worker = ((now - then) / items * 1e6 for now, then in zip(engine.work_cpu_seconds(), before, strict=True))
+    return {"server_us_per_item": server, "worker_us_per_item": worker}
 
 
 async def _latency(engine: Engine, job: Job) -> Figures:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.arguments import OURS, Arguments
+from benchmarks.engines import KINDS, Door
 from benchmarks.job import Workload
 
 TITLES = {
@@ -25,11 +26,12 @@ class Measurement:
     key: str
     workload: Workload
     sizes: Mapping[str, int]
+    door: Door = Door.PROCESS
 
 
 def make_plan(arguments: Arguments) -> list[Measurement]:
     """All measurements the arguments ask for, in order."""
-    engines = (OURS, *arguments.peers)
+    engines = (OURS, *(name for name in arguments.peers if KINDS[name].door is Door.PROCESS))
     small = tuple(name for name in engines if name.startswith("dbos"))
     """Engines on which the big sizes would take minutes and tell nothing more."""
 
@@ -68,6 +70,36 @@ def make_plan(arguments: Arguments) -> list[Measurement]:
         ]
     if arguments.long:
         plan += [same(Workload.FAN_OUT, 100_000, (OURS,)), same(Workload.LONG, 50_000, (OURS,))]
+    plan += _through_grpc(arguments)
     order = list(Workload)
     chosen = [measurement for measurement in plan if measurement.workload in arguments.only]
     return sorted(chosen, key=lambda measurement: order.index(measurement.workload))
+
+
+def _through_grpc(arguments: Arguments) -> list[Measurement]:
+    chosen = tuple(name for name in arguments.peers if KINDS[name].door is Door.GRPC)
+    whole = tuple(name for name in chosen if not KINDS[name].is_empty)
+
+    def same(workload: Workload, size: int, among: tuple[str, ...] = whole) -> Measurement:
+        return Measurement(f"{workload.value} gRPC {size:,}", workload, dict.fromkeys(among, size), Door.GRPC)
+
+    if arguments.quick:
+        plan = [
+            same(Workload.SEQUENCE, 200, chosen),
+            same(Workload.FAN_OUT, 1000, chosen),
+            same(Workload.LATENCY, 50),
+            same(Workload.RESIDENT, 1),
+            same(Workload.LONG, 200),
+            same(Workload.WAITING, 200),
+        ]
+    else:
+        plan = [
+            same(Workload.SEQUENCE, 1000, chosen),
+            same(Workload.FAN_OUT, 1000, chosen),
+            same(Workload.FAN_OUT, 10_000, chosen),
+            same(Workload.LATENCY, 200),
+            same(Workload.RESIDENT, 1),
+            same(Workload.LONG, 1000),
+            same(Workload.WAITING, 2000),
+        ]
+    return [measurement for measurement in plan if measurement.sizes]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.arguments import OURS
-from benchmarks.engines import KINDS
-from benchmarks.goals import REFERENCE, Verdict, judge
+from benchmarks.engines import KINDS, Door
+from benchmarks.goals import BACKEND, Verdict, judge
 from benchmarks.job import Workload
 from benchmarks.outcomes import Outcome, failures, spread
 from benchmarks.plan import TITLES, Measurement
@@ -61,6 +61,10 @@ COLUMNS: dict[Workload, tuple[Column, ...]] = {
     ),
 }
 """The first column of each is the one by which engines are compared."""
+PER_ITEM = (Column("server_us_per_item", "server µs/item", 0), Column("worker_us_per_item", "worker µs/item", 0))
+"""What A and B show of engines behind gRPC: processor time for each work item."""
+COMPARED_WITH = {Door.PROCESS: (OURS, "perdure is"), Door.GRPC: (BACKEND, "of in-memory, official")}
+"""By door, the engine that is compared with the others, or they with it, and the column's title."""
 
 
 def headline(outcome: Outcome, workload: Workload) -> str:
@@ -79,8 +83,14 @@ def write_report(
 ) -> str:
     """Everything a reader needs to judge the run."""
     parts = [_head(facts, outcomes), *_absences(plan, missing)]
-    parts += [_workload_table(plan, outcomes, workload) for workload in Workload if _has(outcomes, workload, plan)]
-    parts.append(_targets_table(judge(outcomes), not any(o.engine == REFERENCE and o.figures for o in outcomes)))
+    parts += [
+        _workload_table(chosen, outcomes, workload, door)
+        for workload in Workload
+        for door in Door
+        if (chosen := _measured(outcomes, workload, door, plan))
+    ]
+    verdicts = judge(outcomes)
+    parts.append(_targets_table(verdicts, any(verdict.met is None for verdict in verdicts)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -98,7 +108,8 @@ def _head(facts: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
             f"load {machine['load_1m_at_start']} at the start.",
             f"Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}.",
             f"Each figure is the median of its runs (least-most), {facts['rounds']} at most, engines in turns; each "
-            "run in a fresh process on fresh state. Memory is resident memory of client, worker and servers together.",
+            "run in a fresh process on fresh state. Memory is resident memory of client, worker and servers together; "
+            "through gRPC, where the client is the benchmark's own, of worker and server.",
         ]
     )
 
@@ -109,19 +120,21 @@ def _absences(plan: Sequence[Measurement], missing: dict[str, str]) -> list[str]
     return [f"**not compared with {KINDS[name].title}: {reason}**" for name, reason in missing.items()]
 
 
-def _has(outcomes: Sequence[Outcome], workload: Workload, plan: Sequence[Measurement]) -> bool:
-    keys = {measurement.key for measurement in plan if measurement.workload is workload}
-    return any(outcome.key in keys for outcome in outcomes)
+def _measured(
+    outcomes: Sequence[Outcome], workload: Workload, door: Door, plan: Sequence[Measurement]
+) -> list[Measurement]:
+    keys = {outcome.key for outcome in outcomes}
+    return [m for m in plan if m.workload is workload and m.door is door and m.key in keys]
 
 
-def _workload_table(plan: Sequence[Measurement], outcomes: Sequence[Outcome], workload: Workload) -> str:
+def _workload_table(plan: Sequence[Measurement], outcomes: Sequence[Outcome], workload: Workload, door: Door) -> str:
     columns = COLUMNS[workload]
-    head = ["engine", "size", *(column.title for column in columns), "perdure is"]
+    if door is Door.GRPC and workload in (Workload.SEQUENCE, Workload.FAN_OUT):
+        columns += PER_ITEM
+    head = ["engine", "size", *(column.title for column in columns), COMPARED_WITH[door][1]]
     rows: list[list[str]] = []
     notes: list[str] = []
     for measurement in plan:
-        if measurement.workload is not workload:
-            continue
         for engine, size in measurement.sizes.items():
             if not any(o.key == measurement.key and o.engine == engine for o in outcomes):
                 continue
@@ -131,9 +144,10 @@ def _workload_table(plan: Sequence[Measurement], outcomes: Sequence[Outcome], wo
             if why and not any(cells):
                 cells[0] = "failed"
             rows.append(
-                [KINDS[engine].title, f"{size:,}", *cells, _comparison(outcomes, measurement.key, engine, columns[0])]
+                [KINDS[engine].title, f"{size:,}", *cells, _comparison(outcomes, measurement, engine, columns[0])]
             )
-    return "\n\n".join([f"## {TITLES[workload]}", _table(head, rows), *notes])
+    title = f"## {TITLES[workload]}{', through gRPC' if door is Door.GRPC else ''}"
+    return "\n\n".join([title, _table(head, rows), *notes])
 
 
 def _cell(outcomes: Sequence[Outcome], key: str, engine: str, column: Column) -> str:
@@ -146,11 +160,14 @@ def _cell(outcomes: Sequence[Outcome], key: str, engine: str, column: Column) ->
     return text
 
 
-def _comparison(outcomes: Sequence[Outcome], key: str, engine: str, column: Column) -> str:
-    ours, theirs = (spread(outcomes, key, name, column.figure) for name in (OURS, engine))
-    if engine == OURS or column.figure == "survived" or ours is None or theirs is None or not theirs.median:
+def _comparison(outcomes: Sequence[Outcome], measurement: Measurement, engine: str, column: Column) -> str:
+    one = COMPARED_WITH[measurement.door][0]
+    its, other = (spread(outcomes, measurement.key, name, column.figure) for name in (one, engine))
+    if engine == one or column.figure == "survived" or its is None or other is None or not other.median:
         return ""
-    return f"{ours.median / theirs.median:.2f}x"
+    # A peer of ours is what ours is divided by; what is behind gRPC is divided by the backend.
+    over, under = (other, its) if measurement.door is Door.GRPC else (its, other)
+    return f"{over.median / under.median:.2f}x" if under.median else ""
 
 
 def _targets_table(verdicts: Sequence[Verdict], without_reference: bool) -> str:
@@ -163,7 +180,9 @@ def _targets_table(verdicts: Sequence[Verdict], without_reference: bool) -> str:
         rows.append(
             [
                 verdict.target.key,
-                verdict.target.figure,
+                verdict.target.figure
+                if verdict.target.engine == OURS
+                else f"{verdict.target.figure}, {KINDS[verdict.target.engine].title}",
                 _significant(verdict.measured),
                 verdict.bar.basis.value,
                 "" if verdict.value is None else _significant(verdict.value),
@@ -172,7 +191,9 @@ def _targets_table(verdicts: Sequence[Verdict], without_reference: bool) -> str:
             ]
         )
     note = (
-        "\n\nNot judged: what is held against Restate, which this run has no figures of." if without_reference else ""
+        "\n\nNot judged: what is held against Restate or another engine that this run has no figures of."
+        if without_reference
+        else ""
     )
     return f"## Floors and goals\n\n{_table(head, rows)}{note}"
 

@@ -18,6 +18,7 @@ def write_json(outcomes: Sequence[Outcome], missing: dict[str, str], facts: dict
     verdicts = [
         {
             "measurement": v.target.key,
+            "engine": v.target.engine,
             "figure": v.target.figure,
             "kind": "goal" if v.is_goal else "floor",
             "bar": str(v.bar),

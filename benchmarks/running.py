@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arguments import OURS
-from benchmarks.engines import KINDS
+from benchmarks.engines import KINDS, environment_python
 from benchmarks.host_process import HostFailed, measure_host, own_environment
 from benchmarks.install_peers import REASON_FILE
 from benchmarks.job import Figures, Job, Part, Workload
@@ -46,9 +46,10 @@ class _Marks:
 def why_missing(engine: str) -> str | None:
     """Why a peer cannot be run; None when it can."""
     kind = KINDS[engine]
-    if kind.environment is None:
+    needed = kind.starts_from or kind.environment
+    if needed is None:
         return None
-    python = Path(kind.python(sys.executable))
+    python = environment_python(needed)
     reason = python.parents[1] / REASON_FILE
     if reason.exists():
         return reason.read_text().strip()
@@ -94,7 +95,7 @@ def _measure(job: Job) -> tuple[Figures, dict[str, str]]:
 def _run(job: Job, kill_at: str | None = None) -> _Marks:
     """Run to the end, or to the mark at which the process and all below it are killed. Raises RunFailed."""
     command = [KINDS[job.engine].python(sys.executable), "-m", "benchmarks.measuring_process", job.to_text()]
-    environment = own_environment() if job.engine == OURS else dict(os.environ)
+    environment = own_environment() if KINDS[job.engine].environment is None else dict(os.environ)
     marks = _Marks({}, {})
     limit = OWN_RUN_SECONDS_MAX if job.engine == OURS else RUN_SECONDS_MAX
     log_path = job.folder / f"{job.part.value}.log"

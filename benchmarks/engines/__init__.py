@@ -1,10 +1,20 @@
 """The engines that are compared, by name. The modules of peers are imported only in the peers' environments."""
 
 from dataclasses import dataclass
+from enum import Enum
 from importlib import import_module
 from pathlib import Path
 
 ENVIRONMENTS = Path(__file__).resolve().parents[1]
+
+
+class Door(Enum):
+    """How work reaches what runs it. Engines are compared with those of the same door."""
+
+    PROCESS = "process"
+    """As each engine's users run it."""
+    GRPC = "gRPC"
+    """Workers in processes of their own, by the scheduler's protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +27,22 @@ class EngineKind:
     place: str
     """module:class"""
     environment: str | None = None
+    door: Door = Door.PROCESS
+    starts_from: str | None = None
+    """The environment of servers or workers that it starts, when that is another one."""
+    is_empty: bool = False
+    """It only passes items on, so that it takes part where items are counted."""
 
     def python(self, own: str) -> str:
         """The interpreter that runs it."""
         if self.environment is None:
             return own
-        return str(ENVIRONMENTS / f".env-{self.environment}" / "bin" / "python")
+        return str(environment_python(self.environment))
+
+
+def environment_python(name: str) -> Path:
+    """The interpreter of an environment that ``install_peers.py`` made."""
+    return ENVIRONMENTS / f".env-{name}" / "bin" / "python"
 
 
 _ALL = (
@@ -52,6 +72,52 @@ _ALL = (
         "kill -9 and power loss",
         "benchmarks.engines.dbos:DbosOnPostgres",
         environment="dbos",
+    ),
+    EngineKind(
+        "serve-official",
+        "perdure serve, official worker",
+        "kill -9 and power loss",
+        "benchmarks.engines.portable:ServedToOfficial",
+        door=Door.GRPC,
+        starts_from="durabletask",
+    ),
+    EngineKind(
+        "serve-lean",
+        "perdure serve, lean worker",
+        "kill -9 and power loss",
+        "benchmarks.engines.portable:ServedToLean",
+        door=Door.GRPC,
+    ),
+    EngineKind(
+        "serve-ours",
+        "perdure serve, our worker",
+        "kill -9 and power loss",
+        "benchmarks.engines.portable:ServedToOurs",
+        door=Door.GRPC,
+    ),
+    EngineKind(
+        "memory-official",
+        "in-memory backend, official worker",
+        "nothing",
+        "benchmarks.engines.portable:InMemoryToOfficial",
+        door=Door.GRPC,
+        starts_from="durabletask",
+    ),
+    EngineKind(
+        "memory-lean",
+        "in-memory backend, lean worker",
+        "nothing",
+        "benchmarks.engines.portable:InMemoryToLean",
+        door=Door.GRPC,
+        starts_from="durabletask",
+    ),
+    EngineKind(
+        "grpc-empty",
+        "gRPC alone, no engine",
+        "nothing",
+        "benchmarks.engines.portable:EmptyServer",
+        door=Door.GRPC,
+        is_empty=True,
     ),
 )
 KINDS = {kind.name: kind for kind in _ALL}

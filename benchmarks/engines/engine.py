@@ -62,6 +62,13 @@ class Engine:
         """
         raise NotImplementedError
 
+    items_per_sequence = 0
+    """Work items of one of ``sequences``, where a server hands them out; it then knows ``work_cpu_seconds``."""
+
+    def work_cpu_seconds(self) -> tuple[float, float]:
+        """Processor time that the server and the worker have used so far."""
+        raise NotImplementedError
+
     def pids(self) -> list[int]:
         """This process, which is client and worker, and the servers."""
         return [os.getpid(), *(server.pid for server in self.servers)]

@@ -28,9 +28,17 @@ def test_perdure_can_be_measured_alone() -> None:
 
 
 def test_long_adds_the_largest_sizes_for_perdure_only() -> None:
-    plan = make_plan(read_arguments(["--long", "--only", "B,E"]))
+    plan = make_plan(read_arguments(["--long", "--only", "B,E", "--peers", "restate,dbos-sqlite"]))
     assert [m.key for m in plan] == ["B 1,000", "B 10,000", "B 100,000", "E 2,000", "E 5,000", "E 50,000"]
     assert set(plan[-1].sizes) == {"perdure"}
+
+
+def test_what_works_through_grpc_is_measured_apart() -> None:
+    plan = make_plan(read_arguments(["--only", "A,C", "--peers", "serve-official,memory-official,grpc-empty"]))
+    assert [m.key for m in plan] == ["A 3,000", "A gRPC 1,000", "C 200", "C gRPC 200"]
+    assert set(plan[1].sizes) == {"serve-official", "memory-official", "grpc-empty"}
+    # What has no engine has no latency either.
+    assert set(plan[3].sizes) == {"serve-official", "memory-official"}
 
 
 def test_quick_is_one_round() -> None:

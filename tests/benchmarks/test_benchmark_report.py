@@ -73,6 +73,27 @@ def test_a_failed_run_is_told_with_its_reason() -> None:
     assert "Restate, 200: not done in 120 s" in text
 
 
+def items(engine: str, per_second: float, server: float) -> Outcome:
+    figures = {"activities_per_s": per_second, "seconds": 1.0, "server_us_per_item": server}
+    return Outcome("B gRPC 1,000", engine, 1000, 1, 1.0, figures, {engine: "1.2.3"})
+
+
+def test_work_through_grpc_is_compared_with_the_official_backend() -> None:
+    outcomes = [items("serve-official", 600.0, 400.0), items("memory-official", 150.0, 500.0)]
+    text = write_report(make_plan(read_arguments(["--only", "B"])), outcomes, {}, FACTS)
+    assert "through gRPC" in text
+    row = next(line for line in text.splitlines() if line.startswith("| perdure serve, official"))
+    assert "4.00x" in row
+    met = {v.bar.basis.value: v.met for v in judge(outcomes)}
+    assert met == {"x in-memory backend": True}
+
+
+def test_a_servers_own_cost_is_what_it_takes_beyond_grpc_alone() -> None:
+    outcomes = [items("serve-lean", 600.0, 420.0), items("grpc-empty", 900.0, 300.0)]
+    verdicts = {v.is_goal: v for v in judge(outcomes) if v.target.figure == "server_us_per_item"}
+    assert (verdicts[False].value, verdicts[False].met, verdicts[True].met) == (120.0, True, False)
+
+
 def test_every_target_names_a_measurement_that_is_planned() -> None:
     planned = {measurement.key for measurement in make_plan(read_arguments(["--long"]))}
     assert {target.key for target in TARGETS} <= planned

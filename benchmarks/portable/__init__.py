@@ -1,0 +1,1 @@
+"""What runs through gRPC: the processes of servers and workers, and the client that asks them."""
