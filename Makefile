@@ -10,7 +10,7 @@ ENDURE := tests/host/test_everything_under_kills.py
 
 PY := $(VENV)/bin/python
 
-.PHONY: help start test check bench load growth soak simulate properties crash endure protobuf clean
+.PHONY: help start test check bench load growth soak simulate properties crash official endure protobuf clean
 
 help:
 	@echo "make start [PORT=7071]      run the sample app samples/hello_cities"
@@ -23,6 +23,7 @@ help:
 	@echo "make simulate SEEDS=10000   the whole hub on virtual time, with faults"
 	@echo "make properties             every property test with 5,000 examples (an hour)"
 	@echo "make crash                  the slow suites: long crash and load tests"
+	@echo "make official               the official Python and JavaScript SDKs against perdure serve, all of it"
 	@echo "make endure MINUTES=10      an app with everything, under starts and kill -9 for so long"
 
 # PYTHON=... chooses another interpreter for a new environment.
@@ -93,6 +94,10 @@ properties: $(VENV)/.installed-dev
 
 crash: $(VENV)/.installed-dev
 	$(PY) -m pytest -m slow --timeout 1800 --deselect $(ENDURE) $(PYTEST_ARGS)
+
+# Needs Node.js 20 or newer for the JavaScript part.
+official: $(VENV)/.installed-dev
+	$(PY) -m pytest tests/official -m "slow or not slow" --timeout 600 $(PYTEST_ARGS)
 
 endure: $(VENV)/.installed-dev
 	PERDURE_CRASH_MINUTES=$(MINUTES) $(PY) -m pytest -m slow -s $(ENDURE) $(PYTEST_ARGS)

@@ -117,7 +117,7 @@ class AsyncCalls:
     async def get_all_orchestration_states(
         self, orchestration_query: OrchestrationQuery | None = None
     ) -> list[OrchestrationState]:
-        """Every orchestration that fits the query, up to its ``max_instance_count``."""
+        """Every orchestration that fits the query; asked for in pages of at most ``max_instance_count``."""
         return [state async for state in self.iter_orchestration_states(orchestration_query)]
 
     async def iter_orchestration_states(
@@ -310,15 +310,12 @@ class StateWalk:
         self._query = replace(
             query, created_time_from=utc(query.created_time_from), created_time_to=utc(query.created_time_to)
         )
-        self._left = query.max_instance_count
         self._token: str | None = None
-        self.is_over = self._left is not None and self._left <= 0
+        self.is_over = False
 
     async def next_page(self) -> list[OrchestrationState]:
         """Some more; they may be none, and yet more may come."""
-        page = await self._hub.query(replace(self._query, max_instance_count=self._left), self._token)
-        states = page.items if self._left is None else page.items[: self._left]
-        self._left = None if self._left is None else self._left - len(states)
+        page = await self._hub.query(self._query, self._token)
         self._token = page.continuation_token
-        self.is_over = self._token is None or self._left == 0
-        return states
+        self.is_over = self._token is None
+        return page.items

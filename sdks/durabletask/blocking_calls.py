@@ -97,7 +97,7 @@ class BlockingCalls:
     def get_all_orchestration_states(
         self, orchestration_query: OrchestrationQuery | None = None
     ) -> list[OrchestrationState]:
-        """Every orchestration that fits the query, up to its ``max_instance_count``."""
+        """Every orchestration that fits the query; asked for in pages of at most ``max_instance_count``."""
         return self._run(lambda: self._calls.get_all_orchestration_states(orchestration_query))
 
     def iter_orchestration_states(

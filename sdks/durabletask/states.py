@@ -141,6 +141,7 @@ class OrchestrationQuery:
     created_time_to: datetime | None = None
     runtime_status: list[OrchestrationStatus] | None = None
     max_instance_count: int | None = INSTANCES_MAX
+    """Of one page; ``get_all_orchestration_states`` asks for all pages."""
     fetch_inputs_and_outputs: bool = False
     instance_id_prefix: str | None = None
 

@@ -284,11 +284,9 @@ def test_lists_states_by_query_over_pages(client: Asking) -> None:
     query = OrchestrationQuery(instance_id_prefix=prefix, fetch_inputs_and_outputs=True)
     states = client.get_all_orchestration_states(query)
     assert {state.instance_id: state.result for state in states} == {f"{prefix}{n}": n for n in range(5)}
-    assert (
-        len(client.get_all_orchestration_states(OrchestrationQuery(instance_id_prefix=prefix, max_instance_count=3)))
-        == 3
-    )
-    assert client.get_all_orchestration_states(OrchestrationQuery(max_instance_count=0)) == []
+    for page_size in (3, 0):
+        query = OrchestrationQuery(instance_id_prefix=prefix, max_instance_count=page_size)
+        assert {state.instance_id for state in client.get_all_orchestration_states(query)} == ids
     none = OrchestrationQuery(instance_id_prefix=prefix, runtime_status=[FAILED])
     assert client.get_all_orchestration_states(none) == []
     late = OrchestrationQuery(instance_id_prefix=prefix, created_time_from=datetime.now(UTC) + timedelta(hours=1))

@@ -198,7 +198,7 @@ async def test_queries_and_pages(client):
     found = await client.get_all_orchestration_states(completed)
     assert [state.serialized_input for state in found] == [None] * 3
     completed.fetch_inputs_and_outputs, completed.max_instance_count = True, 2
-    assert len(await client.get_all_orchestration_states(completed)) == 2
+    assert len(await client.get_all_orchestration_states(completed)) == 3, "the size of a page, as upstream"
     first = await client.list_instance_ids(page_size=2)
     second = await client.list_instance_ids(page_size=2, continuation_token=first.continuation_token)
     assert sorted(first.items + second.items) == ["run-0", "run-1", "run-2"]

@@ -115,9 +115,9 @@ class PortableCalls:
     async def get_all_orchestration_states(
         self, orchestration_query: OrchestrationQuery | None = None
     ) -> list[OrchestrationState]:
-        """Every orchestration that fits the query, up to its ``max_instance_count``."""
+        """Every orchestration that fits the query; asked for in pages of at most ``max_instance_count``."""
         query = orchestration_query or states.OrchestrationQuery()
-        records = await self._all(answers.orchestration_filter(query), query.max_instance_count)
+        records = await self._all(answers.orchestration_filter(query))
         return [answers.state_of(record, with_payloads=query.fetch_inputs_and_outputs) for record in records]
 
     async def list_instance_ids(
@@ -225,7 +225,7 @@ class PortableCalls:
         query = entity_query or states.EntityQuery()
         found = [
             answers.metadata_of(r, with_state=query.include_state)
-            for r in await self._all(answers.entity_filter(query), None)
+            for r in await self._all(answers.entity_filter(query))
         ]
         return [metadata for metadata in found if metadata is not None]
 
@@ -242,16 +242,15 @@ class PortableCalls:
         record = await self.attached.get(instance_id)
         return record if record is not None and record.origin.kind is InstanceKind.ORCHESTRATION else None
 
-    async def _all(self, filter_: InstanceFilter, count_max: int | None) -> list[InstanceRecord]:
+    async def _all(self, filter_: InstanceFilter) -> list[InstanceRecord]:
         found: list[InstanceRecord] = []
         after: PageKey | None = None
-        while count_max is None or len(found) < count_max:
+        while True:
             page = await self.attached.query(filter_, _PAGE, after)
             found += page.records
             after = page.next_key
             if after is None:
-                break
-        return found if count_max is None else found[:count_max]
+                return found
 
 
 def _in_time(record: InstanceRecord | None, instance_id: str, what: str, *, with_payloads: bool) -> OrchestrationState:

@@ -96,7 +96,7 @@ class SyncDurableFunctionsClient(BlockingDurableOrchestrationClient):
     def get_all_orchestration_states(
         self, orchestration_query: OrchestrationQuery | None = None
     ) -> list[OrchestrationState]:
-        """Every orchestration that fits the query, up to its ``max_instance_count``."""
+        """Every orchestration that fits the query; asked for in pages of at most ``max_instance_count``."""
         return self._wait(lambda: self._client.get_all_orchestration_states(orchestration_query))
 
     def list_instance_ids(

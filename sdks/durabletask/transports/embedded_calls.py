@@ -139,7 +139,7 @@ class EmbeddedHubCalls:
     async def query(self, query: OrchestrationQuery, token: str | None) -> Page[OrchestrationState]:
         """See ``HubCalls``."""
         asked = query.max_instance_count
-        size = PAGE_SIZE_MAX if asked is None else min(max(asked, 1), PAGE_SIZE_MAX)
+        size = min(asked, PAGE_SIZE_MAX) if asked is not None and asked > 0 else PAGE_SIZE_MAX
         filter_ = orchestration_filter(query)
         filter_ = msgspec.structs.replace(filter_, created_to=_before(filter_.created_to))
 

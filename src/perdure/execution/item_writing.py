@@ -102,8 +102,8 @@ class ItemWriter:
     def _excess(self, what: str, size: int) -> str:
         limit = self._options.item_bytes_max
         return (
-            f"{what} makes a message of {size} bytes; workers take at most {limit}. Keep large data elsewhere, or raise "
-            "the limit of every worker and of the server (perdure serve --item-mib-max)."
+            f"{what} makes a message of {size} bytes; workers take at most {limit}. Keep large data elsewhere, "
+            "or raise the limit of every worker and of the server (perdure serve --item-mib-max)."
         )
 
 
