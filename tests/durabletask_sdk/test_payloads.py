@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from google.protobuf import wrappers_pb2
 
+import durabletask
 from durabletask.payload import (
     FilePayloadStore,
     LargePayloadStorageOptions,
@@ -186,3 +187,10 @@ def test_a_missing_payload_is_one_error_for_all_ways(make_store: MakeStore) -> N
         deexternalize_payloads(item, store)
     with pytest.raises(PayloadMissing):
         asyncio.run(deexternalize_payloads_async(item, store))
+
+
+def test_the_package_gives_the_public_names() -> None:
+    assert durabletask.PayloadStore is durabletask.payload.PayloadStore is PayloadStore
+    assert durabletask.LargePayloadStorageOptions is LargePayloadStorageOptions
+    for module in ("client", "exception_properties", "extensions", "history", "payload", "scheduled", "testing"):
+        assert getattr(durabletask, module).__name__ == f"durabletask.{module}"
