@@ -13,6 +13,7 @@ from perdure.host.admin_routes import PREFIX as ADMIN
 from perdure.host.admin_routes import ROUTES as ADMIN_ROUTES
 from perdure.host.cli_routes import PREFIX as COMMANDS
 from perdure.host.cli_routes import ROUTES as COMMAND_ROUTES
+from perdure.host.metrics_route import TEMPLATES as METRICS
 from perdure.http_api.access import LEVELS, Level, Verdict
 from perdure.http_api.app import management_routes
 from perdure.http_api.health import HubFacts, health_routes
@@ -32,6 +33,7 @@ def test_every_route_has_a_level_and_every_level_a_route():
     routes = {(route.method, route.template) for route in ROUTES}
     routes |= {(route.method, f"{COMMANDS}/{route.template}") for route in COMMAND_ROUTES}
     routes |= {(route.method, f"{ADMIN}/{route.template}") for route in ADMIN_ROUTES}
+    routes |= {("GET", template) for template in METRICS}
     for route in health_routes(facts):
         assert isinstance(route, Route)
         routes |= {(method, route.path) for method in route.methods or () if method != "HEAD"}

@@ -119,6 +119,11 @@ class Partition:
         self._stopping.set()
         self._wake.set()
 
+    def observe(self, observer: Observer) -> None:
+        """Tell one more observer from now on."""
+        self._observers = [*self._observers, observer]
+        self._wanted |= observer.wants
+
     def live_count(self) -> int:
         """How many instances are in memory."""
         return len(self._live)

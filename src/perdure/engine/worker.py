@@ -76,6 +76,12 @@ class TaskHubWorker:
             await self._storage.release(leases)
         self._partitions.clear()
 
+    def observe(self, observer: Observer) -> None:
+        """Tell one more observer from now on."""
+        self._observers = [*self._observers, observer]
+        for partition in self._partitions:
+            partition.observe(observer)
+
     def live_count(self) -> int:
         """How many instances are in memory."""
         return sum(partition.live_count() for partition in self._partitions)

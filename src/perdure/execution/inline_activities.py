@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 
 from perdure.contracts.executor import ActivityResult
 from perdure.contracts.records import PendingActivity
+from perdure.contracts.work_load import WorkLoad
 from perdure.core.errors import NotRegistered
 from perdure.core.failures import failure_of
 from perdure.core.registry import ActivityDefinition, ActivityMode, Registry
 from perdure.execution.activity_calls import activity_call
+from perdure.execution.work_loads import loads_here
 
 
 class InlineActivities:
@@ -21,7 +23,7 @@ class InlineActivities:
         self._delay = delay
         self._concurrent_max = concurrent_max
         self._queue: list[PendingActivity] = []
-        self._running: dict[asyncio.Task[None], None] = {}
+        self._running: dict[asyncio.Task[None], PendingActivity] = {}
         self._results: list[ActivityResult] = []
         self._waiter: asyncio.Future[None] | None = None
         self._draining = False
@@ -42,6 +44,10 @@ class InlineActivities:
         results, self._results = self._results, []
         return results
 
+    def work_loads(self) -> list[WorkLoad]:
+        """What waits and what runs, by name."""
+        return loads_here(self._queue, self._running.values())
+
     async def drain(self, seconds: float) -> bool:
         """Take no more from the queue; wait until nothing runs."""
         self._draining = True
@@ -57,8 +63,9 @@ class InlineActivities:
 
     def _fill(self) -> None:
         while self._queue and not self._draining and len(self._running) < self._concurrent_max:
-            task = asyncio.get_running_loop().create_task(self._run(self._queue.pop(0)))
-            self._running[task] = None
+            activity = self._queue.pop(0)
+            task = asyncio.get_running_loop().create_task(self._run(activity))
+            self._running[task] = activity
             task.add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from perdure.contracts.executor import ActivityResult, EntityTurn, OrchestrationSession, Turn
 from perdure.contracts.observer import Observer
 from perdure.contracts.records import PendingActivity
+from perdure.contracts.work_load import WorkLoad
 from perdure.core.actions import Fail, TurnResult
 from perdure.core.entities.batch import run_batch
 from perdure.core.errors import NotRegistered
@@ -125,6 +126,10 @@ class LocalExecutor:
     async def activity_results(self) -> list[ActivityResult]:
         """Ended activities."""
         return await self._activities.results()
+
+    def work_loads(self) -> list[WorkLoad]:
+        """Its activities; turns do not wait long enough to be counted."""
+        return self._activities.work_loads()
 
     def turn_here(self) -> RunningTurn | None:
         """Whose turn the calling thread is in; None on any other thread."""

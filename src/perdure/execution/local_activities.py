@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from perdure.contracts.executor import ActivityResult
 from perdure.contracts.records import PendingActivity
+from perdure.contracts.work_load import WorkLoad
 from perdure.core.errors import NotRegistered
 from perdure.core.failures import FailureDetails, failure_of
 from perdure.core.registry import ActivityDefinition, ActivityMode, Registry
@@ -24,6 +25,7 @@ from perdure.execution.poison import poisoned
 from perdure.execution.stacks import users_code
 from perdure.execution.time_limits import activity_timed_out
 from perdure.execution.user_loop import UserLoop
+from perdure.execution.work_loads import loads_here
 
 STUCK_AFTER_SECONDS = 5.0
 RETRY_SECONDS = 1.0
@@ -147,6 +149,15 @@ class LocalActivities:
         if self._is_mixed:
             self._admit()
         return taken
+
+    def work_loads(self) -> list[WorkLoad]:
+        """What waits and what runs, by name. Since when it waits nobody knows."""
+        # Threads take from the queue meanwhile, so a copy is counted.
+        waiting = [*self._queue.copy(), *self._on_loop]
+        if self._for_threads is not self._queue:
+            waiting += self._for_threads
+        running = [*list(self._running.values()), *((activity, 0) for activity in self._loop_tasks.values())]
+        return loads_here((activity for activity, _ in waiting), (activity for activity, _ in running))
 
     async def drain(self, seconds: float) -> bool:
         """Take no more from the queue; wait until nothing runs."""

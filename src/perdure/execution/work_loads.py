@@ -1,9 +1,10 @@
-"""What waits for remote workers and what they have, by kind and name. Costs as much as there are names and leases."""
+"""How much work there is, by kind and name. What waits for remote workers costs only as much as there are names."""
 
 from collections import Counter
 from collections.abc import Iterable
 
 from perdure.contracts.executor import ServedKind
+from perdure.contracts.records import PendingActivity
 from perdure.contracts.work_load import WorkLoad
 from perdure.execution.remote_items import ItemKind, Work
 
@@ -53,3 +54,13 @@ class LoadCount:
             )
             for kind, name in sorted(self._pending.keys() | self._active.keys())
         ]
+
+
+def loads_here(waiting: Iterable[PendingActivity], running: Iterable[PendingActivity]) -> list[WorkLoad]:
+    """Activities of this process, by name. Nobody notes since when they wait."""
+    pending = Counter(activity.name for activity in waiting)
+    active = Counter(activity.name for activity in running)
+    return [
+        WorkLoad(ServedKind.ACTIVITY, name, pending[name], active[name], None if pending[name] else 0.0)
+        for name in sorted(pending.keys() | active.keys())
+    ]

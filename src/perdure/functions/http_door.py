@@ -66,6 +66,10 @@ class FunctionsApp:
         extra = self._extra + (self._hsts if scope.get("scheme") == "https" else ())
         await _send(reply, extra, send)
 
+    def has_function(self, scope: Scope) -> bool:
+        """Whether a function serves this request."""
+        return self._triggers.match(scope["method"], _raw_path(scope)) is not None
+
     async def _reply(self, scope: Scope, receive: Receive) -> HttpReply:
         raw_path = _raw_path(scope)
         match = self._triggers.match(scope["method"], raw_path)

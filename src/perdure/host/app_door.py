@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from perdure import __version__
 from perdure.functions.bindings import ClientTexts
@@ -20,12 +20,15 @@ from perdure.host.gate import Gate
 from perdure.host.hub import Hub
 from perdure.host.late_route import LateRoute
 from perdure.host.settings import BODY_LIMIT_SETTING, Settings
+from perdure.http_api.access import LEVELS, Verdict
+from perdure.http_api.answers import Answer
 from perdure.http_api.app import ManagementRoute
 from perdure.http_api.health import HubFacts, health_routes
 from perdure.http_api.options import ManagementOptions
 from perdure.storage.sqlite.storage import SqliteStorage
 
 if TYPE_CHECKING:
+    from perdure.execution.remote import RemoteExecutor
     from perdure.functions.manual_runs import ManualRuns
 
 
@@ -42,16 +45,19 @@ class DoorParts:
     clients: ClientTexts
     manual_runs: "Callable[[], ManualRuns]"
     links: ManagementOptions
+    remote: "RemoteExecutor | None" = None
     started: float = field(default_factory=time.monotonic)
 
 
 def app_door(parts: DoorParts) -> ASGIApp:
     """The door of a loaded app."""
     settings = parts.settings
-    return front_door(_own_routes(parts), _functions(parts), settings.allowed_hosts, settings.cors, settings.host.http)
+    functions = _functions(parts)
+    routes = _own_routes(parts, functions)
+    return front_door(routes, functions, settings.allowed_hosts, settings.cors, settings.host.http)
 
 
-def _own_routes(parts: DoorParts) -> list[BaseRoute]:
+def _own_routes(parts: DoorParts, functions: FunctionsApp) -> list[BaseRoute]:
     """Every route of the host itself, in the order in which they are matched."""
     access = parts.gate.access
     management = ManagementRoute(parts.hub.client, parts.links, access)
@@ -59,6 +65,7 @@ def _own_routes(parts: DoorParts) -> list[BaseRoute]:
     return [
         management,
         *health_routes(lambda: _facts(parts)),
+        LateRoute((b"/metrics", b"/admin/perdure/metrics"), lambda: _metrics_route(parts, functions)),
         LateRoute((b"/admin/perdure/",), lambda: _command_routes(parts)),
         LateRoute((b"/admin/host", b"/admin/functions"), lambda: _admin_routes(parts)),
     ]
@@ -96,6 +103,22 @@ def _command_routes(parts: DoorParts) -> BaseRoute:
     storage = parts.hub.storage
     file = storage.path if isinstance(storage, SqliteStorage) else None
     return CommandRoutes(HubParts(parts.hub.client, storage.verify, file), parts.gate.access)
+
+
+def _metrics_route(parts: DoorParts, functions: FunctionsApp) -> BaseRoute:
+    from perdure.host.metering import HubMeter
+    from perdure.host.metrics_route import Found, MetricsRoute, unknown_hub
+
+    name, hub = parts.settings.hub_name, parts.hub
+    meter = HubMeter(name, hub.worker, parts.remote, hub.work_loads)
+
+    def find(scope: Scope, said: str | None) -> Found:
+        verdict = parts.gate.access.judge(scope, LEVELS["GET", "/metrics"])
+        if verdict is not Verdict.ALLOWED:
+            return Answer(verdict.value)
+        return [meter] if said is None or said.lower() == name.lower() else unknown_hub(said)
+
+    return MetricsRoute(find, functions.has_function)
 
 
 def _facts(parts: DoorParts) -> HubFacts:

@@ -124,7 +124,7 @@ class FunctionsHost:
         self.door = app_door(
             DoorParts(
                 settings, app, self.hub, self.gate, self.condition, self.user_code, clients,
-                lambda: self._begin_manual_runs(app, clients), links,
+                lambda: self._begin_manual_runs(app, clients), links, self._remote,
             )
         )  # fmt: skip
         if self._tracing is not None:

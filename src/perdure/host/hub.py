@@ -14,6 +14,7 @@ from perdure.contracts.executor import Executor, RemoteWorkers
 from perdure.contracts.observer import Observer
 from perdure.contracts.records import ReusePolicy
 from perdure.contracts.storage import Storage
+from perdure.contracts.work_load import WorkLoad
 from perdure.core.decisions import DecisionLimits
 from perdure.core.identifiers import check_portable_id
 from perdure.core.registry import FailedOperations, Registry
@@ -128,6 +129,10 @@ class Hub:
     def turn_here(self) -> RunningTurn | None:
         """Whose turn the calling thread is in, for those who write log lines."""
         return self._executor.turn_here()
+
+    def work_loads(self) -> list[WorkLoad]:
+        """What waits and runs of the app's own functions."""
+        return self._executor.work_loads()
 
     def name_url(self, url: str) -> None:
         """Tell whoever finds the store held where this process can be reached."""

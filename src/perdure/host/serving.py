@@ -24,6 +24,7 @@ from perdure.host.observers import LoggingObserver
 from perdure.host.options import StartFailed
 from perdure.host.running_process import SWITCH_INTERVAL_SECONDS, spare_collections, stop_on_signals
 from perdure.host.serve_options import ServeOptions, TlsFiles
+from perdure.host.server_metrics import metrics_route
 from perdure.host.system_clock import SystemClock
 from perdure.host.tokens import TokenFile, TokenFileError
 from perdure.http_api.allowed_hosts import ANY_HOST, LOOPBACK_NAMES, AllowedHosts
@@ -86,7 +87,11 @@ class SchedulerServer:
         options, bound = self.options, self._bound
         assert bound is not None, "not open"
         await self._grpc.start()
-        routes = [ServerHealth(self._facts), HubRoutes(self.hubs, self.tokens)]
+        routes = [
+            ServerHealth(self._facts),
+            metrics_route(self.hubs, self.tokens),
+            HubRoutes(self.hubs, self.tokens),
+        ]
         hosts = {*LOOPBACK_NAMES, options.address} if options.is_local else {ANY_HOST}
         self._http = HttpServer(AllowedHosts(Router(routes, redirect_slashes=False), hosts))
         await self._http.start(bound, None if options.tls is None else _http_tls(options.tls))

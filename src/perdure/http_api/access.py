@@ -181,5 +181,9 @@ LEVELS: dict[tuple[str, str], Level] = {
     ("GET", "/admin/perdure/instances/{id}/history"): Level.SYSTEM,
     ("GET", "/admin/perdure/verify"): Level.ADMIN,
     ("GET", "/admin/perdure/backup"): Level.ADMIN,
+    ("GET", "/metrics"): Level.SYSTEM,
+    ("GET", "/metrics.json"): Level.SYSTEM,
+    ("GET", "/admin/perdure/metrics"): Level.SYSTEM,
+    ("GET", "/admin/perdure/metrics.json"): Level.SYSTEM,
 }
 """Method and route template → level."""

@@ -126,6 +126,8 @@ def _answer(status: int, shape: str | None, operation: Operation) -> Json:
     answer: Json = {"description": _TEXTS[status]}
     if shape == "File":
         answer["content"] = {"application/octet-stream": {}}
+    elif shape == "Metrics":
+        answer["content"] = {"text/plain": {"schema": TEXT}}
     elif shape is not None:
         answer["content"] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape}"}}}
     if operation.is_paged and status == 200:

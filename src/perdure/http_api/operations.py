@@ -57,6 +57,12 @@ QUERY_PARAMETERS: dict[str, tuple[Schema, str]] = {
     "releaseOrphanedLocks": (_FLAG, "true (default) or false."),
     "op": (KEPT_TEXT, "The operation's name."),
     "fetchState": (_FLAG, "With the state."),
+    "taskHub": (TEXT, "Of this task hub."),
+    "kind": (
+        {"anyOf": [{"type": "string", "pattern": "(?i)^(orchestration|activity|entity)$"}, EMPTY]},
+        "orchestration, activity or entity; all without it.",
+    ),
+    "name": (TEXT, "Of this function."),
     "liveness": (_FLAG, "Also what is running and waits for nothing."),
 }  # fmt: skip
 
@@ -149,6 +155,13 @@ SHAPES: dict[str, Schema] = {
     "Keys": {
         "type": "object", "required": ["keys"], "properties": {"keys": {"type": "array", "items": _KEY}},
     },
+    "Load": {
+        "type": "object", "required": ["taskHub", "pending", "active", "total"], "properties": {
+            "taskHub": TEXT, "pending": {"type": "integer"}, "active": {"type": "integer"},
+            "total": {"type": "integer"}, "oldestAgeInSeconds": {"type": ["integer", "null"]},
+            "connectedWorkers": {"type": ["integer", "null"]},
+        },
+    },
     "Health": {"type": "object", "required": ["status", "live", "ready", "taskHub", "store", "durability", "version"]},
 }  # fmt: skip
 
@@ -175,6 +188,7 @@ _KEY_SET: dict[int, str | None] = {200: "Key", 400: "Error", 404: None, 413: "Er
 
 _TAG_START, _TAG_INSTANCES, _TAG_ENTITIES = "orchestrators", "instances", "entities"
 _TAG_HOST, _TAG_FUNCTIONS, _TAG_COMMANDS = "host", "functions", "commands"
+_PLACES = (("", _TAG_HOST), ("/admin/perdure", _TAG_COMMANDS))
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/health"): Operation("Is the host ready; which hub is this", _TAG_HOST, {200: "Health", 503: "Health"}),
@@ -306,5 +320,18 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/admin/perdure/backup"): Operation(
         "A consistent copy of the store", _TAG_COMMANDS, {200: "File", 409: "Error", **_LATER}
     ),
+    **{
+        ("GET", f"{place}/metrics"): Operation(
+            "Figures of the hub, for Prometheus", tag, {200: "Metrics", 404: "Error"}, ("taskHub",)
+        )
+        for place, tag in _PLACES
+    },
+    **{
+        ("GET", f"{place}/metrics.json"): Operation(
+            "How much work there is, for scalers", tag, {200: "Load", 400: "Error", 404: "Error"},
+            ("taskHub", "kind", "name"),
+        )
+        for place, tag in _PLACES
+    },
 }  # fmt: skip
 """Method and route template, as in ``access.LEVELS`` → what it does."""
