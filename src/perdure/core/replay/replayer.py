@@ -231,8 +231,8 @@ class Replayer:
             try:
                 yielded: Any = program.send(task.value) if task.error is None else program.throw(task.error)
             except StopIteration as stop:
-                self._return(stop.value)
-                return
+                returned = stop.value
+                break
             except BaseException as error:
                 self._end(Fail(self._definition.policy.describe(error)))
                 return
@@ -252,6 +252,8 @@ class Replayer:
                 # A group that was complete when it was made: the rest of it is asked for all the same.
                 recorder.schedule(yielded)
             task = yielded
+        # Not in the handler: what writing the output raises was not caused by the code's end.
+        self._return(returned)
 
     def _return(self, value: Any) -> None:
         if self._recorder.will_continue_as_new:
