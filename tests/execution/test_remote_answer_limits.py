@@ -7,7 +7,7 @@ from perdure.core import actions as ac
 from perdure.core.failures import FailureDetails
 from perdure.core.identifiers import EntityId
 from perdure.core.registry import EntitySignal, EntityStart, Operation, OperationOutcome
-from perdure.execution.answer_limits import kept_outcomes, kept_result, kept_turn
+from perdure.execution.answer_limits import FAILURE_TEXT_MAX, kept_failure, kept_outcomes, kept_result, kept_turn
 
 LIMIT = 100
 FITS = "é" * 50
@@ -80,3 +80,23 @@ def test_batches_that_fit() -> None:
 def test_batches_that_do_not(outcome: OperationOutcome, what: str) -> None:
     refused = OperationOutcome("before", failure=failure(what))
     assert kept_outcomes(TURN, [OperationOutcome("1"), outcome], LIMIT) == [refused, refused]
+
+
+LONG = "x" * (FAILURE_TEXT_MAX + 5)
+CUT = "x" * FAILURE_TEXT_MAX + "… (5 more characters)"
+WORDY = FailureDetails("E", LONG, LONG, FailureDetails(LONG, "why"), True, {"a": LONG})
+CUT_SHORT = FailureDetails(
+    "E", CUT, CUT, FailureDetails(CUT, "why"), True, {"omitted": f"The properties have {len(LONG) + 8} bytes as JSON."}
+)
+
+
+def test_a_failure_is_cut_to_what_every_client_can_read() -> None:
+    assert kept_failure(WORDY) == CUT_SHORT
+    short = FailureDetails("E", LONG[5:], LONG[5:], None, False, {"a": [1]})
+    assert kept_failure(short) == short
+
+
+def test_the_failures_of_turns_and_operations_are_cut() -> None:
+    assert kept_turn(ac.TurnResult(ending=ac.Fail(WORDY, FITS)), LIMIT).ending == ac.Fail(CUT_SHORT, FITS)
+    outcomes = [OperationOutcome("s", "r"), OperationOutcome("s", failure=WORDY)]
+    assert kept_outcomes(TURN, outcomes, LIMIT) == [outcomes[0], OperationOutcome("s", failure=CUT_SHORT)]

@@ -1,11 +1,41 @@
 """What a worker answers may be too large to be kept: the task or instance fails then, with size and limit."""
 
 from collections.abc import Sequence
+from typing import Any
+
+import msgspec
 
 from perdure.contracts.executor import EntityTurn
 from perdure.core import actions as ac
 from perdure.core.failures import FailureDetails
 from perdure.core.registry import OperationOutcome
+
+FAILURE_TEXT_MAX = 32 * 1024
+"""Characters of each text of a failure. It is sent with every state of its instance, to clients that take 4 MiB."""
+
+
+def kept_failure(failure: FailureDetails) -> FailureDetails:
+    """The failure, its longest texts cut, and without properties that are too large."""
+    cause = None if failure.cause is None else kept_failure(failure.cause)
+    stack, properties = failure.stack_trace, failure.properties
+    return msgspec.structs.replace(
+        failure,
+        error_type=_cut(failure.error_type),
+        message=_cut(failure.message),
+        stack_trace=None if stack is None else _cut(stack),
+        properties=None if properties is None else _kept_properties(properties),
+        cause=cause,
+    )
+
+
+def _cut(text: str) -> str:
+    excess = len(text) - FAILURE_TEXT_MAX
+    return text if excess <= 0 else f"{text[:FAILURE_TEXT_MAX]}… ({excess} more characters)"
+
+
+def _kept_properties(properties: dict[str, Any]) -> dict[str, Any]:
+    size = len(msgspec.json.encode(properties))
+    return properties if size <= FAILURE_TEXT_MAX else {"omitted": f"The properties have {size} bytes as JSON."}
 
 
 def kept_result(name: str, result: str | None, bytes_max: int) -> FailureDetails | None:
@@ -17,7 +47,12 @@ def kept_result(name: str, result: str | None, bytes_max: int) -> FailureDetails
 def kept_turn(result: ac.TurnResult, bytes_max: int) -> ac.TurnResult:
     """The result of a turn, or the failure of an orchestration that asked for something with too large a text."""
     failure = _turn_failure(result, bytes_max)
-    return result if failure is None else ac.TurnResult(ending=ac.Fail(failure), events_taken=result.events_taken)
+    if failure is not None:
+        return ac.TurnResult(ending=ac.Fail(failure), events_taken=result.events_taken)
+    if isinstance(ending := result.ending, ac.Fail):
+        ending = msgspec.structs.replace(ending, failure=kept_failure(ending.failure))
+        return msgspec.structs.replace(result, ending=ending)
+    return result
 
 
 def kept_outcomes(turn: EntityTurn, outcomes: Sequence[OperationOutcome], bytes_max: int) -> list[OperationOutcome]:
@@ -26,7 +61,10 @@ def kept_outcomes(turn: EntityTurn, outcomes: Sequence[OperationOutcome], bytes_
         failure = _outcome_failure(f"operation '{operation.name}' of entity '{turn.entity}'", outcome, bytes_max)
         if failure is not None:
             return [OperationOutcome(turn.state, failure=failure) for _ in outcomes]
-    return list(outcomes)
+    return [
+        outcome if outcome.failure is None else msgspec.structs.replace(outcome, failure=kept_failure(outcome.failure))
+        for outcome in outcomes
+    ]
 
 
 def _turn_failure(result: ac.TurnResult, bytes_max: int) -> FailureDetails | None:

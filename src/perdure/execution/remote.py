@@ -18,7 +18,7 @@ from perdure.core.events import HistoryEvent
 from perdure.core.failures import FailureDetails
 from perdure.core.instance import Origin
 from perdure.core.registry import OperationOutcome
-from perdure.execution.answer_limits import kept_outcomes, kept_result, kept_turn
+from perdure.execution.answer_limits import kept_failure, kept_outcomes, kept_result, kept_turn
 from perdure.execution.item_writing import ItemWriter, NeedsPastAsked, TooLarge
 from perdure.execution.remote_items import EncodedPast, ItemFormat, ItemKind, LaneKey, RemoteOptions, Work
 from perdure.execution.remote_leases import Caller, Lease, Leases
@@ -269,6 +269,8 @@ class RemoteExecutor:
         settling = self._leases.begin_settling(lease.token)
         if failure is None:
             failure = kept_result(activity.name, result, self.options.payload_bytes_max)
+        else:
+            failure = kept_failure(failure)
         ended = ActivityResult(activity, None if failure is not None else result, failure, settling.settle)
         self._results.append(ended)
         self._has_results.set()

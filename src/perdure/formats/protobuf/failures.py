@@ -8,6 +8,7 @@ from perdure.formats.protobuf import messages as pb
 
 _SAFE_INTEGER_MAX = 2**53
 _VALUE_DEPTH_MAX = 32
+_TOO_DEEP = "(nested too deeply)"
 
 
 def write_failure(failure: FailureDetails) -> pb.TaskFailureDetails:
@@ -22,13 +23,21 @@ def write_failure(failure: FailureDetails) -> pb.TaskFailureDetails:
             link.stackTrace.value = failure.stack_trace
             link.stackTrace.SetInParent()
         for name, value in (failure.properties or {}).items():
-            link.properties[name].CopyFrom(write_value(value))
+            link.properties[name].CopyFrom(_write_property(value))
         if failure.cause is None or n == CAUSES_MAX - 1:
             break
         failure = failure.cause
         link = link.innerFailure
         link.SetInParent()
     return written
+
+
+def _write_property(value: Any) -> pb.Value:
+    try:
+        return write_value(value)
+    except ValueError as error:
+        # A failure must be tellable, whatever was noted of it.
+        return pb.Value(string_value=f"({error})")
 
 
 def failure_bytes(failure: FailureDetails) -> bytes:
@@ -91,8 +100,8 @@ def _number(value: int | float) -> float:
         raise ValueError(f"The number {str(value)[:20]}… is too large to be written.") from None
 
 
-def read_value(value: pb.Value) -> Any:
-    """A JSON value; whole numbers become integers, what JSON cannot hold a text."""
+def read_value(value: pb.Value, depth: int = _VALUE_DEPTH_MAX) -> Any:
+    """A JSON value; whole numbers become integers, what JSON cannot hold and what is nested too deeply a text."""
     kind = value.WhichOneof("kind")
     if kind == "number_value":
         number = value.number_value
@@ -103,8 +112,10 @@ def read_value(value: pb.Value) -> Any:
         return value.string_value
     if kind == "bool_value":
         return value.bool_value
+    if kind is None or kind == "null_value":
+        return None
+    if depth == 1:
+        return _TOO_DEEP
     if kind == "struct_value":
-        return {name: read_value(member) for name, member in value.struct_value.fields.items()}
-    if kind == "list_value":
-        return [read_value(member) for member in value.list_value.values]
-    return None
+        return {name: read_value(member, depth - 1) for name, member in value.struct_value.fields.items()}
+    return [read_value(member, depth - 1) for member in value.list_value.values]
