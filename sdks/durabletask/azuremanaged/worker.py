@@ -94,4 +94,5 @@ class DurableTaskSchedulerWorker(TaskHubGrpcWorker):
             versioning=self._versioning,
             concurrency=self._concurrency,
             user_loop=user_loop,
+            logger=self._logger,
         )

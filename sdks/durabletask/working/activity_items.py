@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from durabletask.working.functions import Definitions
 from durabletask.working.options import ActivityNotRegisteredError
+from durabletask.working.user_loop import is_being_cancelled
 from perdure.core.failures import FailureDetails
 from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode, not_registered_text
 
@@ -31,14 +32,16 @@ class Activities:
         """Run a plain activity, on a thread where it may block."""
         try:
             return ActivityEnd(self._definition(call.name).run(call))
-        except Exception as error:
+        except BaseException as error:  # sys.exit() in an activity is its failure, and not the worker's end
             return ActivityEnd(failure=self.definitions.describe(error))
 
     async def run_async(self, call: ActivityCall) -> ActivityEnd:
         """Run an ``async def`` activity."""
         try:
             return ActivityEnd(await self._definition(call.name).run(call))
-        except Exception as error:
+        except BaseException as error:
+            if is_being_cancelled():
+                raise
             return ActivityEnd(failure=self.definitions.describe(error))
 
     def _definition(self, name: str) -> ActivityDefinition:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from durabletask.failures import TaskFailedError, stored_failure
-from perdure.core.errors import NonDeterminism
+from perdure.core.errors import NonDeterminism, OrchestratorMisuse
 from perdure.core.failures import FailureDetails, message_of, storable
 
 CAUSES_MAX = 10
@@ -49,10 +49,20 @@ def describer(provider: ExceptionPropertiesProvider | None = None) -> Describe:
     return describe
 
 
+class DescribedFailure(Exception):
+    """Carries a failure through the engine, which would describe the exception its own way."""
+
+    def __init__(self, failure_details: FailureDetails) -> None:
+        super().__init__(failure_details.message)
+        self.failure_details = failure_details
+
+
 def _type_name(error: BaseException) -> str:
     cls = type(error)
     if isinstance(error, NonDeterminism):
         return "durabletask.task.NonDeterminismError"
+    if isinstance(error, OrchestratorMisuse):
+        return "builtins.TypeError"
     return storable(f"{cls.__module__}.{cls.__qualname__}")
 
 

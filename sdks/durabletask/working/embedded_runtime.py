@@ -1,9 +1,12 @@
 """A worker of the engine in this process: its functions run in the engine's own threads, without a wire."""
 
+import logging
 import threading
+from dataclasses import replace
 from typing import Any
 
 from durabletask.embedded import EmbeddedServing, open_hub
+from durabletask.working.described_failures import Describe, DescribedFailure
 from durabletask.working.functions import Definitions
 from durabletask.working.options import (
     ConcurrencyOptions,
@@ -13,7 +16,8 @@ from durabletask.working.options import (
     compare_versions,
 )
 from durabletask.working.start import WorkerStart
-from durabletask.working.user_loop import UserLoop
+from durabletask.working.user_loop import UserLoop, is_being_cancelled
+from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode
 from perdure.core.versioning import FailureStrategy, MatchStrategy, Versioning
 
 _MATCH = {
@@ -36,6 +40,7 @@ class EmbeddedRuntime:
         versioning: VersioningOptions | None,
         concurrency: ConcurrencyOptions,
         user_loop: UserLoop,
+        logger: logging.Logger,
     ) -> None:
         self._endpoint = endpoint
         self._task_hub = task_hub
@@ -43,6 +48,7 @@ class EmbeddedRuntime:
         self._versioning = versioning
         self._concurrency = concurrency
         self._user_loop = user_loop
+        self._logger = logger
         self._serving: EmbeddedServing | None = None
         self._lock = threading.Lock()
         self._is_stopped = False
@@ -68,6 +74,8 @@ class EmbeddedRuntime:
             try:
                 self._serving = self._served()
             except Exception as error:
+                # Whoever does not wait for the start would never hear of it.
+                self._logger.error("The worker cannot run: %s", error)
                 start.failed(error)
                 return
         start.opened()
@@ -78,7 +86,7 @@ class EmbeddedRuntime:
             definitions = self._definitions
             return hub.serve(
                 list(definitions.orchestrators.values()),
-                list(definitions.activities.values()),
+                [_described(activity, definitions.describe) for activity in definitions.activities.values()],
                 list(definitions.entities.values()),
                 hub.make_options(**self._options()),
             )
@@ -98,3 +106,23 @@ class EmbeddedRuntime:
             said["default_version"] = versioning.default_version
             said["versioning"] = Versioning(versioning.version, _MATCH[match], _FAILURE[failure], compare_versions)
         return said
+
+
+def _described(definition: ActivityDefinition, describe: Describe) -> ActivityDefinition:
+    """The activity with failures in this package's words, as they come over a wire."""
+
+    def run(call: ActivityCall) -> Any:
+        try:
+            return definition.run(call)
+        except BaseException as error:
+            raise DescribedFailure(describe(error)) from error
+
+    async def run_async(call: ActivityCall) -> Any:
+        try:
+            return await definition.run(call)
+        except BaseException as error:
+            if is_being_cancelled():
+                raise
+            raise DescribedFailure(describe(error)) from error
+
+    return replace(definition, run=run_async if definition.mode is ActivityMode.LOOP else run)

@@ -130,13 +130,18 @@ def define(
             name: replace(orchestrator_definition(function, name, conventions), policy=policy)
             for name, function in functions.orchestrators.items()
         },
-        {name: activity_definition(function, name, converter) for name, function in functions.activities.items()},
+        {
+            name: activity_definition(function, name, converter, run_coroutine)
+            for name, function in functions.activities.items()
+        },
         {name: entity_definition(entity, name, conventions=manners) for name, entity in functions.entities.items()},
         describe,
     )
 
 
-def activity_definition(function: Callable[..., Any], name: str, converter: DataConverter) -> ActivityDefinition:
+def activity_definition(
+    function: Callable[..., Any], name: str, converter: DataConverter, run_coroutine: RunCoroutine | None = None
+) -> ActivityDefinition:
     """The activity as the core runs it; it takes a context and an input, or a context alone."""
     parameters = list(inspect.signature(function).parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)]
@@ -150,7 +155,11 @@ def activity_definition(function: Callable[..., Any], name: str, converter: Data
         return function(context, converter.deserialize(call.input, input_type)) if takes_input else function(context)
 
     def run(call: ActivityCall) -> str | None:
-        return converter.serialize(begin(call))
+        result = begin(call)
+        if run_coroutine is not None and isinstance(result, types.CoroutineType):
+            # An ``async def`` behind a decorator or an object that does not look like one.
+            result = run_coroutine(result)
+        return converter.serialize(result)
 
     async def run_async(call: ActivityCall) -> str | None:
         return converter.serialize(await begin(call))

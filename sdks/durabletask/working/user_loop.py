@@ -50,9 +50,21 @@ class UserLoop:
             return self._loop
 
 
+def is_being_cancelled() -> bool:
+    """Whether the running task was asked to end, so that a CancelledError is not of the user's own making."""
+    running = asyncio.current_task()
+    return running is not None and running.cancelling() > 0
+
+
 def _turn(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
-    loop.run_forever()
+    while True:
+        try:
+            loop.run_forever()
+            break
+        except (SystemExit, KeyboardInterrupt):
+            # A task of the user raised it: it ends that task, which asyncio has told, and nothing else.
+            continue
     left = asyncio.all_tasks(loop)
     for task in left:
         task.cancel()

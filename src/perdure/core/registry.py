@@ -1,7 +1,7 @@
 """Names → definitions of orchestrators, activities and entities. SDKs and hosts fill it; lookups ignore case."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -143,9 +143,14 @@ class EntityDefinition:
 
 
 class Registry:
-    """What this process can run."""
+    """What this process can run.
 
-    def __init__(self) -> None:
+    ``absent_types`` gives, by "orchestrator", "activity" and "entity", the error type of what fails because nobody
+    registered it; ``NotRegistered`` by default.
+    """
+
+    def __init__(self, absent_types: Mapping[str, str] | None = None) -> None:
+        self._absent_types = absent_types or {}
         self.orchestrators: dict[str, OrchestratorDefinition | OutsideDefinition] = {}
         self.activities: dict[str, ActivityDefinition] = {}
         self.entities: dict[str, EntityDefinition] = {}
@@ -170,29 +175,30 @@ class Registry:
 
     def orchestrator(self, name: str) -> OrchestratorDefinition | OutsideDefinition:
         """Look up. Raises NotRegistered, listing the known names, close ones first."""
-        return _get(self.orchestrators, name, "orchestrator")
+        return self._get(self.orchestrators, name, "orchestrator")
 
     def activity(self, name: str) -> ActivityDefinition:
         """Look up. Raises NotRegistered, listing the known names, close ones first."""
-        return _get(self.activities, name, "activity")
+        return self._get(self.activities, name, "activity")
 
     def entity(self, name: str) -> EntityDefinition:
         """Look up. Raises NotRegistered, listing the known names, close ones first."""
-        return _get(self.entities, name, "entity")
+        return self._get(self.entities, name, "entity")
+
+    def _get(self, table: dict[str, Any], name: str, kind: str) -> Any:
+        found = table.get(name.lower())
+        if found is None:
+            known = [d.name for d in table.values() if not d.name.startswith(BUILT_IN)]
+            text = not_registered_text(kind, name, known)
+            said = self._absent_types.get(kind)
+            raise NotRegistered(text, None if said is None else FailureDetails(said, text))
+        return found
 
 
 def _add(table: dict[str, Any], name: str, definition: Any, kind: str) -> None:
     if name.lower() in table:
         raise ValueError(f"Two {kind} functions are named '{name}'; names are unique, whatever their case.")
     table[name.lower()] = definition
-
-
-def _get(table: dict[str, Any], name: str, kind: str) -> Any:
-    found = table.get(name.lower())
-    if found is None:
-        known = [d.name for d in table.values() if not d.name.startswith(BUILT_IN)]
-        raise NotRegistered(not_registered_text(kind, name, known))
-    return found
 
 
 _PLURALS = {"activity": "activities", "entity": "entities"}

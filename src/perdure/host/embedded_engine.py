@@ -59,7 +59,7 @@ class EmbeddedEngine:
         self.store_url = store_url
         self._storage = storage
         self._clock = clock
-        self._registry = Registry()
+        self._registry = Registry(_ABSENT_TYPES)
         self._running: _Running | None = None
         self._box = BlackBox(storage.path) if isinstance(storage, SqliteStorage) else None
         self._loop = _new_loop()
@@ -165,6 +165,14 @@ class EmbeddedEngine:
     def _end_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
+
+
+_ABSENT_TYPES = {
+    "orchestrator": "durabletask.worker.OrchestratorNotRegisteredError",
+    "activity": "durabletask.worker.ActivityNotRegisteredError",
+    "entity": "durabletask.worker.EntityNotRegisteredError",
+}
+"""As the portable SDK, which embeds this engine, names them."""
 
 
 def _filled(definitions: Sequence[Definition]) -> Registry:
