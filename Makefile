@@ -93,7 +93,7 @@ properties: $(VENV)/.installed-dev
 	  --timeout 0 $(PYTEST_ARGS)
 
 crash: $(VENV)/.installed-dev
-	$(PY) -m pytest -m slow --timeout 1800 --deselect $(ENDURE) $(PYTEST_ARGS)
+	$(PY) -m pytest -m slow --timeout 1800 --ignore tests/official --deselect $(ENDURE) $(PYTEST_ARGS)
 
 # Needs Node.js 20 or newer for the JavaScript part.
 official: $(VENV)/.installed-dev

@@ -41,7 +41,7 @@ EXPECTED: dict[str, Any] = {
         5,
         "Operation 'fail' on entity '@counter@failing' failed with error: not 3",
     ],
-    "entity_locks": [[False] * 5 + [True] * 5, 5, 50, None],
+    "entity_locks": [[False] * 5 + [True] * 5, 5, 50],
     "delayed_signal": [None, True],
     "entity_starts_an_orchestration": [4, 5, 6],
     "entity_signals_an_entity": 4,

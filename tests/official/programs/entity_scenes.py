@@ -114,9 +114,13 @@ def entity_locks(stage: Stage) -> Any:
     moves = [stage.start(moving, 10) for _ in range(10)]
     done = sorted(stage.output(move) for move in moves)
     until(lambda: state_of(stage, target) == 50, "the target is filled")
-    found = stage.client.get_entity(source)
-    assert found is not None
-    return [done, state_of(stage, source), state_of(stage, target), found.get_locked_by()]
+    until(lambda: not any(is_locked(stage, place) for place in (source, target)), "both are unlocked")
+    return [done, state_of(stage, source), state_of(stage, target)]
+
+
+def is_locked(stage: Stage, place: Id) -> bool:
+    found = stage.client.get_entity(place)
+    return found is not None and found.get_locked_by() is not None
 
 
 @scenario
