@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from perdure.formats.protobuf import messages as pb
+from perdure.formats.protobuf.backend_service import RPCS as BACKEND_RPCS
 from perdure.formats.protobuf.service import RPCS
 from perdure.grpc_api.access import RIGHTS, Role, Standing
 from support.grpc_worker import Worker
@@ -147,13 +148,13 @@ def expected_of(role: Role, call: str) -> bool:
         return True
     if call.startswith(("Get", "Query", "List", "WaitFor")) and call != "GetWorkItems":
         return role in READERS
-    if call.startswith(("Complete", "Abandon", "GetWorkItems")):
+    if call.startswith(("Complete", "Abandon", "GetWorkItems", "BeginWorkerDrain")):
         return role in WORKERS
     return role in OWNERS
 
 
 def test_every_call_has_its_rights() -> None:
-    assert RIGHTS.keys() == RPCS.keys()
+    assert RIGHTS.keys() == RPCS.keys() | BACKEND_RPCS.keys()
     for call, allowed in RIGHTS.items():
         assert allowed == {role for role in Role if expected_of(role, call)}, call
 

@@ -12,6 +12,7 @@ import grpc.aio
 
 from perdure.contracts.clock import Clock
 from perdure.formats.protobuf import messages as pb
+from perdure.formats.protobuf.backend_service import RPCS as BACKEND_RPCS
 from perdure.formats.protobuf.service import RPCS
 from perdure.grpc_api.access import Doorkeeper
 from perdure.grpc_api.calls import Door
@@ -38,7 +39,7 @@ class RawClient:
         return RawClient(self.channel, {**self.headers, **headers})
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        rpc = RPCS[name]
+        rpc = RPCS.get(name) or BACKEND_RPCS[name]
 
         async def call(request: Any = None, *, seconds: float | None = SECONDS_MAX, **fields: Any) -> Any:
             message = rpc.request(**fields) if request is None else request

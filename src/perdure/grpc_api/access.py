@@ -51,6 +51,8 @@ RIGHTS: Mapping[str, frozenset[Role]] = {
     "SkipGracefulOrchestrationTerminations": _OWNERS,
     "CreateTaskHub": _ADMINS,
     "DeleteTaskHub": _ADMINS,
+    "GetMetrics": _READERS,
+    "BeginWorkerDrain": _WORKERS,
 }
 """Call → the roles that may make it."""
 

@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 
 from perdure.client import TaskHubClient
-from perdure.formats.protobuf.service import RPCS
+from perdure.formats.protobuf.service import RPCS, Rpc
 from perdure.grpc_api.hub_choice import MANAGES_HUBS, HubChoice, Hubs, ServedHub
 from perdure.grpc_api.statuses import Stopping, status_of
 
@@ -116,9 +116,9 @@ class Door:
         hub = await self.choice.choose(name, headers)
         return Call(context, hub, hub.name, self.choice.hubs, self.stopping)
 
-    def unary(self, name: str, answer: Unary) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    def unary(self, name: str, answer: Unary, rpcs: Mapping[str, Rpc] = RPCS) -> "grpc.RpcMethodHandler[bytes, bytes]":
         """A call with one answer."""
-        read = RPCS[name].request.FromString
+        read = rpcs[name].request.FromString
 
         async def serve(raw: bytes, context: Context) -> bytes:
             try:

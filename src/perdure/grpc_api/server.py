@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 
+from perdure.formats.protobuf.backend_service import RPCS as BACKEND_RPCS
+from perdure.formats.protobuf.backend_service import SERVICE as BACKEND_SERVICE
 from perdure.formats.protobuf.service import SERVICE
+from perdure.grpc_api.backend_service import BACKEND_CALLS
 from perdure.grpc_api.calls import Door, Handlers
 from perdure.grpc_api.entity_service import EntityCalls
 from perdure.grpc_api.health_service import HEALTH
@@ -46,13 +49,15 @@ class GrpcServer:
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, dict(found)),))
 
     def mount_door(self, door: Door) -> None:
-        """Answer the calls of the scheduler's service, and those about its health."""
+        """Answer the calls of the scheduler's service, and those of scalers."""
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = door.work_handlers()
         for name, answer in {**MANAGEMENT_CALLS, **QUERY_CALLS, **EntityCalls().calls()}.items():
             handlers[name] = door.unary(name, answer)
         for name, stream in QUERY_STREAMS.items():
             handlers[name] = door.stream(name, stream)
         self.mount(handlers)
+        backend = {name: door.unary(name, answer, BACKEND_RPCS) for name, answer in BACKEND_CALLS.items()}
+        self.mount(backend, BACKEND_SERVICE)
 
     def mount_health(self, handlers: Handlers) -> None:
         """Answer the standard health calls."""

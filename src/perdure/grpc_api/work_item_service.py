@@ -46,6 +46,11 @@ class WorkItemService:
         self.streaming: dict[str, Streaming] = {"GetWorkItems": self.get_work_items}
         """Calls with a stream of answers, by name."""
 
+    @property
+    def executor(self) -> RemoteExecutor:
+        """Where this hub's work is."""
+        return self._executor
+
     async def hello(self, request: bytes, context: Any) -> bytes:
         """The server is here."""
         return EMPTY

@@ -4,27 +4,39 @@ import hashlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import perdure.formats.protobuf
+from perdure.formats.protobuf import backend_messages, backend_service
 from perdure.formats.protobuf import messages as pb
-from perdure.formats.protobuf.service import RPCS
+from perdure.formats.protobuf.service import RPCS, Rpc
 
 HOME = Path(perdure.formats.protobuf.__file__).parent
 
 
-def test_stub_and_descriptor_were_made_from_the_proto() -> None:
-    digest = hashlib.sha256((HOME / "orchestrator_service.proto").read_bytes()).hexdigest()
-    assert digest in (HOME / "messages.pyi").read_text(), "run `make protobuf`"
+@pytest.mark.parametrize(
+    ("proto", "stub"), [("orchestrator_service", "messages"), ("backend_service", "backend_messages")]
+)
+def test_stub_and_descriptor_were_made_from_the_proto(proto: str, stub: str) -> None:
+    digest = hashlib.sha256((HOME / f"{proto}.proto").read_bytes()).hexdigest()
+    assert digest in (HOME / f"{stub}.pyi").read_text(), "run `make protobuf`"
 
 
-def test_every_call_of_the_service_is_in_the_table() -> None:
-    file = pb.WorkItem.DESCRIPTOR.file
-    methods = file.services_by_name["TaskHubSidecarService"].methods
-    assert {m.name: (m.input_type.name, m.output_type.name, m.server_streaming) for m in methods} == {
-        rpc.name: (rpc.request.DESCRIPTOR.name, rpc.answer.DESCRIPTOR.name, rpc.answers_stream) for rpc in RPCS.values()
+@pytest.mark.parametrize(
+    ("message", "service", "rpcs"),
+    [
+        (pb.WorkItem, "TaskHubSidecarService", RPCS),
+        (backend_messages.BackendMetrics, "BackendService", backend_service.RPCS),
+    ],
+)
+def test_every_call_of_the_service_is_in_the_table(message: Any, service: str, rpcs: dict[str, Rpc]) -> None:
+    found = message.DESCRIPTOR.file.services_by_name[service]
+    assert {m.name: (m.input_type.name, m.output_type.name, m.server_streaming) for m in found.methods} == {
+        rpc.name: (rpc.request.DESCRIPTOR.name, rpc.answer.DESCRIPTOR.name, rpc.answers_stream) for rpc in rpcs.values()
     }
+    assert {rpc.path for rpc in rpcs.values()} == {f"/{found.full_name}/{m.name}" for m in found.methods}
 
 
 def test_enum_values_and_well_known_types() -> None:

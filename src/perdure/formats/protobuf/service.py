@@ -17,11 +17,12 @@ class Rpc:
     request: type[Message]
     answer: type[Message]
     answers_stream: bool = False
+    service: str = SERVICE
 
     @property
     def path(self) -> str:
         """The full method path on the wire."""
-        return f"/{SERVICE}/{self.name}"
+        return f"/{self.service}/{self.name}"
 
 
 RPCS: dict[str, Rpc] = {
