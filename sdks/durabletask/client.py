@@ -52,6 +52,7 @@ __all__ = [
     "PurgeInstancesResult",
     "TaskHubGrpcClient",
     "new_orchestration_state",
+    "new_purge_instances_result",
     "parse_orchestration_state",
 ]
 
@@ -222,3 +223,10 @@ def parse_orchestration_state(
     from durabletask.transports.wire_answers import state_of
 
     return state_of(state, data_converter or DEFAULT_DATA_CONVERTER)
+
+
+def new_purge_instances_result(response: "pb.PurgeInstancesResponse") -> PurgeInstancesResult:
+    """What a server's answer says that a purge did."""
+    from durabletask.transports.wire_answers import purge_result
+
+    return purge_result(response)

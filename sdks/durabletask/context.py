@@ -42,6 +42,10 @@ class JsonEncodeOutputException(Exception):
     """What the orchestrator returned cannot be written as JSON."""
 
 
+# What failures name; programs of the official package compare it.
+JsonEncodeOutputException.__module__ = "durabletask.internal.json_encode_output_exception"
+
+
 def _failed_call(kind: FailedKind, name: str, failure: FailureDetails) -> TaskFailedError:
     # The tasks put their own text around it, since they know their number.
     return TaskFailedError(failure.message, shown_failure(failure))

@@ -68,6 +68,7 @@ class TaskHubGrpcWorker(WorkerBase):
         metadata: Sequence[tuple[str, str]] | None = None,
         log_handler: logging.Handler | None = None,
         log_formatter: logging.Formatter | None = None,
+        logger: logging.Logger | None = None,
         channel: "grpc.Channel | None" = None,
         secure_channel: bool = False,
         interceptors: Sequence[Any] | None = None,
@@ -86,7 +87,7 @@ class TaskHubGrpcWorker(WorkerBase):
             data_converter=data_converter,
             emit_trace_spans=emit_trace_spans,
             exception_properties_provider=exception_properties_provider,
-            logger=client_logger("worker", log_handler, log_formatter),
+            logger=client_logger("worker", log_handler, log_formatter, logger),
         )
         self._host_address = host_address
         said = None if metadata is None else list(metadata)

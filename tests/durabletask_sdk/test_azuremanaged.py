@@ -565,13 +565,19 @@ class TestOverGrpc:
         assert told == ["127.0.0.1:1 was not reached several times in a row; a new channel is opened."]
 
     def test_answers_of_servers_are_shown_by_the_module_functions(self, place: PortablePlace) -> None:
-        from durabletask.client import new_orchestration_state, parse_orchestration_state
+        from durabletask.client import (
+            new_orchestration_state,
+            new_purge_instances_result,
+            parse_orchestration_state,
+        )
         from durabletask.entities import EntityMetadata
         from durabletask.internal import orchestrator_service_pb2 as pb
 
         state = pb.OrchestrationState(instanceId="i", name="n", orchestrationStatus=pb.ORCHESTRATION_STATUS_FAILED)
         state.output.value = "[1]"
         assert new_orchestration_state("i", pb.GetInstanceResponse(exists=False)) is None
+        purged = new_purge_instances_result(pb.PurgeInstancesResponse(deletedInstanceCount=2))
+        assert (purged.deleted_instance_count, purged.is_complete) == (2, None)
         shown = new_orchestration_state("i", pb.GetInstanceResponse(exists=True, orchestrationState=state))
         assert shown == parse_orchestration_state(state)
         assert shown is not None

@@ -1,13 +1,22 @@
 """Names of the official package's inner modules that programs use."""
 
+import importlib
 import logging
+from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 
+from durabletask.azuremanaged import (
+    AsyncDurableTaskSchedulerClient,
+    DurableTaskSchedulerClient,
+    DurableTaskSchedulerWorker,
+)
+from durabletask.context import JsonEncodeOutputException
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.internal import shared
+from durabletask.worker import TaskHubGrpcWorker
 from perdure.formats.protobuf import messages
 
 
@@ -44,6 +53,24 @@ def test_loggers_write_from_info_on_by_a_handler_of_their_own(capsys: pytest.Cap
     assert shared.get_logger("x", logger=own) is own
     with pytest.raises(ValueError, match="cannot be combined"):
         shared.get_logger("x", logging.NullHandler(), logger=own)
+
+
+def test_the_error_of_an_output_is_where_failures_say() -> None:
+    module = importlib.import_module(JsonEncodeOutputException.__module__)
+    assert module.JsonEncodeOutputException is JsonEncodeOutputException
+
+
+def test_clients_and_workers_write_to_a_logger_that_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    own = logging.getLogger("mine")
+    place = "Endpoint=embedded://;TaskHub=h"
+    makers: list[Any] = [DurableTaskSchedulerClient, DurableTaskSchedulerWorker, AsyncDurableTaskSchedulerClient]
+    for make in makers:
+        with pytest.raises(ValueError, match="cannot be combined"):
+            make(place, logger=own, log_handler=logging.NullHandler())
+    with pytest.raises(ValueError, match="cannot be combined"):
+        TaskHubGrpcWorker(logger=own, log_formatter=logging.Formatter())
+    assert TaskHubGrpcWorker(logger=own)._logger is own  # pyright: ignore[reportPrivateUsage]
+    assert capsys.readouterr().err == ""
 
 
 def test_old_json_functions_work_and_say_what_to_use() -> None:

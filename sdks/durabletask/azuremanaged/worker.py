@@ -49,6 +49,7 @@ class DurableTaskSchedulerWorker(TaskHubGrpcWorker):
         data_converter: DataConverter | None = None,
         log_handler: logging.Handler | None = None,
         log_formatter: logging.Formatter | None = None,
+        logger: logging.Logger | None = None,
         emit_trace_spans: bool = True,
         exception_properties_provider: ExceptionPropertiesProvider | None = None,
     ) -> None:
@@ -67,6 +68,7 @@ class DurableTaskSchedulerWorker(TaskHubGrpcWorker):
             host_address=target.address,
             log_handler=log_handler,
             log_formatter=log_formatter,
+            logger=logger,
             channel=channel,
             secure_channel=target.is_secure,
             interceptors=interceptors,

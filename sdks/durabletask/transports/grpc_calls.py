@@ -22,7 +22,7 @@ from durabletask.states import (
     PurgeInstancesResult,
 )
 from durabletask.transports.rpc_callers import RpcCaller
-from durabletask.transports.wire_answers import answered_state, metadata_of, state_of, text_of
+from durabletask.transports.wire_answers import answered_state, metadata_of, purge_result, state_of, text_of
 from durabletask.transports.wire_payloads import PayloadDoor
 from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.service import RPCS
@@ -179,7 +179,7 @@ class GrpcHubCalls:
     async def purge(self, instance_id: str, *, recursive: bool) -> PurgeInstancesResult:
         """See ``HubCalls``."""
         request = pb.PurgeInstancesRequest(instanceId=instance_id, recursive=recursive)
-        return _purged(await self._ask("PurgeInstances", request))
+        return purge_result(await self._ask("PurgeInstances", request))
 
     async def purge_matching(self, query: PurgeQuery) -> PurgeInstancesResult:
         """See ``HubCalls``."""
@@ -189,7 +189,7 @@ class GrpcHubCalls:
         if query.timeout is not None:
             filter_.timeout.CopyFrom(write_duration(query.timeout))
         request = pb.PurgeInstancesRequest(purgeInstanceFilter=filter_, recursive=query.recursive)
-        return _purged(await self._ask("PurgeInstances", request))
+        return purge_result(await self._ask("PurgeInstances", request))
 
     async def signal_entity(self, request: SignalRequest) -> None:
         """See ``HubCalls``."""
@@ -271,12 +271,6 @@ def _set_time(field: pb.Timestamp, at: datetime | None) -> None:
 def _next_token(token: str | None, before: str | None) -> str | None:
     """None on the last page: some servers say so with "0", or with the same token once more."""
     return None if token in ("0", before) else token
-
-
-def _purged(answer: pb.PurgeInstancesResponse) -> PurgeInstancesResult:
-    return PurgeInstancesResult(
-        answer.deletedInstanceCount, answer.isComplete.value if answer.HasField("isComplete") else None
-    )
 
 
 def _code(error: grpc.RpcError) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 from durabletask.entities.metadata import EntityMetadata
 from durabletask.failures import shown_failure
 from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
-from durabletask.states import OrchestrationState, OrchestrationStatus
+from durabletask.states import OrchestrationState, OrchestrationStatus, PurgeInstancesResult
 from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.failures import read_failure
 from perdure.formats.protobuf.times import read_time
@@ -46,6 +46,13 @@ def metadata_of(
 ) -> EntityMetadata:
     """One entity. Raises ValueError when its id cannot be read."""
     return EntityMetadata.from_entity_metadata(entity, with_state, converter)
+
+
+def purge_result(answer: pb.PurgeInstancesResponse) -> PurgeInstancesResult:
+    """What a purge did."""
+    return PurgeInstancesResult(
+        answer.deletedInstanceCount, answer.isComplete.value if answer.HasField("isComplete") else None
+    )
 
 
 def text_of(message: Any, field: str) -> str | None:

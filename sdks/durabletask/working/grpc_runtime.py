@@ -167,7 +167,7 @@ class GrpcRuntime:
                 self._waiting.pop(key, None)
             try:
                 answer = self._terms.payloads.sent_out(run())
-            except Exception:
+            except BaseException:  # an item that nobody answers would hold up the stop for ever
                 self._logger.exception("A work item could not be run, and is given back.")
                 answer = give_back
             self._reports.send(answer, calls)
