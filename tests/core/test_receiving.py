@@ -48,6 +48,15 @@ def test_every_message_type_has_a_reader() -> None:
     assert set(_READERS) == set(ms.AnyMessage.__args__)
 
 
+def test_what_arrived_before_a_start_comes_after_what_the_start_carries() -> None:
+    instance = pending()
+    start = ms.StartExecution("ship_order", EXECUTION, "1", generation=1, carried=(CarriedEvent("go", "first"),))
+    intake = receive(instance, [envelope(ms.RaiseEvent("go", "second")), envelope(start)], T0)
+    assert isinstance(intake.events[0], ev.ExecutionStarted)
+    assert [event.input for event in intake.events if isinstance(event, ev.EventRaised)] == ["first", "second"]
+    assert len(intake.consumed) == 2
+
+
 def test_start_begins_the_execution_with_its_carried_events() -> None:
     instance = pending()
     start = ms.StartExecution("ship_order", EXECUTION, "1", carried=(CarriedEvent("go", "2"),))

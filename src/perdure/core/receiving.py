@@ -49,6 +49,8 @@ def receive(instance: Instance, envelopes: Sequence[ms.Envelope], now: datetime)
     if len(envelopes) > 1 and (terminate := _first_end(instance, envelopes)) is not None:
         _take_terminate(instance, intake, envelopes, terminate)
         return intake
+    if len(envelopes) > 1 and not instance.started:
+        envelopes = _after_continuation(envelopes)
     taken: set[int] = set()
     for envelope in envelopes:
         message = envelope.message
@@ -61,6 +63,27 @@ def receive(instance: Instance, envelopes: Sequence[ms.Envelope], now: datetime)
         else:
             intake.dropped.append(envelope)
     return intake
+
+
+def _after_continuation(envelopes: Sequence[ms.Envelope]) -> Sequence[ms.Envelope]:
+    """Events that arrived while an execution continued as new come after those that it hands on."""
+    for at, envelope in enumerate(envelopes):
+        if isinstance(envelope.message, ms.StartExecution) and envelope.message.generation > 0:
+            early = [e for e in envelopes[:at] if type(e.message) is ms.RaiseEvent]
+            others = [e for e in envelopes[:at] if type(e.message) is not ms.RaiseEvent]
+            return [*others, envelope, *early, *envelopes[at + 1 :]]
+    return envelopes
+
+
+def awaits_start(instance: Instance, envelopes: Sequence[ms.Envelope]) -> bool:
+    """Whether these must wait for the message by which an execution that continued as new begins: it is on its way."""
+    return (
+        not instance.started
+        and instance.origin.generation > 0
+        and not any(
+            type(envelope.message) is ms.StartExecution or ends(instance, envelope.message) for envelope in envelopes
+        )
+    )
 
 
 def _first_end(instance: Instance, envelopes: Sequence[ms.Envelope]) -> ms.Envelope | None:

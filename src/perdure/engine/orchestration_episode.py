@@ -21,7 +21,7 @@ from perdure.core.failures import FailureDetails
 from perdure.core.instance import Instance, InstanceRecord, WorkKind, is_regaining
 from perdure.core.messages import AnyMessage, Envelope, LockGranted, Resume, Rewind, Suspend, Terminate
 from perdure.core.partial_intake import take_only
-from perdure.core.receiving import Intake, ends, receive
+from perdure.core.receiving import Intake, awaits_start, ends, receive
 from perdure.core.versioning import Failed, Rejected, Versioning, check
 from perdure.engine.live import Begun
 
@@ -80,6 +80,9 @@ class LiveOrchestration:
         if self._regaining:
             return self._begin_regained(now, executor)
         envelopes, self.queue = self.queue, []
+        if awaits_start(self.instance, envelopes):
+            self.queue = envelopes
+            return Begun(kept=envelopes)
         begun = Begun()
         failed: TurnResult | None = None
         if not self._accepted:
