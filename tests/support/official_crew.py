@@ -31,9 +31,9 @@ class Crew:
     ) -> None:
         self._programs.close()
 
-    def worker(self) -> Program:
-        """A new worker; it may not be connected yet."""
-        worker = self._programs.enter_context(Program(self._interpreter, "working.py", *self._place))
+    def worker(self, *kind: str) -> Program:
+        """A new worker; it may not be connected yet. A ``filtered`` one asks for no work but what it knows."""
+        worker = self._programs.enter_context(Program(self._interpreter, "working.py", *self._place, *kind))
         assert worker.line() == "started"
         return worker
 

@@ -64,13 +64,19 @@ def target_of(path: str, query: Query | None) -> str:
 
 
 class HttpDoor:
-    """A host that somebody runs. ``key`` travels in a header, never in a URL that a log might keep."""
+    """A host that somebody runs. ``key`` travels in a header, never in a URL that a log might keep.
 
-    def __init__(self, url: str, key: str | None, trust: ssl.SSLContext | None = None) -> None:
+    ``hub``: of a server's task hubs this one; None means what the URL says by itself.
+    """
+
+    def __init__(
+        self, url: str, key: str | None, trust: ssl.SSLContext | None = None, *, hub: str | None = None
+    ) -> None:
         self.where = url.rstrip("/")
         self.host_url: str | None = self.where
         self._key = key
         self._trust = trust
+        self._hub = hub
         self._url = urlsplit(self.where)
         self._connection: http.client.HTTPConnection | None = None
 
@@ -113,6 +119,8 @@ class HttpDoor:
     ) -> http.client.HTTPResponse:
         if self._connection is None:
             self._connection = self._connect()
+        if self._hub is not None:
+            target += f"{'&' if '?' in target else '?'}{urlencode({'taskHub': self._hub})}"
         key = {} if self._key is None else {"x-functions-key": self._key}
         kind = {} if body is None else {"Content-Type": "application/json"}
         self._connection.request(method, self._url.path + target, body, {**kind, **key, **headers})

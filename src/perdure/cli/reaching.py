@@ -63,7 +63,7 @@ def hub_options(command: F) -> F:
             click.option("--url", help="A running host, as http://localhost:7071, instead of the store."),
             click.option("--code", help="The host's key.  [default: with --url none, else from the key files]"),
             click.option("--store", help="Store URL.  [default: as the app's host, .perdure/hub.db under its folder]"),
-            click.option("--task-hub-name", "hub", help="The hub's name; checked.  [default: as the app's host]"),
+            click.option("--task-hub-name", "hub", help="The hub's name.  [default: as the app's host]"),
             click.option(
                 "--connection-string-setting", "connection_setting", help="A setting that holds the store's URL."
             ),
@@ -118,7 +118,7 @@ def _open(options: HubOptions, creates: bool) -> HubDoor:
     if options.url is not None:
         if not options.url.startswith(("http://", "https://")):
             fail(f"--url is the address of a host, such as http://localhost:7071, not '{options.url}'.", USAGE)
-        return HttpDoor(options.url, options.code)
+        return HttpDoor(options.url, options.code, hub=options.hub)
     settings = settings_of(options)
     if options.hub is not None and options.hub.lower() != settings.hub_name.lower():
         fail(

@@ -93,6 +93,11 @@ def sleeps(ctx: task.OrchestrationContext, seconds: float) -> Any:
     return "awake"
 
 
+def calls_unknown(ctx: task.OrchestrationContext, name: str) -> Any:
+    ctx.set_custom_status("called")
+    return (yield ctx.call_activity(name))
+
+
 def sequence(ctx: task.OrchestrationContext, n: int) -> Any:
     for _ in range(3):
         n = yield ctx.call_activity(plus_one, input=n)
@@ -104,5 +109,6 @@ def plus_one(ctx: task.ActivityContext, n: int) -> int:
 
 
 ORCHESTRATORS += [calls_stuck, stuck_itself, shares, child, everything, waits, holds, adds, sleeps, sequence]
+ORCHESTRATORS.append(calls_unknown)
 ACTIVITIES += [marked, stuck, plus_one]
 ENTITIES += [tally]

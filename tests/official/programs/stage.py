@@ -103,10 +103,12 @@ class Stage:
         finally:
             worker.stop()
 
-    def shared_worker(self) -> Any:
-        """A worker that knows every function of these files."""
+    def shared_worker(self, kind: str = "takes everything") -> Any:
+        """A worker that knows every function of these files; a ``filtered`` one asks for no other work."""
 
         def prepare(worker: TaskHubGrpcWorker) -> None:
+            if kind == "filtered":
+                worker.use_work_item_filters()
             for function in ENTITIES:
                 worker.add_entity(function)
             worker.configure_scheduled_tasks()
