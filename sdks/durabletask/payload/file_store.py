@@ -1,11 +1,11 @@
 """Payloads as files of a folder, which clients and workers share."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from durabletask.payload.packing import PayloadMissing, checked, name_in, name_of, packed
 from durabletask.payload.store import LargePayloadStorageOptions, PayloadStore
+from durabletask.whole_files import write_whole
 
 PREFIX = "file:v1:"
 
@@ -34,7 +34,7 @@ class FilePayloadStore(PayloadStore):
             # It counts as new: what is cleared by age must not take it.
             path.touch()
         else:
-            _write(path, packed(data) if self._options.enable_compression else data)
+            write_whole(path, packed(data) if self._options.enable_compression else data)
         return PREFIX + name
 
     def download(self, token: str) -> bytes:
@@ -58,25 +58,3 @@ class FilePayloadStore(PayloadStore):
 
     def _path_of(self, name: str) -> Path:
         return self._directory / name[:2] / name
-
-
-def _write(path: Path, stored: bytes) -> None:
-    """The whole file or none, also when the machine loses power."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(stored)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    if os.name == "posix":
-        for folder in (path.parent, path.parent.parent):
-            entry = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(entry)
-            finally:
-                os.close(entry)
