@@ -1,6 +1,7 @@
 """Messages become events once each, for the execution they answer, or are held or dropped."""
 
 import pytest
+from msgspec.structs import replace
 
 from perdure.core import events as ev
 from perdure.core import messages as ms
@@ -17,7 +18,7 @@ from perdure.core.actions import (
 )
 from perdure.core.decisions import DecisionLimits, decide
 from perdure.core.failures import FailureDetails
-from perdure.core.receiving import _READERS, receive
+from perdure.core.receiving import _READERS, awaits_start, receive
 from perdure.core.status import RuntimeStatus
 from support.orchestrations import EXECUTION, T0, after, apply, envelope, episode, pending, running, start_of
 
@@ -55,6 +56,18 @@ def test_what_arrived_before_a_start_comes_after_what_the_start_carries() -> Non
     assert isinstance(intake.events[0], ev.ExecutionStarted)
     assert [event.input for event in intake.events if isinstance(event, ev.EventRaised)] == ["first", "second"]
     assert len(intake.consumed) == 2
+
+
+def test_only_a_running_instance_waits_for_its_continuation() -> None:
+    instance = pending()
+    event, resume = envelope(ms.RaiseEvent("go")), envelope(ms.Resume())
+    assert not awaits_start(instance, [event]), "a first start may be long in coming"
+    instance.origin = replace(instance.origin, generation=1)
+    assert awaits_start(instance, [event])
+    assert not awaits_start(instance, [event, start_of(instance)])
+    assert not awaits_start(instance, [event, envelope(ms.Terminate())])
+    instance.progress = replace(instance.progress, status=RuntimeStatus.Suspended)
+    assert not awaits_start(instance, [resume]), "its start is held back until the resume"
 
 
 def test_start_begins_the_execution_with_its_carried_events() -> None:

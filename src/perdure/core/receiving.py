@@ -76,10 +76,14 @@ def _after_continuation(envelopes: Sequence[ms.Envelope]) -> Sequence[ms.Envelop
 
 
 def awaits_start(instance: Instance, envelopes: Sequence[ms.Envelope]) -> bool:
-    """Whether these must wait for the message by which an execution that continued as new begins: it is on its way."""
+    """Whether these must wait for the message by which an execution that continued as new begins: it is on its way.
+
+    While suspended it may be in the inbox already, held back until the resume.
+    """
     return (
         not instance.started
         and instance.origin.generation > 0
+        and instance.progress.status is not RuntimeStatus.Suspended
         and not any(
             type(envelope.message) is ms.StartExecution or ends(instance, envelope.message) for envelope in envelopes
         )
