@@ -5,6 +5,7 @@ What a server would refuse is refused alike: the same conditions, the same codes
 
 import asyncio
 import importlib
+import os
 import json
 import threading
 import time
@@ -79,6 +80,8 @@ class EmbeddedHubCalls:
         self._converter = converter
         self._opening = threading.Lock()
         self._hub: EmbeddedHub | None = None
+        self._opened_by: int | None = None
+        """The process whose hub it is: a forked child has the object, and nothing that runs it."""
         self._is_closed = False
 
     async def start(self, request: StartRequest) -> str:
@@ -295,7 +298,7 @@ class EmbeddedHubCalls:
         with self._opening:
             self._is_closed = True
             hub, self._hub = self._hub, None
-        if hub is not None:
+        if hub is not None and self._opened_by == os.getpid():
             await asyncio.to_thread(hub.close)
 
     async def _ask(self, question: Callable[[TaskHubClient], Coroutine[Any, Any, T]]) -> T:
@@ -303,6 +306,11 @@ class EmbeddedHubCalls:
         hub = self._hub
         if hub is None:
             hub = await asyncio.to_thread(self._open)
+        if self._opened_by != os.getpid():
+            raise RuntimeError(
+                f"This client's embedded hub runs in process {self._opened_by}, which this one was forked from. Make "
+                "clients and workers after the fork, or let both processes ask 'perdure serve'."
+            )
         client = hub.task_hub
         try:
             return await hub.client.run(lambda: question(client))
@@ -317,6 +325,7 @@ class EmbeddedHubCalls:
                 raise RuntimeError("The client is closed.")
             if self._hub is None:
                 self._hub = open_hub(self._endpoint, self._task_hub)
+                self._opened_by = os.getpid()
             return self._hub
 
     def _shown(self, record: InstanceRecord | None, with_payloads: bool) -> OrchestrationState | None:
