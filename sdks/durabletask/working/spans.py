@@ -37,11 +37,13 @@ class WorkerSpans:
 
         ``span`` is what came with the turn: ``id seconds nanoseconds``.
         """
+        otel = opentelemetry_in_use()
+        if otel is None:
+            return answer, span
         events = [*item.past, *item.new]
         started = next((event for event in events if type(event) is ev.ExecutionStarted), None)
-        otel = opentelemetry_in_use()
         parent = None if started is None else started.trace_context
-        if otel is None or started is None or parent is None or not _TRACED.match(parent):
+        if started is None or parent is None or not _TRACED.match(parent):
             return answer, span
         if not self.emits:
             return _with_contexts(answer, lambda: parent), span
