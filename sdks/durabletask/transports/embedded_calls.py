@@ -5,8 +5,8 @@ What a server would refuse is refused alike: the same conditions, the same codes
 
 import asyncio
 import importlib
-import os
 import json
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
