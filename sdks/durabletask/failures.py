@@ -28,7 +28,7 @@ class FailureDetails:
     def is_caused_by(self, error_type: str | type[BaseException]) -> bool:
         """Whether the failure is of that type; by a class also when it is of a loaded subclass.
 
-        A name without a module fits the last part of the failure's own. Raises TypeError for anything else.
+        Of names one of which has no module, the last parts count. Raises TypeError for anything else.
         """
         if isinstance(error_type, str):
             return _same_name(self.error_type, error_type)
@@ -112,7 +112,10 @@ def stored_failure(details: FailureDetails) -> failures.FailureDetails:
 
 
 def _same_name(stored: str, asked: str) -> bool:
-    return stored == asked or ("." not in asked and stored.rpartition(".")[2] == asked)
+    if "." in stored and "." in asked:
+        return stored == asked
+    # Other languages and engines keep the last part only.
+    return stored.rpartition(".")[2] == asked.rpartition(".")[2]
 
 
 def _with_subclasses(cls: type[BaseException]) -> list[type[BaseException]]:

@@ -59,6 +59,8 @@ class JsonDataConverter(DataConverter):
         if data is None or data == "":
             return None
         value = json.loads(data)
+        if target_type is None and AUTO_OBJECT not in data:
+            return value
         return self.coerce(value, target_type)
 
     def coerce(self, value: Any, target_type: Any = None) -> Any:
@@ -117,14 +119,18 @@ class JsonDataConverter(DataConverter):
 
     def _read_union(self, value: Any, arguments: tuple[Any, ...]) -> Any:
         choices = [argument for argument in arguments if argument is not type(None)]
-        if any(isinstance(choice, type) and type(value) is choice for choice in choices):
+        if len(choices) == 1:
+            return self._read(value, choices[0])
+        if any(isinstance(choice, type) and isinstance(value, choice) for choice in choices):
             return value
         for choice in choices:
+            if getattr(choice, "__module__", None) == "builtins" and typing.get_origin(choice) is None:
+                continue  # int and str make something of nearly everything
             try:
                 return self._read(value, choice)
             except Exception as error:  # the next one may fit
                 _logger.debug("A %s could not be made a %s: %s", type(value).__name__, choice, error)
-        raise TypeError("no member of the union fits")
+        return value
 
     def _read_tuple(self, value: Any, arguments: tuple[Any, ...]) -> Any:
         items = _list(value)
@@ -133,7 +139,7 @@ class JsonDataConverter(DataConverter):
         return tuple(self._read(item, argument) for item, argument in zip(items, arguments, strict=True))
 
     def _read_class(self, value: Any, cls: Any) -> Any:
-        if not isinstance(cls, type) or type(value) is cls:
+        if not isinstance(cls, type) or isinstance(value, cls):
             return value
         from_json = getattr(cls, "from_json", None)
         if callable(from_json):
@@ -144,7 +150,9 @@ class JsonDataConverter(DataConverter):
             return SimpleNamespace(**{key: item for key, item in value.items() if key != AUTO_OBJECT})
         if issubclass(cls, tuple) and hasattr(cls, "_fields"):
             hints = typing.get_type_hints(cls)
-            return cls(*(self._read(item, hints.get(name)) for name, item in zip(_fields(cls), value, strict=True)))
+            return cls(
+                *(self._read(item, hints.get(name)) for name, item in zip(_fields(cls), _list(value), strict=True))
+            )
         make = typing.cast(Callable[[Any], Any], cls)
         return make(value)
 

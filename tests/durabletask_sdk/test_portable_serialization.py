@@ -99,6 +99,15 @@ def test_what_has_no_json_form(value):
         ('"x"', int, "x"),
         ("[1]", Node, [1]),
         ('{"a": 1}', Any, {"a": 1}),
+        ("true", int, True),
+        ("1.5", int | str, 1.5),
+        ('{"a": 1}', int | str, {"a": 1}),
+        ("[1]", dict | str, [1]),
+        ('"5"', Optional[int], 5),  # noqa: UP045 - both ways to write it
+        ('{"value": 1}', str | Node, Node(1)),
+        ('{"cents": 1}', Node | Colour, {"cents": 1}),
+        ('[{"value": 1}]', list[Node] | str, [Node(1)]),
+        ('{"x": 1, "y": 2}', Point, {"x": 1, "y": 2}),
         ('{"a": 1, "__durabletask_autoobject__": true}', None, SimpleNamespace(a=1)),
     ],
 )

@@ -97,7 +97,8 @@ def test_the_classes_are_each_others_kind():
         ("ValueError", KeyError, False),
         ("ValueError", "ValueError", True),
         ("builtins.ValueError", "ValueError", True),
-        ("ValueError", "builtins.ValueError", False),
+        ("ValueError", "builtins.ValueError", True),
+        ("ValueError", "builtins.KeyError", False),
         ("shop.PaymentError", "other.PaymentError", False),
     ],
 )
