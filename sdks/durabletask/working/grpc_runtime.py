@@ -61,7 +61,7 @@ class GrpcTerms:
     logger: logging.Logger
     payloads: PayloadTransfer
     hooks: ActivityHooks
-    spans: WorkerSpans
+    spans: WorkerSpans = WorkerSpans()
 
 
 class GrpcRuntime:
