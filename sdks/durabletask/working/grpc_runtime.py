@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock, Thread
 from typing import Any
 
@@ -61,7 +61,7 @@ class GrpcTerms:
     logger: logging.Logger
     payloads: PayloadTransfer
     hooks: ActivityHooks
-    spans: WorkerSpans = WorkerSpans()
+    spans: WorkerSpans = field(default_factory=WorkerSpans)
 
 
 class GrpcRuntime:
