@@ -87,6 +87,7 @@ def test_activities_scheduled_before_there_were_tags_are_recovered(tmp_path: Pat
     asyncio.run(begin())
     with outside(tmp_path / "hub.db") as connection:
         connection.execute("drop index instance_by_completion")
+        connection.execute("drop index instance_by_status")
         connection.execute("alter table activity drop column version")
         connection.execute("alter table activity drop column tags")
         connection.execute("alter table activity drop column trace_context")

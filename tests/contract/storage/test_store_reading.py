@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -98,6 +99,8 @@ async def test_load_gives_each_instance_its_own_history(stage: Stage) -> None:
         ({"id_prefix": "SHOP"}, []),
         ({"id_prefix": ""}, ["bank-1", "shop-2", "shop-1", "shop-3"]),
         ({"id_prefix": "%"}, []),
+        ({"id_prefix": "\U0010ffff"}, []),
+        ({"id_prefix": "\ud7ff"}, []),
         ({"name": "ORDER"}, ["shop-1", "shop-3"]),
         ({"name": "STRASSE"}, ["bank-1"]),
         ({"id_prefix": "shop", "name": "order", "statuses": frozenset({RuntimeStatus.Completed})}, ["shop-3"]),
@@ -110,6 +113,25 @@ async def test_load_gives_each_instance_its_own_history(stage: Stage) -> None:
 async def test_a_filter_finds_what_it_says(stage: Stage, condition: dict[str, Any], expected: list[str]) -> None:
     await populate(stage)
     assert await ids(stage, InstanceFilter(**condition)) == expected
+
+
+async def test_pages_of_some_statuses_hold_them_once_in_order(stage: Stage) -> None:
+    await stage.hold()
+    given = [RuntimeStatus.Completed, RuntimeStatus.Failed, RuntimeStatus.Running, RuntimeStatus.Pending] * 3
+    for n, status in enumerate(given):
+        await stage.begin(creation(f"i{n:02}", created_at=later(n // 3)), status=status)
+    some = frozenset({RuntimeStatus.Completed, RuntimeStatus.Failed, RuntimeStatus.Pending})
+    for statuses, prefix, limit in product(
+        [frozenset({RuntimeStatus.Failed}), some, frozenset(RuntimeStatus)], [None, "i", "i01", "j"], [1, 3]
+    ):
+        filter_ = InstanceFilter(created_from=later(0), statuses=statuses, id_prefix=prefix)
+        page = await stage.storage.query(filter_, limit)
+        seen = [record.origin.instance_id for record in page.records]
+        while page.next_key is not None:
+            page = await stage.storage.query(filter_, limit, page.next_key)
+            seen += [record.origin.instance_id for record in page.records]
+        wanted = [f"i{n:02}" for n, status in enumerate(given) if status in statuses]
+        assert seen == [instance_id for instance_id in wanted if instance_id.startswith(prefix or "")], filter_
 
 
 async def test_pages_hold_everything_once_in_order(stage: Stage) -> None:

@@ -103,8 +103,13 @@ select
     trace_context, tags, origin_crc,
     status, updated_at, last_seq, custom_status, output, failure, completed_at, episode_at, awaited_events, state,
     locked_by, progress_crc
-from instance where :condition
+from instance where :condition;
+
+-- name: order_of_instances
 order by created_at, id limit ?;
+
+-- name: ids_between
+select count(*) from (select 1 from instance where id >= ? and id < ? limit ?);
 
 -- name: instances_by_number
 select

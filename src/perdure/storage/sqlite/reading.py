@@ -38,11 +38,11 @@ from perdure.storage.rows import (
     salvage_instance,
     text_bytes,
 )
+from perdure.storage.sqlite.pages import page_query
 from perdure.storage.sqlite.statements import SQL, ManyValues, numbers_text
 
 _status_of = SQL["status_of"]
 _instance_by_id = SQL["instance_by_id"]
-_instances = SQL["instances"]
 _purgeable = SQL["purgeable"]
 _history_of = SQL["history_of"]
 _histories = SQL["histories"]
@@ -129,13 +129,10 @@ def _history(record: InstanceRecord, rows: list[Row]) -> list[HistoryEvent]:
 
 def read_page(cursor: sqlite3.Cursor, filter_: InstanceFilter, limit: int, after: PageKey | None) -> Page:
     """A record that is damaged stands there with what can be told of it."""
-    condition, parameters = where(filter_)
-    if after is not None:
-        condition += " and (created_at, id) > (?, ?)"
-        parameters += [micros(after.created_at), after.instance_id]
     # A cursor of its own, so that a page that ends early leaves no statement open that would hold up the log.
     with closing(cursor.connection.cursor()) as reading:
-        rows = reading.execute(_instances.replace(":condition", condition), (*parameters, limit + 1))
+        text, parameters = page_query(reading, filter_, after)
+        rows = reading.execute(text, (*parameters, limit + 1))
         return first_page(map(_told, rows), limit)
 
 
