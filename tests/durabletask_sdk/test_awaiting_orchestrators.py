@@ -25,6 +25,8 @@ async def limited(ctx: task.OrchestrationContext) -> None:
         await ctx.call_activity("a")
 
 
+# From Python 3.12 on, asyncio.gather wraps what it is given before it looks for a loop.
+@pytest.mark.filterwarnings("ignore:coroutine 'ensure_future.*' was never awaited:RuntimeWarning")
 @pytest.mark.parametrize(
     ("awaits", "named", "instead"),
     [
