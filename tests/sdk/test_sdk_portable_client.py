@@ -208,6 +208,22 @@ async def test_queries_and_pages(client):
 
 
 @with_client
+async def test_histories_of_the_current_execution(client):
+    await client.schedule_new_orchestration("flow", input="tagged", instance_id="i")
+    await client.wait_for_orchestration_completion("i")
+
+    events = await client.get_orchestration_history("i")
+    names = [type(event).__name__ for event in events]
+    assert names[:2] == ["OrchestratorStartedEvent", "ExecutionStartedEvent"]
+    assert names[-1] == "ExecutionCompletedEvent"
+    [scheduled] = [event for event in events if type(event).__name__ == "TaskScheduledEvent"]
+    assert (scheduled.name, scheduled.tags) == ("tags_told", {"team": "a"})
+    for unknown in ("nobody", "i"):
+        with pytest.raises(InstanceNotFound):
+            await client.get_orchestration_history(unknown, execution_id="another")
+
+
+@with_client
 async def test_a_purge_takes_the_children_along(client):
     await client.schedule_new_orchestration("flow", input="parent", instance_id="i")
     await client.wait_for_orchestration_completion("i")

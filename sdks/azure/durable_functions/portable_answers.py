@@ -8,7 +8,7 @@ from durabletask.entities import EntityMetadata
 from durabletask.states import IdReusePolicy, OrchestrationState
 from durabletask.transports import record_answers
 from durabletask.transports.record_answers import as_json, entity_filter, orchestration_filter, statuses_of, utc
-from perdure.client import InstanceRecord, PageKey, RuntimeStatus
+from perdure.client import EndedKey, InstanceRecord, PageKey, RuntimeStatus
 
 __all__ = [
     "TERMINAL",
@@ -55,6 +55,17 @@ def check_reuse(policy: IdReusePolicy | None) -> None:
 def token_of(key: PageKey | None) -> str | None:
     """Where the next page begins, as text."""
     return None if key is None else json.dumps([key.created_at.isoformat(), key.instance_id])
+
+
+def ended_token_of(key: EndedKey | None) -> str | None:
+    """Where the next page of ended orchestrations begins, as text."""
+    return None if key is None else json.dumps([key.completed_at.isoformat(), key.instance_id])
+
+
+def ended_key_of(token: str | None) -> EndedKey | None:
+    """Read such a text. Raises ValueError when it is none."""
+    key = key_of(token)
+    return None if key is None else EndedKey(key.created_at, key.instance_id)
 
 
 def key_of(token: str | None) -> PageKey | None:

@@ -15,6 +15,7 @@ from azure.durable_functions.late_module import LateModule
 from azure.durable_functions.names import name_of
 from perdure.client import (
     AttachedClient,
+    EndedFilter,
     InstanceFilter,
     InstanceFinished,
     InstanceKind,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from azure.durable_functions import portable_answers as answers
     from durabletask import states
     from durabletask.entities import EntityInstanceId, EntityMetadata
+    from durabletask.history import HistoryEvent
     from durabletask.states import (
         CleanEntityStorageResult,
         EntityQuery,
@@ -38,8 +40,10 @@ if TYPE_CHECKING:
         Page,
         PurgeInstancesResult,
     )
+    from durabletask.transports import core_history
 else:
     answers = LateModule("azure.durable_functions.portable_answers")
+    core_history = LateModule("durabletask.transports.core_history")
     states = LateModule("durabletask.states")
 
 _PAGE = 1000
@@ -128,20 +132,24 @@ class PortableCalls:
         page_size: int | None = None,
         continuation_token: str | None = None,
     ) -> Page[str]:
-        """Ids of orchestrations that have ended, a page at a time."""
-        wanted = (answers.statuses_of(runtime_status) or answers.TERMINAL) & answers.TERMINAL
-        first, last = answers.utc(completed_time_from), answers.utc(completed_time_to)
-        page = await self.attached.query(
-            InstanceFilter(statuses=wanted), page_size or _PAGE, answers.key_of(continuation_token)
+        """Ids of orchestrations that have ended, in the order of their ends, a page at a time."""
+        filter_ = EndedFilter(
+            answers.utc(completed_time_from), answers.utc(completed_time_to), answers.statuses_of(runtime_status)
         )
-        ids = [
-            record.origin.instance_id
-            for record in page.records
-            if (at := record.progress.completed_at or record.progress.updated_at)
-            and (first is None or at >= first)
-            and (last is None or at <= last)
-        ]
-        return states.Page(ids, answers.token_of(page.next_key))
+        page = await self.attached.list_ended(filter_, page_size or _PAGE, answers.ended_key_of(continuation_token))
+        return states.Page(list(page.instance_ids), answers.ended_token_of(page.next_key))
+
+    async def get_orchestration_history(
+        self, instance_id: str, *, execution_id: str | None = None, for_work_item_processing: bool = False
+    ) -> list[HistoryEvent]:
+        """The events of an orchestration's current execution. Raises InstanceNotFound, for another execution too."""
+        record = await self._orchestration(instance_id)
+        if record is None:
+            raise InstanceNotFound(f"There is no orchestration '{instance_id}'.")
+        if execution_id not in (None, record.origin.execution_id):
+            raise InstanceNotFound(f"There is no execution '{execution_id}' of the orchestration '{instance_id}'.")
+        events = await self.attached.history(instance_id)
+        return core_history.shown_history(instance_id, record.origin.execution_id, events)
 
     async def raise_orchestration_event(self, instance_id: str, event_name: str, *, data: Any | None = None) -> None:
         """Give an orchestration a named event. Raises InstanceFinished."""

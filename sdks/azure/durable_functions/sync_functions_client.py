@@ -11,6 +11,7 @@ from azure.durable_functions.blocking_client import BlockingDurableOrchestration
 from azure.durable_functions.functions_client import DurableFunctionsClient
 from azure.durable_functions.status import DurableOrchestrationStatus, EntityStateResponse
 from durabletask.entities import EntityInstanceId, EntityMetadata
+from durabletask.history import HistoryEvent
 from durabletask.states import (
     CleanEntityStorageResult,
     EntityQuery,
@@ -107,10 +108,20 @@ class SyncDurableFunctionsClient(BlockingDurableOrchestrationClient):
         page_size: int | None = None,
         continuation_token: str | None = None,
     ) -> Page[str]:
-        """Ids of orchestrations that have ended, a page at a time."""
+        """Ids of orchestrations that have ended, in the order of their ends, a page at a time."""
         return self._wait(
             lambda: self._client.list_instance_ids(
                 runtime_status, completed_time_from, completed_time_to, page_size, continuation_token
+            )
+        )
+
+    def get_orchestration_history(
+        self, instance_id: str, *, execution_id: str | None = None, for_work_item_processing: bool = False
+    ) -> list[HistoryEvent]:
+        """The events of an orchestration's current execution. Raises InstanceNotFound, for another execution too."""
+        return self._wait(
+            lambda: self._client.get_orchestration_history(
+                instance_id, execution_id=execution_id, for_work_item_processing=for_work_item_processing
             )
         )
 

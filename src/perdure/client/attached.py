@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from perdure.client.entities import CleanedEntities
 from perdure.client.task_hub_client import TaskHubClient
-from perdure.contracts.records import InstanceFilter, Page, PageKey
+from perdure.contracts.records import EndedFilter, EndedKey, EndedPage, InstanceFilter, Page, PageKey
 from perdure.core.events import HistoryEvent
 from perdure.core.identifiers import EntityId
 from perdure.core.instance import InstanceRecord
@@ -136,6 +136,10 @@ class AttachedClient:
     async def query(self, filter_: InstanceFilter, limit: int = 100, after: PageKey | None = None) -> Page:
         """One page of instances."""
         return await self.run(lambda: self._client.query(filter_, limit, after))
+
+    async def list_ended(self, filter_: EndedFilter, limit: int = 100, after: EndedKey | None = None) -> EndedPage:
+        """See ``TaskHubClient``."""
+        return await self.run(lambda: self._client.list_ended(filter_, limit, after))
 
     async def raise_event(self, instance_id: str, name: str, input: str | None = None) -> None:
         """Give an orchestration a named event."""

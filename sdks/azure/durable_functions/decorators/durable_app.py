@@ -1,7 +1,7 @@
 """DFApp and Blueprint: azure.functions' containers with the durable decorators."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azure.functions import AuthLevel
 from azure.functions.decorators.function_app import (
@@ -23,6 +23,9 @@ from azure.durable_functions.entity import Entity
 from azure.durable_functions.generations import is_native_activity
 from azure.durable_functions.names import activity_results, marked_name, orchestrator_results
 from azure.durable_functions.orchestrator import Orchestrator
+
+if TYPE_CHECKING:
+    from durabletask.extensions.history_export import HistoryWriter
 
 Decorator = Callable[[Any], FunctionBuilder]
 """Takes a function, or what another decorator made of it."""
@@ -128,6 +131,20 @@ class Blueprint(TriggerApi, BindingApi, SettingsApi):
 
         self.entity_trigger(context_name="context", entity_name=ENTITY_NAME)(Schedule)
         self.orchestration_trigger(context_name="context")(execute_schedule_operation_orchestrator)
+
+    def configure_history_export(self, writer: "HistoryWriter") -> None:
+        """Register what export jobs of ``durabletask.extensions.history_export`` need; documents go to ``writer``.
+
+        Jobs of the continuous mode are refused: the orchestration of one would never end.
+        """
+        from azure.durable_functions.history_export import BatchExportJob, export_activities
+        from durabletask.extensions.history_export.job_orchestrator import export_job_orchestrator
+        from durabletask.extensions.history_export.names import ENTITY_NAME, ORCHESTRATOR_NAME
+
+        self.entity_trigger(context_name="context", entity_name=ENTITY_NAME)(BatchExportJob)
+        self.orchestration_trigger(context_name="context", orchestration=ORCHESTRATOR_NAME)(export_job_orchestrator)
+        for name, function in export_activities(writer).items():
+            self.durable_client_input("client")(self.activity_trigger("input", activity=name)(function))
 
 
 class DFApp(Blueprint, FunctionRegister):
