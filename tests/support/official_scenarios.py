@@ -116,3 +116,42 @@ NOT_ON_THEIR_BACKEND = {
 """What that server cannot do for the official SDK either: starts ahead of their time by a fraction of a second, states
 before their first operation, deleted entities, messages beyond 4 MiB, recursive ends and purges, steering without a
 worker."""
+
+_JS_STEPS = [step.removesuffix("Event") for step in _STEPS]
+_MISMATCH = ["FAILED", "VersionMismatch"]
+WITH_JAVASCRIPT: dict[str, Any] = {
+    **{
+        name: EXPECTED[name]
+        for name in (
+            "sequence", "timer", "any_of_two", "child_with_retry", "custom_status", "continue_as_new",
+            "events_carried_over", "scheduled_start", "events_before_and_after_the_wait",
+            "events_between_orchestrations", "suspend_and_resume", "rewind", "delayed_signal",
+            "entity_starts_an_orchestration",
+        )
+    },
+    "fan_out": [100, 5050],
+    "retries": [3, "gave up"],
+    "failures": ["FAILED", "TaskFailedError"],
+    "terminate": [["TERMINATED", "enough", "TERMINATED"], ["TERMINATED", "enough", "RUNNING"]],
+    "rewind_of_what_did_not_fail": [True, True],
+    "restart": [True, [6, 7, 8], True, [6, 7, 8]],
+    "purge": [[1, 0, 2], None, None],
+    "purge_by_filter": [True, None],
+    "query_paging": [True, [3, 3, 1]],
+    "ids_of_what_has_ended": True,
+    "history_and_tags": [_JS_STEPS, [{"team": "blue"}, {"step": "one"}], {"team": "blue"}],
+    "entity_calls_and_signals": [3, 13],
+    "entity_failures": ["EntityOperationFailedException", 5],
+    "entity_locks": [5, 5, 50],
+    "entity_queries": EXPECTED["entity_queries"][0],
+    "large_payloads": True,
+    "long_history": [6_000_000, 30],
+    "version_fails": {
+        "None": ["1.0", "2.0", "10.0"],
+        "Strict": [_MISMATCH, "2.0", _MISMATCH],
+        "CurrentOrOlder": ["1.0", "2.0", _MISMATCH],
+    },
+    "version_rejects": ["1.0", "PENDING", "2.0"],
+    "filters": [0, 2, 4],
+    "started_before_any_worker": ["TERMINATED", 1, [3, 4, 5], [2, 3, 4]],
+}  # fmt: skip
