@@ -50,7 +50,8 @@ def test_the_command_line_says_which_worker_is_missing(tmp_path: Path) -> None:
                     assert (charge["kind"], charge["name"]) == ("activity", "charge")
                     assert charge["reason"] == "no connected worker has activity 'charge'"
                     assert (ship["name"], ship.get("reason")) == ("ship", None)
-                async with Worker(client, workItemFilters=taking(charge=[], ship=[])):
+                async with Worker(client, workItemFilters=taking(charge=[], ship=[])) as other:
+                    assert (await other.next_item()).activityRequest.name == "charge"
                     # Somebody is there for both; why they do not end is no longer known.
                     assert [each.get("reason") for each in await reasons()] == [None, None]
 
