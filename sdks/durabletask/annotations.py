@@ -3,12 +3,28 @@
 import typing
 from collections.abc import Callable, Generator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from durabletask.serialization import DataConverter
+
+_declared: "WeakKeyDictionary[Any, Any]" = WeakKeyDictionary()
+"""What functions say that they return: each of their calls asks for it, in each replay."""
 
 
 def declared_return_type(function: Any) -> Any:
     """What a function says that it returns, or its generator does; None when it says nothing that can be read."""
+    if isinstance(function, str):
+        return None
+    try:
+        return _declared[function]
+    except KeyError:
+        declared = _declared[function] = _read_return_type(function)
+        return declared
+    except TypeError:  # it has no hash, or nothing can refer to it weakly
+        return _read_return_type(function)
+
+
+def _read_return_type(function: Any) -> Any:
     declared = hints_of(function).get("return")
     arguments = typing.get_args(declared)
     return arguments[2] if typing.get_origin(declared) is Generator and len(arguments) == 3 else declared

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from durabletask import task
+from durabletask.annotations import declared_return_type
 from durabletask.entities import EntityInstanceId
 from perdure.core import actions as ac
 from perdure.core import events as ev
@@ -451,3 +452,19 @@ def test_async_with_locks_too():
     result = world.turn(ev.EntityLockGranted(1, world.seq_of(1)))
 
     assert [type(action) for action in result.actions] == [ac.UnlockEntity]
+
+
+def test_callables_of_every_kind_say_what_they_return():
+    @dataclass
+    class Unhashable:
+        def __call__(self, ctx, order: Order) -> Order:
+            return order
+
+    def says(ctx, order) -> Order:
+        return order
+
+    assert [declared_return_type(says), declared_return_type(says)] == [Order, Order]
+    assert declared_return_type("says") is None
+    assert declared_return_type(lambda ctx, order: order) is None
+    assert declared_return_type(Unhashable().__call__) is Order
+    assert declared_return_type(Unhashable()) is None
