@@ -154,10 +154,28 @@ class PortableEngine(Engine):
 class _Served(PortableEngine):
     """``perdure serve`` as its users start it: SQLite with ``full`` durability."""
 
+    program = "perdure"
+
     def start_server(self) -> None:
         ports = ("--grpc-port", str(self.grpc_port), "--http-port", str(self.http_port))
         store = ("--store", f"sqlite:{self.folder / 'hub.db'}")
-        self.serve([sys.executable, "-m", "perdure", "serve", *ports, *store], own_paths())
+        self.serve([sys.executable, "-m", self.program, "serve", *ports, *store], own_paths(), ROOT)
+
+
+class ThinServed(_Served):
+    """``perdure serve`` on a transport of its own (``thin_http2``), with the lean worker: an experiment."""
+
+    program = "benchmarks.portable.thin_serve"
+
+    def start_worker(self) -> None:
+        _lean_worker(self)
+
+
+class ThinServedToOfficial(ThinServed):
+    """With the official package's worker."""
+
+    def start_worker(self) -> None:
+        _official_worker(self)
 
 
 class _InMemory(PortableEngine):
@@ -219,8 +237,10 @@ class InMemoryToLean(_InMemory):
 class EmptyServer(PortableEngine):
     """No engine at all: as many items and calls as a workload has, through gRPC and back."""
 
+    program = "benchmarks.portable.empty_server"
+
     def start_server(self) -> None:
-        command = [sys.executable, "-m", "benchmarks.portable.empty_server", str(self.grpc_port)]
+        command = [sys.executable, "-m", self.program, str(self.grpc_port)]
         self.serve(command, own_paths(), ROOT)
 
     def start_worker(self) -> None:
@@ -243,6 +263,12 @@ class EmptyServer(PortableEngine):
 
     async def _push(self, items: int) -> None:
         await self.call_raw(f"/{EMPTY_SERVICE}/Push", str(items).encode())
+
+
+class ThinEmptyServer(EmptyServer):
+    """The same on ``thin_http2``."""
+
+    program = "benchmarks.portable.thin_server"
 
 
 def own_paths() -> dict[str, str]:
