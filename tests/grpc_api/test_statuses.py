@@ -51,7 +51,7 @@ AT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
         # Whether it was written is not known: no client may send it again by itself.
         (StoreFailed("sync failed"), Code.INTERNAL),
         (LeaseLost("gone"), Code.INTERNAL),
-        (HistoryCorrupted("x", "gap"), Code.INTERNAL),
+        (HistoryCorrupted("x", "gap"), Code.FAILED_PRECONDITION),
         (KeyError("secret"), Code.INTERNAL),
         (Refused(Code.ABORTED, "no"), Code.ABORTED),
     ],

@@ -22,6 +22,10 @@ WORK_CALLS = (
     "AbandonTaskEntityWorkItem",
 )
 WORK_STREAMS = ("GetWorkItems",)
+WAITS = frozenset({"WaitForInstanceStart", "WaitForInstanceCompletion"})
+"""Calls that may last for hours: whoever gets their answer must still be allowed to."""
+STANDING_SECONDS = 5.0
+"""So often a stream of work items is asked whether its token is still good."""
 
 T = TypeVar("T")
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -123,7 +127,10 @@ class Door:
         async def serve(raw: bytes, context: Context) -> bytes:
             try:
                 call = await self.begin(name, context)
-                return (await answer(read(raw), call)).SerializeToString()
+                answered = await answer(read(raw), call)
+                if name in WAITS:
+                    self.choice.admit(name, call.headers)
+                return answered.SerializeToString()
             except Exception as error:
                 await end(context, error, name)
                 raise
@@ -164,13 +171,30 @@ class Door:
     def _passed_on_stream(self, name: str) -> "grpc.RpcMethodHandler[bytes, bytes]":
         async def serve(raw: bytes, context: Context) -> None:
             try:
-                hub = await self.choice.choose(name, headers_of(context))
-                await hub.work_items.streaming[name](raw, context)
+                headers = headers_of(context)
+                hub = await self.choice.choose(name, headers)
+                await self._while_allowed(name, headers, hub.work_items.streaming[name](raw, context))
             except Exception as error:
                 await end(context, error, name)
                 raise
 
         return grpc.unary_stream_rpc_method_handler(serve)  # pyright: ignore[reportArgumentType]
+
+    async def _while_allowed(self, name: str, headers: Mapping[str, str], serving: Awaitable[None]) -> None:
+        """Serve a stream for as long as the caller's token is good. Raises Refused when it is not any more."""
+        if not self.choice.asks_tokens:
+            await serving
+            return
+        stream = asyncio.ensure_future(serving)
+        try:
+            while not stream.done():
+                await asyncio.wait([stream], timeout=STANDING_SECONDS)
+                self.choice.admit(name, headers)
+            stream.result()
+        finally:
+            if not stream.done():
+                stream.cancel()
+                await asyncio.gather(stream, return_exceptions=True)
 
 
 async def end(context: Context, error: Exception, name: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 import grpc
 
@@ -13,6 +14,8 @@ _SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = b"\x08\x01", b"\x08\x02", b"\x08\x03"
 """Field 1, the status, as a varint."""
 KNOWN = frozenset({"", SERVICE, HEALTH})
 _NAME_FIELD = 0x0A
+STARTING_SECONDS = 0.2
+"""So often a server that is not ready yet is looked at for those who watch it."""
 
 
 class Health:
@@ -37,9 +40,17 @@ class Health:
 
     async def _watch(self, raw: bytes, context: Context) -> AsyncIterator[bytes]:
         name = await _service_name(raw, context)
-        yield self._status() if name in KNOWN else _SERVICE_UNKNOWN
+        told = self._status() if name in KNOWN else _SERVICE_UNKNOWN
+        yield told
+        # A server that is just starting says nothing when it is ready, so it is asked.
+        while told == _NOT_SERVING and not self._stopping.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STARTING_SECONDS):
+                    await self._stopping.wait()
+            if (told := self._status()) == _SERVING:
+                yield told
         await self._stopping.wait()
-        if name in KNOWN:
+        if told == _SERVING:
             yield _NOT_SERVING
 
     def _status(self) -> bytes:

@@ -52,6 +52,11 @@ class HubChoice:
         self.hubs = hubs
         self._doorkeeper = doorkeeper
 
+    @property
+    def asks_tokens(self) -> bool:
+        """Whether callers must show a token."""
+        return self._doorkeeper is not None
+
     def admit(self, call: str, headers: Mapping[str, str]) -> str:
         """The name of the hub that the caller means and may see. Raises Refused."""
         standing = self._standing(headers)

@@ -19,6 +19,8 @@ from perdure.grpc_api.query_service import QUERY_CALLS, QUERY_STREAMS
 
 RECEIVE_BYTES_MAX = 64 * 1024 * 1024
 PING_SECONDS_MIN = 5
+PENDING_MAX = 50_000
+"""So many calls may arrive at once."""
 SILENT_SECONDS = 20.0
 """A caller that was silent for so long is asked whether it lives; with no answer for as long its connection ends, and
 what it holds goes to others: a paused worker, or one behind a cut cable, sends no farewell."""
@@ -101,6 +103,10 @@ def _options(receive_bytes_max: int, silent_milliseconds: int) -> list[tuple[str
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_SECONDS_MIN * 1000),
         ("grpc.http2.max_ping_strikes", 0),
+        # From a thousand calls on that have only just arrived, gRPC ends some at random as CANCELLED, which no client
+        # tries again. A burst is not more than the engine takes; when it is, that is said (RESOURCE_EXHAUSTED).
+        ("grpc.server.max_pending_requests", PENDING_MAX),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * PENDING_MAX),
         # A second server on the same port would get half of the calls.
         ("grpc.so_reuseport", 0),
     ]

@@ -59,7 +59,8 @@ STATUSES: dict[type[Exception], grpc.StatusCode] = {
     Unavailable: Code.UNAVAILABLE,
     # Whether it was written is not known, so nobody may try again without looking.
     StorageError: Code.INTERNAL,
-    HistoryCorrupted: Code.INTERNAL,
+    # The others go on; this one must be looked at.
+    HistoryCorrupted: Code.FAILED_PRECONDITION,
 }
 """The nearest class in an error's line of ancestors counts."""
 
