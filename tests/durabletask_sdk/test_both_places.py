@@ -4,24 +4,21 @@ import asyncio
 import functools
 import sys
 import threading
-import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from durabletask import task
-from durabletask.azuremanaged import DurableTaskSchedulerClient, DurableTaskSchedulerWorker
-from durabletask.client import OrchestrationFailedError, OrchestrationState, OrchestrationStatus
+from durabletask.client import OrchestrationFailedError, OrchestrationStatus
 from durabletask.entities import EntityContext, EntityInstanceId
 from durabletask.worker import (
     ActivityNotRegisteredError,
     EntityNotRegisteredError,
     OrchestratorNotRegisteredError,
 )
-from support.server_thread import ServerThread
+from support.meeting_places import KINDS, MeetingPlace, meeting_place
 
 
 class OrderRefused(Exception):
@@ -32,44 +29,10 @@ class Sold(OrderRefused):
     """One of its kinds."""
 
 
-@dataclass
-class Hub:
-    """Where workers and clients of a test meet."""
-
-    text: str
-
-    def worker(self, *functions: Callable[..., Any], entities: tuple[Any, ...] = (), **options: Any) -> Any:
-        """A worker with the functions: orchestrators by their marks, everything else is an activity."""
-        worker = DurableTaskSchedulerWorker(self.text, **options)
-        for function in functions:
-            if hasattr(function, "__durable_kind__"):
-                worker.add_all(function)
-            else:
-                worker.add_activity(function)
-        for entity in entities:
-            worker.add_entity(entity)
-        return worker
-
-    def client(self) -> Any:
-        """A client whose calls block."""
-        return DurableTaskSchedulerClient(self.text, mode="sync")
-
-    def ended(self, orchestrator: Any, input: Any = None, **said: Any) -> OrchestrationState:
-        """The state of an orchestration that has run to its end."""
-        with self.client() as client:
-            instance_id = client.schedule_new_orchestration(orchestrator, input=input, **said)
-            state = client.wait_for_orchestration_completion(instance_id, timeout=20)
-        assert state is not None
-        return state
-
-
-@pytest.fixture(scope="module", params=["embedded", "grpc"])
-def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    if request.param == "embedded":
-        yield Hub(f"Endpoint=embedded://{uuid.uuid4().hex};TaskHub=h")
-        return
-    with ServerThread(tmp_path_factory.mktemp("server")) as server:
-        yield Hub(f"Endpoint=http://{server.address};TaskHub=default;Authentication=None")
+@pytest.fixture(scope="module", params=KINDS)
+def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MeetingPlace]:
+    with meeting_place(request.param, tmp_path_factory.mktemp("server")) as place:
+        yield place
 
 
 @task.orchestration
@@ -94,7 +57,7 @@ def refuses(ctx: task.ActivityContext, article: str) -> None:
         raise Sold(f"no {article} left") from error
 
 
-def test_an_activitys_failure_is_told_by_qualified_types(hub: Hub) -> None:
+def test_an_activitys_failure_is_told_by_qualified_types(hub: MeetingPlace) -> None:
     with hub.worker(tries, refuses) as worker:
         worker.start()
         state = hub.ended(tries, ["refuses", "pen"])
@@ -107,7 +70,7 @@ def test_an_activitys_failure_is_told_by_qualified_types(hub: Hub) -> None:
     }
 
 
-def test_properties_of_an_activitys_failure_arrive(hub: Hub) -> None:
+def test_properties_of_an_activitys_failure_arrive(hub: MeetingPlace) -> None:
     class Provider:
         def get_exception_properties(self, exception: BaseException) -> dict[str, Any] | None:
             return {"article": "pen"} if isinstance(exception, Sold) else None
@@ -146,14 +109,16 @@ async def echoes(ctx: task.ActivityContext, value: Any) -> Any:
         ("cancel", "asyncio.exceptions.CancelledError"),
     ],
 )
-def test_an_activity_that_leaves_fails_and_the_worker_goes_on(hub: Hub, activity: Any, how: str, error: str) -> None:
+def test_an_activity_that_leaves_fails_and_the_worker_goes_on(
+    hub: MeetingPlace, activity: Any, how: str, error: str
+) -> None:
     with hub.worker(tries, activity, echoes) as worker:
         worker.start()
         assert hub.ended(tries, [activity.__name__, how]).result["chain"] == [error]
         assert hub.ended(tries, ["echoes", 1]).result == 1
 
 
-def test_an_exit_in_a_task_of_an_activity_ends_that_activity_only(hub: Hub) -> None:
+def test_an_exit_in_a_task_of_an_activity_ends_that_activity_only(hub: MeetingPlace) -> None:
     with hub.worker(tries, breaks_a_task, echoes) as worker:
         worker.start()
         assert hub.ended(tries, ["breaks_a_task", "exit"]).result["chain"] == ["builtins.SystemExit"]
@@ -177,7 +142,7 @@ class Doubling:
 
 
 @pytest.mark.parametrize("activity", [wrapped(echoes), Doubling(), functools.partial(echoes)])
-def test_async_activities_are_awaited_however_they_are_hidden(hub: Hub, activity: Any) -> None:
+def test_async_activities_are_awaited_however_they_are_hidden(hub: MeetingPlace, activity: Any) -> None:
     with hub.worker(tries) as worker:
         worker.add_activity(activity, name="hidden")
         worker.start()
@@ -205,7 +170,7 @@ def misses(ctx: task.OrchestrationContext, kind: str) -> Any:
         ("entity", EntityNotRegisteredError),
     ],
 )
-def test_what_nobody_registered_is_told_by_its_error(hub: Hub, kind: str, error: type[ValueError]) -> None:
+def test_what_nobody_registered_is_told_by_its_error(hub: MeetingPlace, kind: str, error: type[ValueError]) -> None:
     with hub.worker(misses) as worker:
         worker.start()
         assert hub.ended(misses, kind).result == [f"durabletask.worker.{error.__name__}", True, True]
@@ -231,7 +196,7 @@ def ends_badly(ctx: task.OrchestrationContext, how: str) -> Any:
         ("passes", "durabletask.task.TaskFailedError", "Activity task #1 failed: no pen left"),
     ],
 )
-def test_an_orchestration_that_ends_badly_says_how(hub: Hub, how: str, error: str, message: str) -> None:
+def test_an_orchestration_that_ends_badly_says_how(hub: MeetingPlace, how: str, error: str, message: str) -> None:
     with hub.worker(ends_badly, refuses) as worker:
         worker.start()
         state = hub.ended(ends_badly, how)
@@ -259,7 +224,7 @@ def asks_an_entity(ctx: task.OrchestrationContext, operation: str) -> Any:
         return [str(error), error.details.error_type]
 
 
-def test_an_entitys_failure_names_operation_and_entity(hub: Hub) -> None:
+def test_an_entitys_failure_names_operation_and_entity(hub: MeetingPlace) -> None:
     with hub.worker(asks_an_entity, entities=(raises,)) as worker:
         worker.start()
         told = hub.ended(asks_an_entity, "sell").result
@@ -280,7 +245,7 @@ def counts(ctx: task.OrchestrationContext, n: int) -> Any:
     return [n, nothing]
 
 
-def test_the_first_continue_as_new_counts_and_no_tasks_are_a_list_at_once(hub: Hub) -> None:
+def test_the_first_continue_as_new_counts_and_no_tasks_are_a_list_at_once(hub: MeetingPlace) -> None:
     with hub.worker(counts) as worker:
         worker.start()
         assert hub.ended(counts, 0).result == [2, []]
@@ -295,7 +260,7 @@ async def waits_a_little(ctx: task.OrchestrationContext, _: Any) -> Any:
         return [error.details.is_caused_by(TimeoutError), repr(error.__cause__), await kept]
 
 
-def test_a_wait_with_a_limit_ends_at_it_or_with_the_event(hub: Hub) -> None:
+def test_a_wait_with_a_limit_ends_at_it_or_with_the_event(hub: MeetingPlace) -> None:
     with hub.worker(waits_a_little) as worker, hub.client() as client:
         worker.start()
         instance_id = client.schedule_new_orchestration(waits_a_little)
@@ -307,7 +272,7 @@ def test_a_wait_with_a_limit_ends_at_it_or_with_the_event(hub: Hub) -> None:
     assert "No event named 'never' came within 0:00:00.05" in cause
 
 
-def test_one_client_serves_many_threads(hub: Hub) -> None:
+def test_one_client_serves_many_threads(hub: MeetingPlace) -> None:
     with hub.worker(tries, echoes) as worker, hub.client() as client:
         worker.start()
         seen: list[Any] = []
@@ -326,7 +291,7 @@ def test_one_client_serves_many_threads(hub: Hub) -> None:
     assert sorted(seen) == list(range(12))
 
 
-def test_a_stopped_worker_starts_again_and_goes_on(hub: Hub) -> None:
+def test_a_stopped_worker_starts_again_and_goes_on(hub: MeetingPlace) -> None:
     @task.orchestration
     async def waits(ctx: task.OrchestrationContext, _: Any) -> Any:
         return [await ctx.call_activity(echoes, input=1), await ctx.wait_for_external_event("go")]
