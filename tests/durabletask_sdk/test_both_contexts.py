@@ -156,7 +156,7 @@ def leaves_a_section(ctx: task.OrchestrationContext, said: list[str]) -> Any:
 
 @task.orchestration
 async def enters_a_section(ctx: task.OrchestrationContext, key: str) -> Any:
-    entity = EntityInstanceId("counter", key)
+    entity, told = EntityInstanceId("counter", key), ""
     async with ctx.lock_entities([entity]):
         ctx.call_entity(entity, "add", 10)
         try:
