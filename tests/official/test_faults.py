@@ -7,6 +7,7 @@ Rows 1 to 4 and 15 of scheduler.md §9. What a vanished worker had is given to a
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import pytest
 from support.commands import value_of
 from support.official_crew import Crew
 from support.official_environments import Interpreter
+from support.official_play import Program
+from support.official_scenarios import EXPECTED
 from support.serve_process import ServeProcess
 
 NewCrew = Callable[..., Crew]
@@ -177,6 +180,33 @@ def test_a_server_killed_ten_times_while_official_workers_work(own_server: Serve
 @pytest.mark.slow
 def test_a_server_killed_fifty_times_while_official_workers_work(own_server: ServeProcess, new_crew: NewCrew) -> None:
     run_under_kills(own_server, new_crew(own_server), kills=50)
+
+
+REPEATABLE = (
+    "sequence", "fan_out", "fan_out_children", "timer", "any_of_two", "nested_failures", "custom_status",
+    "continue_as_new", "identifiers", "events_between_orchestrations",
+)  # fmt: skip
+"""Scenarios that may be played again in the same hub, and in which nothing counts that a client asked for twice."""
+
+
+@pytest.mark.slow
+def test_scenarios_whose_server_is_killed_in_the_middle(own_server: ServeProcess, official: Interpreter) -> None:
+    """The clients ask again; otherwise neither they nor the workers know anything of it."""
+    patient = Interpreter(official.command, [])
+    patient.environment = {**official.environment, "PATIENT": "yes"}
+    place = (f"localhost:{own_server.grpc_port}", "default")
+    kills = 0
+    for _ in range(5):
+        with Program(patient, "play.py", *place, *REPEATABLE) as program, ThreadPoolExecutor(1) as reader:
+            lines = reader.submit(program.rest)
+            while not lines.done():
+                kill_and_start(own_server)
+                kills += 1
+                # Some time to work in between; how long does not matter.
+                wait([lines], timeout=1)
+            for line in lines.result():
+                assert line.get("seen") == EXPECTED[line["scenario"]], line
+    assert kills > 10
 
 
 @pytest.mark.slow

@@ -12,7 +12,9 @@ from support.official_scenarios import EXPECTED, NOT_ON_THEIR_BACKEND, ON_THEIR_
 from support.serve_process import ServeProcess
 
 SHARED = scenarios_of(PROGRAMS, ("@scenario",))
-ALONE = scenarios_of(PROGRAMS, ("@alone",))
+FIRST = "started_before_any_worker"
+"""Played in a hub to which no worker was ever connected."""
+ALONE = [name for name in scenarios_of(PROGRAMS, ("@alone",)) if name != FIRST]
 Seen = dict[str, dict[str, Any]]
 
 
@@ -27,11 +29,11 @@ def seen_by_ours(server: ServeProcess, our_own: Interpreter) -> Seen:
 
 
 def play_all(interpreter: Interpreter, server: ServeProcess, hubs: str) -> Seen:
-    """Three programs at once, on hubs of their own: they wait more than they compute."""
+    """Several programs at once, on hubs of their own: they wait more than they compute."""
     seen: Seen = {}
     address = f"localhost:{server.grpc_port}"
-    with ThreadPoolExecutor(3) as players:
-        parts = (SHARED, ALONE[::2], ALONE[1::2])
+    with ThreadPoolExecutor(4) as players:
+        parts = (SHARED, ALONE[::2], ALONE[1::2], [FIRST])
         plays = [players.submit(play, interpreter, address, f"{hubs}-{n}", part) for n, part in enumerate(parts)]
         for one in plays:
             seen |= one.result()
@@ -44,7 +46,7 @@ def play(interpreter: Interpreter, address: str, hub: str, names: list[str]) -> 
 
 
 def test_every_scenario_is_expected() -> None:
-    assert sorted(SHARED + ALONE) == sorted(EXPECTED)
+    assert sorted([*SHARED, *ALONE, FIRST]) == sorted(EXPECTED)
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -1,11 +1,14 @@
 """What every scenario stands on: workers and clients of whichever ``durabletask`` this interpreter has."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
+
+import grpc
 
 from durabletask import client as clients
 from durabletask import task
@@ -23,7 +26,11 @@ ORCHESTRATORS: list[Callable[..., Any]] = []
 ACTIVITIES: list[Callable[..., Any]] = []
 ENTITIES: list[Any] = []
 
-RAISED_LIMIT = GrpcChannelOptions(max_receive_message_length=64 * 1024 * 1024, max_send_message_length=64 * 1024 * 1024)
+RAISED_LIMIT = GrpcChannelOptions(
+    max_receive_message_length=64 * 1024 * 1024,
+    max_send_message_length=64 * 1024 * 1024,
+    raw_options=[("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)],
+)
 QUICK = GrpcWorkerResiliencyOptions(
     hello_timeout_seconds=5, reconnect_backoff_base_seconds=0.05, reconnect_backoff_cap_seconds=0.5
 )
@@ -64,7 +71,8 @@ class Stage:
     def __init__(self, address: str, hub: str) -> None:
         self.address = address
         self.metadata = [("taskhub", hub)]
-        self.client = self.new_client(RAISED_LIMIT)
+        client = self.new_client(RAISED_LIMIT)
+        self.client: clients.TaskHubGrpcClient = PatientClient(client) if "PATIENT" in os.environ else client  # type: ignore[assignment]
 
     def new_client(self, options: GrpcChannelOptions | None = None) -> clients.TaskHubGrpcClient:
         return clients.TaskHubGrpcClient(
@@ -146,6 +154,28 @@ class Stage:
             return state is not None and state.get_custom_status() == wanted
 
         until(reached, f"the custom status of {instance_id} is {wanted}")
+
+
+class PatientClient:
+    """A client that asks again while its server is away."""
+
+    def __init__(self, client: clients.TaskHubGrpcClient) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+
+        def ask(*arguments: Any, **options: Any) -> Any:
+            end = time.monotonic() + SECONDS_MAX
+            while True:
+                try:
+                    return call(*arguments, **options)
+                except grpc.RpcError as error:
+                    if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > end:  # type: ignore[attr-defined]
+                        raise
+                    time.sleep(0.05)
+
+        return ask
 
 
 def until(condition: Callable[[], bool], what: str, limit: float = SECONDS_MAX) -> None:
