@@ -294,6 +294,21 @@ def test_a_worker_that_is_stopped_before_its_server_came() -> None:
     assert not worker.is_running
 
 
+def test_each_connection_is_told_of(server: ServerThread) -> None:
+    told: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(f"{record.name} {record.levelname} {record.getMessage()}")
+
+    worker = TaskHubGrpcWorker(host_address=server.address, log_handler=Listener())
+    for _ in range(2):
+        worker.start()
+        run(server, "nobody has it")
+        worker.stop()
+    assert told == ["durabletask-worker INFO Connected to the server; waiting for work items."] * 2
+
+
 def test_own_channels_stay_open(server: ServerThread) -> None:
     def one(ctx: task.OrchestrationContext, n: int) -> int:
         return n

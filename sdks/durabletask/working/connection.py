@@ -107,6 +107,7 @@ class Connection:
             if self._stopping.is_set():
                 stream.cancel()
             start.opened()
+            self._logger.info("Connected to the server; waiting for work items.")
             while True:
                 self._waiting_since = time.monotonic()
                 try:
