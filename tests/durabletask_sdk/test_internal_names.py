@@ -55,6 +55,31 @@ def test_loggers_write_from_info_on_by_a_handler_of_their_own(capsys: pytest.Cap
         shared.get_logger("x", logging.NullHandler(), logger=own)
 
 
+@pytest.mark.parametrize(
+    ("package", "module"),
+    [
+        *(
+            ("entities", name)
+            for name in (
+                "durable_entity",
+                "entity_context",
+                "entity_instance_id",
+                "entity_lock",
+                "entity_metadata",
+                "entity_operation_failed_exception",
+            )
+        ),
+        *(("scheduled", name) for name in ("exceptions", "models", "schedule_status")),
+    ],
+)
+def test_names_are_the_same_by_the_official_modules(package: str, module: str) -> None:
+    whole = importlib.import_module(f"durabletask.{package}")
+    part = importlib.import_module(f"durabletask.{package}.{module}")
+    names = [name for name in whole.__all__ if name in vars(part)]
+    assert names
+    assert all(getattr(part, name) is getattr(whole, name) for name in names)
+
+
 def test_the_error_of_an_output_is_where_failures_say() -> None:
     module = importlib.import_module(JsonEncodeOutputException.__module__)
     assert module.JsonEncodeOutputException is JsonEncodeOutputException
