@@ -11,6 +11,7 @@ from perdure.formats.protobuf.backend_service import RPCS as BACKEND_RPCS
 from perdure.formats.protobuf.backend_service import SERVICE as BACKEND_SERVICE
 from perdure.formats.protobuf.service import SERVICE
 from perdure.grpc_api.backend_service import BACKEND_CALLS
+from perdure.grpc_api.callers_that_left import log_without_them
 from perdure.grpc_api.calls import Door, Handlers
 from perdure.grpc_api.entity_service import EntityCalls
 from perdure.grpc_api.health_service import HEALTH
@@ -43,6 +44,7 @@ class GrpcServer:
     """Serves until it is stopped; ``start`` and ``stop`` belong to one loop."""
 
     def __init__(self, receive_bytes_max: int = RECEIVE_BYTES_MAX, silent_seconds: float = SILENT_SECONDS) -> None:
+        log_without_them()
         self._server = grpc.aio.server(options=_options(receive_bytes_max, round(silent_seconds * 1000)))
 
     def mount(self, handlers: Handlers, service: str = SERVICE) -> None:

@@ -120,7 +120,11 @@ def entity_locks(stage: Stage) -> Any:
 
 def is_locked(stage: Stage, place: Id) -> bool:
     found = stage.client.get_entity(place)
-    return found is not None and found.get_locked_by() is not None
+    try:
+        return found is not None and found.get_locked_by() is not None
+    except ValueError:
+        # The official package takes the owner for an entity, and its id for a wrong one.
+        return True
 
 
 @scenario
