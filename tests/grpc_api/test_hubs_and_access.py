@@ -167,10 +167,13 @@ async def _is_let_in(server: Scheduler, call: str, headers: Mapping[str, str]) -
     if call == "GetWorkItems":
         stream = client.channel.unary_stream(rpc.path)(b"", metadata=metadata)
         reading = asyncio.ensure_future(stream.read())
-        done, _ = await asyncio.wait([reading], timeout=0.05)
+        connected = server.hubs.running()[0].executor.connected
+        while not (reading.done() or connected()):
+            await asyncio.wait([reading], timeout=0.01)
+        is_in = bool(connected())
         stream.cancel()
-        ended = (await asyncio.gather(reading, return_exceptions=True))[0]
-        return not (done and isinstance(ended, grpc.RpcError))
+        await asyncio.gather(reading, return_exceptions=True)
+        return is_in
     try:
         await getattr(client, call)(seconds=0.5)
     except grpc.RpcError as error:
