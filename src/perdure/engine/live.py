@@ -105,3 +105,7 @@ class LiveInstance(Protocol):
     def close(self) -> None:
         """Let go of its session, unless a turn is in user code. Twice-safe."""
         ...
+
+
+Episode = tuple[LiveInstance, Checkpoint]
+"""An instance and what one turn of it commits."""

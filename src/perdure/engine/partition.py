@@ -10,25 +10,17 @@ from datetime import datetime
 from functools import partial
 
 from perdure.contracts.clock import Clock
-from perdure.contracts.errors import CheckpointRefused
 from perdure.contracts.executor import ActivityResult, Executor, Turn
-from perdure.contracts.observer import (
-    ActivityEnded,
-    EpisodeCommitted,
-    EpisodeFailed,
-    Fact,
-    HistoryGrown,
-    InstanceFailed,
-    Observer,
-    VersionRejected,
-)
+from perdure.contracts.observer import EpisodeFailed, InstanceFailed, Observer, VersionRejected
 from perdure.contracts.records import Committed, PartitionLease, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint
 from perdure.core.failures import failure_of
 from perdure.core.messages import ActivityCompleted, ActivityFailed, Envelope, StartExecution
+from perdure.engine.announcing import Announcer
+from perdure.engine.committing import Commits
 from perdure.engine.due_messages import LONGEST_SLEEP_SECONDS, DueMessages
-from perdure.engine.live import Begun, LiveInstance
+from perdure.engine.live import Begun, Episode, LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.options import EngineOptions
 from perdure.engine.orchestration_episode import LiveOrchestration
@@ -36,7 +28,6 @@ from perdure.engine.patience import until_available
 from perdure.engine.rejections import Rejections
 from perdure.engine.routing import Router
 from perdure.engine.settlements import Settlements
-from perdure.engine.unstorable import unstorable_failure
 
 REST_EVERY_SECONDS = 5.0
 MESSAGES_PER_ROUND = 10_000
@@ -59,10 +50,7 @@ class Partition:
         self._storage = storage
         self._executor = executor
         self._clock = clock
-        self._observers = observers
-        self._noticed_seq = options.history_events_noticed - 1
-        self._noticed_bytes = options.history_bytes_noticed
-        self._wanted = frozenset[type]().union(*(observer.wants for observer in observers))
+        self._announcer = Announcer(observers, options)
         self._wake = asyncio.Event()
         # A round takes these lists away and leaves new ones: look them up after an await, never before.
         self._incoming: list[Envelope] = []
@@ -75,7 +63,8 @@ class Partition:
         self._due = DueMessages(clock, self._wake.set, options.horizon)
         self._rejections = Rejections(options.versioning, self._wake.set)
         self._turns_per_round = options.turns_per_round
-        self._router = Router(lease, storage, self._live, self._due, options, self._announce, self._recall)
+        self._router = Router(lease, storage, self._live, self._due, options, self._announcer.announce, self._recall)
+        self._commits = Commits(lease, storage, self._live, self._router)
         self._settlements = Settlements()
         self._stopping = asyncio.Event()
         self._rest_is_due = False
@@ -121,8 +110,7 @@ class Partition:
 
     def observe(self, observer: Observer) -> None:
         """Tell one more observer from now on."""
-        self._observers = [*self._observers, observer]
-        self._wanted |= observer.wants
+        self._announcer.add(observer)
 
     def live_count(self) -> int:
         """How many instances are in memory."""
@@ -138,7 +126,9 @@ class Partition:
         self._incoming.extend(received)
 
     async def _take_results(self) -> None:
-        for result in self._announced(await self._executor.activity_results()):
+        results = await self._executor.activity_results()
+        self._announcer.ended(results)
+        for result in results:
             envelope = _message_of(result)
             self._settlements.owe_envelope(envelope, result.settled)
             self._incoming.append(envelope)
@@ -243,7 +233,7 @@ class Partition:
                 live.queue = [envelope for envelope in live.queue if envelope not in gone]
         round_.kept.extend(e for envelopes in held.values() for e in envelopes if e.position is None)
         if round_.checkpoints or round_.kept or round_.discarded:
-            committed = await self._commit(round_, episodes)
+            committed = await self._commits.commit(round_, episodes)
             if self._settlements:
                 self._settlements.settle(round_)
             await self._follow_up(episodes, committed)
@@ -267,13 +257,13 @@ class Partition:
             return live.begin(now, self._executor)
         except Exception as error:
             # An error of ours, or a state we did not think of: it must not be everybody's.
-            self._announce(EpisodeFailed(live.instance_id, error))
+            self._announcer.announce(EpisodeFailed(live.instance_id, error))
             return live.refuse(envelopes, now, failure_of(error))
 
     def _reject(self, live: LiveInstance, reason: str) -> None:
         assert isinstance(live, LiveOrchestration), "only orchestrations have versions"
         if self._rejections.add(live.instance.origin):
-            self._announce(VersionRejected(live.instance_id, reason))
+            self._announcer.announce(VersionRejected(live.instance_id, reason))
 
     async def _look_again(self) -> None:
         """Read what waits for instances whose version is run now; between rounds only."""
@@ -299,7 +289,7 @@ class Partition:
         try:
             return live.finish()
         except Exception as error:
-            self._announce(EpisodeFailed(live.instance_id, error))
+            self._announcer.announce(EpisodeFailed(live.instance_id, error))
             return live.fail(failure_of(error))
 
     def _take_ready(self) -> list[LiveInstance]:
@@ -312,8 +302,8 @@ class Partition:
             del self._ready[live.instance_id]
         return taken
 
-    def _finish_late(self, round_: Round) -> list[tuple[LiveInstance, Checkpoint]]:
-        episodes: list[tuple[LiveInstance, Checkpoint]] = []
+    def _finish_late(self, round_: Round) -> list[Episode]:
+        episodes: list[Episode] = []
         late, self._late = self._late, []
         for turn in late:
             live = self._out.pop(id(turn))
@@ -349,40 +339,7 @@ class Partition:
                 self._out[id(turn)] = live
                 round_.kept.extend(e for e in live.in_hand() if e.position is None)
 
-    async def _commit(self, round_: Round, episodes: list[tuple[LiveInstance, Checkpoint]]) -> Committed:
-        while True:
-            try:
-                # When it is unavailable nothing was written; the round is as true as before and goes again.
-                return await until_available(lambda: self._storage.commit(self.lease, round_))
-            except CheckpointRefused:
-                if not _fail_unstorable(round_, episodes) and not await self._leave_out_purged(round_, episodes):
-                    raise
-
-    async def _leave_out_purged(self, round_: Round, episodes: list[tuple[LiveInstance, Checkpoint]]) -> bool:
-        """Drop the rewinds of instances that were purged meanwhile; answers whether there were any."""
-        gone: list[tuple[LiveInstance, Checkpoint]] = []
-        for live, checkpoint in episodes:
-            if live.revives and not await self._is_stored(checkpoint):
-                gone.append((live, checkpoint))
-        for live, checkpoint in gone:
-            episodes.remove((live, checkpoint))
-            for envelope in checkpoint.consumed:
-                self._router.drop(envelope, "the instance was purged", round_)
-            self._live.remove(live)
-            self._incoming[:0] = live.queue
-        round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
-        return bool(gone)
-
-    async def _is_stored(self, checkpoint: Checkpoint) -> bool:
-        origin = checkpoint.origin
-        record = await until_available(lambda: self._storage.get(origin.instance_id))
-        return (
-            record is not None
-            and record.origin.number == origin.number
-            and record.progress.last_seq == checkpoint.expected_last_seq
-        )
-
-    async def _follow_up(self, episodes: list[tuple[LiveInstance, Checkpoint]], committed: Committed) -> None:
+    async def _follow_up(self, episodes: list[Episode], committed: Committed) -> None:
         if committed.activities:
             self._executor.start_activities(committed.activities)
         at = asyncio.get_running_loop().time()
@@ -391,7 +348,7 @@ class Partition:
             reread = live.apply(checkpoint)
             if live.is_finished():
                 if (failure := checkpoint.progress.failure) is not None:
-                    self._announce(InstanceFailed(live.instance_id, checkpoint.origin.name, failure))
+                    self._announcer.announce(InstanceFailed(live.instance_id, checkpoint.origin.name, failure))
                 self._ready.pop(live.instance_id, None)
                 if self._rejections:
                     self._rejections.discard(live.instance_id)
@@ -400,20 +357,13 @@ class Partition:
                 self._router.finished(live)
                 continue
             self._live.use(live, at)
-            last_seq, size = checkpoint.progress.last_seq, live.history_bytes
-            if (
-                checkpoint.expected_last_seq < self._noticed_seq <= last_seq
-                or bytes_before < self._noticed_bytes <= size
-            ):
-                self._announce(HistoryGrown(live.instance_id, checkpoint.origin.name, last_seq + 1, size))
+            self._announcer.grown(live, checkpoint, bytes_before)
             if reread:
                 await self._reread(live)
             if live.queue and live.turn is None:
                 self._ready[live.instance_id] = live
         self._live.shrink()
-        if EpisodeCommitted in self._wanted:
-            for _, checkpoint in episodes:
-                self._announce(EpisodeCommitted(checkpoint))
+        self._announcer.committed(episodes)
 
     async def _reread(self, live: LiveInstance) -> None:
         """Give a resumed instance what the inbox holds for it, in order, and what is in memory only once."""
@@ -441,29 +391,6 @@ class Partition:
                 self._due.add(envelope)
         stored = {e.position for e in held}
         live.queue = [*held, *(e for e in mine if e.position is None or e.position not in stored)]
-
-    def _announced(self, results: list[ActivityResult]) -> list[ActivityResult]:
-        if ActivityEnded in self._wanted:
-            for result in results:
-                self._announce(ActivityEnded(result.activity.instance_id, result.activity.name, result.failure))
-        return results
-
-    def _announce(self, fact: Fact) -> None:
-        for observer in self._observers:
-            if type(fact) in observer.wants:
-                observer.announce(fact)
-
-
-def _fail_unstorable(round_: Round, episodes: list[tuple[LiveInstance, Checkpoint]]) -> bool:
-    """Let those episodes fail whose text no store can hold; answers whether there were any."""
-    found = False
-    for at, (live, checkpoint) in enumerate(episodes):
-        failure = unstorable_failure(checkpoint)
-        if failure is not None:
-            found = True
-            episodes[at] = (live, live.fail(failure))
-    round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
-    return found and all(unstorable_failure(checkpoint) is None for checkpoint in round_.checkpoints)
 
 
 def _message_of(result: ActivityResult) -> Envelope:

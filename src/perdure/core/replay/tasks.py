@@ -13,8 +13,8 @@ from perdure.core.failures import FailureDetails
 from perdure.core.replay.policy import FailedKind
 
 Decode = Callable[[str | None], Any]
-Tags = dict[str, str] | None
 """Result text → the value that user code sees."""
+Tags = dict[str, str] | None
 
 
 class TaskState(Enum):
