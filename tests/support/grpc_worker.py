@@ -39,6 +39,10 @@ class Worker:
         async with asyncio.timeout(SECONDS_MAX):
             return await self._items.get()
 
+    def waiting(self) -> list[Any]:
+        """All items that have come and were not taken yet."""
+        return [self._items.get_nowait() for _ in range(self._items.qsize())]
+
     async def next_entity(self) -> Any:
         """The next item, which is a batch of operations."""
         item = await self.next_item()
