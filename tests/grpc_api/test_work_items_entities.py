@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -143,5 +144,54 @@ def test_an_entity_is_with_one_worker_at_a_time() -> None:
             await asyncio.gather(*reading, return_exceptions=True)
             for worker in workers:
                 await worker.close()
+
+    run(scenario)
+
+
+def test_a_late_answer_to_a_batch_that_another_worker_did_counts_no_more(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        options = RemoteOptions(turn_grace_seconds=0.2)
+        async with serving(f"sqlite:{tmp_path / 'hub.db'}", options) as world:
+            lost, worker = RawWorker(world.port, "lost"), RawWorker(world.port, "there")
+            await lost.connect()
+            await world.client.signal_entity(COUNTER, "add")
+            item = await lost.take()
+            await lost.close_stream()
+            await worker.connect()
+            again = await worker.take()
+            assert again.completionToken != item.completionToken
+            signal = pb.OperationAction(id=0)
+            signal.sendSignal.instanceId, signal.sendSignal.name = "@other@k", "late"
+            await lost.answer_batch(item, done("1"), entityState=TEXT(value="100"), actions=[signal])
+            # The one that holds it answers twice, as after a lost acknowledgement.
+            for state in ("1", "2"):
+                await worker.answer_batch(again, done("1"), entityState=TEXT(value=state))
+            await lost.answer_batch(item, done("1"), entityState=TEXT(value="100"), actions=[signal])
+            await world.client.signal_entity(COUNTER, "look")
+            seen = (await worker.take()).entityRequestV2
+            assert (seen.instanceId, seen.entityState.value) == (str(COUNTER), "1")
+            assert await world.client.get("@other@k") is None
+            for each in (lost, worker):
+                await each.close()
+
+    run(scenario)
+
+
+def test_delayed_signals_come_in_time_and_never_before(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(f"sqlite:{tmp_path / 'hub.db'}") as world:
+            worker = RawWorker(world.port)
+            await worker.connect()
+            lateness: list[float] = []
+            for n in range(5):
+                due = datetime.now(UTC) + timedelta(milliseconds=150)
+                await world.client.signal_entity(EntityId("alarm", str(n)), "ring", due_at=due)
+                item = await worker.take()
+                lateness.append((datetime.now(UTC) - due).total_seconds())
+                await worker.answer_batch(item, done("1"))
+            assert min(lateness) >= 0
+            # A machine that is busy may be late now and then, the server is not.
+            assert sorted(lateness)[2] <= 0.1, lateness
+            await worker.close()
 
     run(scenario)
