@@ -1,6 +1,6 @@
 """Servers and workers of the scheduler's protocol, each in a process of its own; this process is the client only.
 
-The client is the same for all: raw gRPC calls, few at a time, since the official backend has ten threads for
+The client is the same for all: raw gRPC calls. Few wait at a time, since the official backend has ten threads for
 everything.
 """
 
@@ -28,7 +28,7 @@ from perdure.formats.protobuf.service import RPCS
 
 OFFICIAL = environment_python("durabletask")
 PORTABLE = ENVIRONMENTS / "portable"
-STARTERS, WAITERS = 8, 4
+STARTERS, WAITERS = 200, 4
 START_SECONDS_MAX = 30.0
 CALL_SECONDS_MAX = 600.0
 """The official backend fails calls without a deadline."""
