@@ -336,6 +336,25 @@ def test_what_fits_nobody_fails_with_its_size() -> None:
     run(scenario)
 
 
+def test_an_input_that_fits_nobody_is_not_called_a_history() -> None:
+    async def scenario() -> None:
+        async with serving() as world:
+            worker = RawWorker(world.port)
+            await worker.connect()
+            instance_id = await world.client.start("order", input='"' + "x" * (5 * 1024 * 1024) + '"')
+            failure = (await world.ended(instance_id)).progress.failure
+            assert failure.error_type == "PayloadTooLarge"
+            assert failure.message.startswith("What arrived for orchestration")
+            assert "at most 4194304" in failure.message
+            # The worker goes on.
+            other = await world.client.start("order")
+            await worker.answer_turn(await worker.take(), completed())
+            assert (await world.ended(other)).progress.status.name == "Completed"
+            await worker.close()
+
+    run(scenario)
+
+
 def test_a_history_that_fits_nobody_fails_the_orchestration_and_says_so() -> None:
     async def scenario() -> None:
         async with serving() as world:

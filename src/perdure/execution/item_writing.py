@@ -59,13 +59,14 @@ class ItemWriter:
                     return item
             if (item := self._first_events(lease, sent, PastForm.STRIPPED)) is not None:
                 return item
-            if not asks:
-                raise NeedsPastAsked
+        if (item := self._first_events(lease, sent, PastForm.ASKED_FOR)) is None:
+            # It is not its history that is too large, and no other worker would take it either.
+            size = len(self._format.turn(lease.token, _shortened(sent, 2), PastForm.ASKED_FOR))
+            raise TooLarge(self._excess(f"What arrived for orchestration '{sent.origin.instance_id}'", size))
+        if not asks:
+            raise NeedsPastAsked
         lease.past = past
-        if (item := self._first_events(lease, sent, PastForm.ASKED_FOR)) is not None:
-            return item
-        size = len(self._format.turn(lease.token, _shortened(sent, 2), PastForm.ASKED_FOR))
-        raise TooLarge(self._excess(f"What arrived for orchestration '{sent.origin.instance_id}'", size))
+        return item
 
     def _first_events(self, lease: Lease, sent: TurnToSend, form: PastForm) -> bytes | None:
         """With as many of the turn's events as fit; None when not even one does. The others come again."""
