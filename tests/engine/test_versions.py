@@ -376,3 +376,30 @@ def test_a_rewind_goes_on_when_its_version_runs(functions: Functions):
             assert await output(second, "x") == (RuntimeStatus.Completed, '"done"')
 
     on_virtual_time(scenario)
+
+
+@pytest.mark.parametrize(("version", "seconds"), [("1.0", 25), ("2.0", 5), ("2.0", 20)])
+def test_what_replaces_a_rejected_instance_gets_none_of_its_messages(
+    functions: Functions, version: str, seconds: float
+):
+    @functions.orchestrator
+    def collects(recorder: Any, input: str | None) -> Any:
+        got = []
+        while len(got) < 2:
+            got.append((yield recorder.wait_for_event("item", text)))
+        return got
+
+    async def scenario(clock):
+        hub, _, _ = changing(functions, clock, 20)
+        hub.client = TaskHubClient(hub.storage, clock, ClientOptions(reuse=ReusePolicy.ANY))
+        async with hub:
+            await hub.client.start("collects", instance_id="x", version="2.0")
+            await hub.client.raise_event("x", "item", '"for the former"')
+            await asyncio.sleep(seconds)
+            await hub.client.start("collects", instance_id="x", version=version)
+            for number in "12":
+                await asyncio.sleep(30)
+                await hub.client.raise_event("x", "item", number)
+            assert await output(hub, "x") == (RuntimeStatus.Completed, '["1","2"]')
+
+    on_virtual_time(scenario)

@@ -209,7 +209,7 @@ class Partition:
         ready = self._take_ready()
         if self._rejections:
             for live in ready:
-                if self._rejections.take_if_accepted(live.instance_id):
+                if self._rejections.take_if_accepted(live.execution_id):
                     await self._reread(live)
         for live in ready:
             beginning = self._begin(live, now)
@@ -273,9 +273,12 @@ class Partition:
         held = self._held_positions()
         for instance_id in self._rejections.take_accepted():
             rows = await until_available(partial(self._storage.read_inbox, self.lease, instance_id, now))
-            self._incoming[:0] = [row for row in rows if row.position not in held]
-            if (live := self._live.get(instance_id)) is not None and live.queue and live.turn is None:
-                self._ready[instance_id] = live
+            waiting = [row for row in rows if row.position not in held]
+            if (live := self._live.get(instance_id)) is not None:
+                waiting = [row for row in waiting if not live.leave_behind(row)]
+                if live.queue and live.turn is None:
+                    self._ready[instance_id] = live
+            self._incoming[:0] = waiting
 
     def _recall(self, live: LiveInstance) -> bool:
         turn = live.turn
@@ -351,7 +354,7 @@ class Partition:
                     self._announcer.announce(InstanceFailed(live.instance_id, checkpoint.origin.name, failure))
                 self._ready.pop(live.instance_id, None)
                 if self._rejections:
-                    self._rejections.discard(live.instance_id)
+                    self._rejections.discard(live.execution_id)
                 # It was for this instance: a start that has come meanwhile gives the id to another one.
                 self._incoming[:0] = live.queue
                 self._router.finished(live)

@@ -20,42 +20,47 @@ class Rejections:
     def __init__(self, versioning: Versioning, wake: Callable[[], None]) -> None:
         self._versioning = versioning
         self._wake = wake
-        self._kinds: dict[str, _Kind] = {}
+        self._known: dict[str, tuple[str, _Kind]] = {}
+        """Execution id → instance id and kind. Whoever gets the instance id next is somebody else."""
         self._timers: dict[_Kind, asyncio.TimerHandle] = {}
         self.is_look_due = False
         """Some of them are not rejected any more: ``take_accepted`` tells which."""
 
     def __len__(self) -> int:
-        return len(self._kinds)
+        return len(self._known)
 
     def add(self, origin: Origin) -> bool:
         """Remember an instance; answers whether it was not known."""
-        kind = (origin.version, origin.name)
-        if self._kinds.get(origin.instance_id) == kind:
+        if origin.execution_id in self._known:
             return False
-        if len(self._kinds) >= REMEMBERED_MAX:
-            del self._kinds[next(iter(self._kinds))]
-        self._kinds[origin.instance_id] = kind
+        if len(self._known) >= REMEMBERED_MAX:
+            del self._known[next(iter(self._known))]
+        kind = (origin.version, origin.name)
+        self._known[origin.execution_id] = (origin.instance_id, kind)
         if kind not in self._timers:
             self._arm(kind, PAUSE_SECONDS_FIRST)
         return True
 
-    def discard(self, instance_id: str) -> None:
+    def discard(self, execution_id: str) -> None:
         """It has ended."""
-        self._kinds.pop(instance_id, None)
+        self._known.pop(execution_id, None)
 
-    def take_if_accepted(self, instance_id: str) -> bool:
-        """Whether this instance was rejected and is not any more; it is forgotten then."""
-        kind = self._kinds.get(instance_id)
-        if kind is None or self._rejects(kind):
+    def take_if_accepted(self, execution_id: str) -> bool:
+        """Whether this execution was rejected and is not any more; it is forgotten then."""
+        known = self._known.get(execution_id)
+        if known is None or self._rejects(known[1]):
             return False
-        del self._kinds[instance_id]
+        del self._known[execution_id]
         return True
 
     def take_accepted(self) -> list[str]:
-        """All that are not rejected any more; they are forgotten."""
+        """The instances of all that are not rejected any more; they are forgotten."""
         self.is_look_due = False
-        return [instance_id for instance_id in list(self._kinds) if self.take_if_accepted(instance_id)]
+        return [
+            instance_id
+            for execution_id, (instance_id, _) in list(self._known.items())
+            if self.take_if_accepted(execution_id)
+        ]
 
     def stop(self) -> None:
         """Ask no more. Twice-safe."""
@@ -71,7 +76,7 @@ class Rejections:
 
     def _ask_again(self, kind: _Kind, seconds: float) -> None:
         del self._timers[kind]
-        if kind not in self._kinds.values():
+        if all(kind != known for _, known in self._known.values()):
             return
         if self._rejects(kind):
             self._arm(kind, min(seconds * 2, PAUSE_SECONDS_MAX))
