@@ -202,12 +202,12 @@ class RemoteExecutor:
                         stream.is_silent, stream.sent_at = False, loop.time()
                         return item
                     continue
+                if stream.is_silent:
+                    stream.is_silent, stream.sent_at = False, loop.time()
+                    return self._format.ping
                 if timer is None:
                     timer = loop.call_at(stream.sent_at + self.options.ping_seconds, stream.wake_silent)
                 await stream.woken()
-                if stream.is_silent and not stream.ended:
-                    stream.is_silent, stream.sent_at = False, loop.time()
-                    return self._format.ping
             return None
         finally:
             if timer is not None:
