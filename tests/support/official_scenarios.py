@@ -85,6 +85,9 @@ EXPECTED: dict[str, Any] = {
     "filters": [0, 2, 4, 6, 8],
     "started_before_any_worker": ["TERMINATED", 1, [4, 6], 2],
     "two_workers_share": [19900, 200, 0, True],
+    "payloads_in_a_store": [True, ["kept:", "kept:"]],
+    "properties_of_exceptions": ["refused with 403", {"code": 403, "final": True}],
+    "dataclasses_as_payloads": [{"id": "a", "items": ["x", "Order"]}, True],
 }
 
 WITH_OUR_SDK: dict[str, Any] = {

@@ -8,12 +8,13 @@ from contextlib import nullcontext
 
 import choices
 import entity_scenes
+import extras
 import flows
 import sizes
 import stage
 import steering
 
-PARTS = (choices, entity_scenes, flows, sizes, steering)
+PARTS = (choices, entity_scenes, extras, flows, sizes, steering)
 """Imported for what they register."""
 
 
