@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -192,22 +193,22 @@ def test_a_program(durabletask_backend, durabletask_worker):
 """
 
 
-def run_pytest(folder: Path, ini: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    (folder / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
-    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    if environment:
-        command += ["-p", "perdure.testing.pytest_plugin"]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
-    )
-
-
+PLUGIN = "perdure.testing.pytest_plugin"
 ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 """Without the plugins of all that is installed here, which take seconds to import."""
 
 
+def run_pytest(folder: Path, ini: str = "") -> subprocess.CompletedProcess[str]:
+    (folder / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", PLUGIN]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **ALONE}
+    )
+
+
 def test_the_fixtures_are_there_for_users_tests(tmp_path: Path) -> None:
     (tmp_path / "test_program.py").write_text(PROGRAM)
+    assert entry_points(group="pytest11")["perdure"].value == PLUGIN
     done = run_pytest(tmp_path, "filterwarnings = error")
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
@@ -221,7 +222,7 @@ def test_the_plugin_imports_nothing_that_is_not_asked_for(tmp_path: Path) -> Non
         "    assert [n for n in sys.modules if n.startswith('perdure.')] == ['perdure.testing', "
         "'perdure.testing.pytest_plugin']\n"
     )
-    done = run_pytest(tmp_path, **ALONE)
+    done = run_pytest(tmp_path)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
@@ -233,10 +234,10 @@ def test_the_setting_chooses_whose_sdk_is_imported(tmp_path: Path, ini: str, own
     (tmp_path / "test_it.py").write_text(
         f"import durabletask\ndef test_it():\n    assert durabletask.PACKAGE_NAME == {owner!r}\n"
     )
-    done = run_pytest(tmp_path, ini, **ALONE)
+    done = run_pytest(tmp_path, ini)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_wrong_setting_is_told(tmp_path: Path) -> None:
-    done = run_pytest(tmp_path, "perdure_sdk = mine", **ALONE)
+    done = run_pytest(tmp_path, "perdure_sdk = mine")
     assert "perdure_sdk is 'ours' or 'installed', not 'mine'" in done.stdout + done.stderr

@@ -5,6 +5,7 @@ import time
 
 from perdure.contracts.executor import EntityTurn, ServedKind
 from perdure.contracts.records import PendingActivity
+from perdure.contracts.work_load import WorkLoad
 from perdure.core.actions import TurnResult
 from perdure.core.identifiers import EntityId
 from perdure.core.registry import Operation
@@ -88,6 +89,7 @@ def test_a_large_backlog_is_counted_at_once() -> None:
             [PendingActivity(n, "order-1", EXECUTION, n, n, f"act{n % 100}") for n in range(50_000)]
         )
         times: list[float] = []
+        loads: list[WorkLoad] = []
         # The best of three, and this thread's own time: neither a collection of garbage nor other programs count.
         for _ in range(3):
             began = time.thread_time()
