@@ -348,6 +348,51 @@ def test_subclasses_see_activities(server: ServerThread) -> None:
     assert seen == [(what, name) for name in ("awaited_plus", "plus") for what in ("started", "completed")]
 
 
+LIMIT = 128 * 1024
+"""What the server of the next test takes in one message."""
+
+
+def sized(ctx: task.ActivityContext, bytes: int) -> str:
+    return "x" * bytes
+
+
+async def awaited_sized(ctx: task.ActivityContext, bytes: int) -> str:
+    return "x" * bytes
+
+
+def keeps(ctx: Any, bytes: int) -> None:
+    ctx.set_state("x" * bytes)
+
+
+def test_an_answer_larger_than_a_message_may_be_is_a_failure(tmp_path: Path) -> None:
+    def asks(ctx: task.OrchestrationContext, how: str) -> Any:
+        if how == "returns":
+            return "x" * LIMIT
+        try:
+            if how == "keeps":
+                yield ctx.call_entity(EntityInstanceId("keeps", "k"), "keep", LIMIT)
+            else:
+                yield ctx.call_activity(how, input=LIMIT)
+        except task.TaskFailedError as error:
+            return error.details.error_type
+
+    with (
+        ServerThread(tmp_path, receive_bytes_max=LIMIT) as small,
+        TaskHubGrpcWorker(host_address=small.address) as worker,
+    ):
+        worker.add_activity(sized)
+        worker.add_activity(awaited_sized)
+        worker.add_entity(keeps)
+        worker.add_orchestrator(asks)
+        worker.start()
+        told = [run(small, asks, how).result for how in ("sized", "awaited_sized", "keeps")]
+        failed = run(small, asks, "returns").failure_details
+
+    assert told == ["durabletask.payload.PayloadTooLarge"] * 3
+    assert failed.error_type == "durabletask.payload.PayloadTooLarge"
+    assert "more than the server takes" in failed.message
+
+
 def test_histories_beyond_a_megabyte_are_streamed(server: ServerThread, worker: TaskHubGrpcWorker) -> None:
     def long(ctx: task.OrchestrationContext, n: int) -> Any:
         total = 0

@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from durabletask.client import TaskHubGrpcClient
 from durabletask.grpc_options import GrpcChannelOptions
@@ -13,11 +14,15 @@ from support.scheduler_server import scheduler, store_in
 
 
 class ServerThread:
-    """Runs from ``with`` to its end; the store is a file in ``folder``, so the next one goes on with it."""
+    """Runs from ``with`` to its end; the store is a file in ``folder``, so the next one goes on with it.
 
-    def __init__(self, folder: Path, *, port: int = 0) -> None:
+    ``options`` are those of ``ServeOptions``.
+    """
+
+    def __init__(self, folder: Path, *, port: int = 0, **options: Any) -> None:
         self._store_url = store_in(folder, "sqlite")
         self.port = port
+        self._options = options
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._listening: Future[int] = Future()
@@ -56,6 +61,6 @@ class ServerThread:
             raise
 
     async def _serve(self) -> None:
-        async with scheduler(self._store_url, port=self.port) as server:
+        async with scheduler(self._store_url, port=self.port, **self._options) as server:
             self._listening.set_result(server.port)
             await self._stopping.wait()

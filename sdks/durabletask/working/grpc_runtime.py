@@ -18,7 +18,7 @@ from durabletask.working.functions import Definitions
 from durabletask.working.options import ConcurrencyOptions, VersioningOptions, WorkItemFilters
 from durabletask.working.orchestrator_items import Orchestrations, OrchestratorItem, Refused, Terminated
 from durabletask.working.payload_transfer import PayloadTransfer, too_large
-from durabletask.working.reports import Reports
+from durabletask.working.reports import Instead, Reports
 from durabletask.working.rewinding import is_rewind, rewound_history
 from durabletask.working.spans import WorkerSpans
 from durabletask.working.start import WorkerStart
@@ -146,18 +146,22 @@ class GrpcRuntime:
         if kind == "orchestratorRequest":
             self._do(
                 self._turns, lambda: self._turn(item, calls), pb.AbandonOrchestrationTaskRequest(completionToken=token),
-                calls,
+                calls, lambda error: _failed_turn(item, error),
             )  # fmt: skip
         elif kind == "activityRequest":
             self._take_activity(item, calls)
         elif kind in ("entityRequest", "entityRequestV2"):
             given_back = pb.AbandonEntityTaskRequest(completionToken=token)
-            self._do(self._threads, lambda: self._batch(item), given_back, calls)
+            self._do(
+                self._threads, lambda: self._batch(item), given_back, calls, lambda error: _failed_batch(item, error)
+            )
         else:
             self._logger.warning("A work item of an unknown kind was left alone: %s.", kind)
             self._reports.put_down()
 
-    def _do(self, pool: ThreadPoolExecutor, run: Callable[[], Any], give_back: Any, calls: WorkerCalls) -> None:
+    def _do(
+        self, pool: ThreadPoolExecutor, run: Callable[[], Any], give_back: Any, calls: WorkerCalls, refused: Instead
+    ) -> None:
         """Run the job and send what it gives; an error of ours gives the item back."""
 
         key = object()
@@ -170,7 +174,7 @@ class GrpcRuntime:
             except BaseException:  # an item that nobody answers would hold up the stop for ever
                 self._logger.exception("A work item could not be run, and is given back.")
                 answer = give_back
-            self._reports.send(answer, calls)
+            self._reports.send(answer, calls, refused)
 
         with self._lock:
             # The job waits for the lock, so that it is not gone before it is here.
@@ -227,15 +231,17 @@ class GrpcRuntime:
             return self._terms.payloads.sent_out(answer)
         except PayloadTooLarge as error:
             # One of them is too large for the store, and those after it have built on it.
-            failed = OperationOutcome(batch.state, failure=too_large(error))
-            return write_batch_result(batch, [failed for _ in batch.operations], item.completionToken)
+            return _failed_batch(item, error)
 
     def _take_activity(self, item: pb.WorkItem, calls: WorkerCalls) -> None:
         given_back = pb.AbandonActivityTaskRequest(completionToken=item.completionToken)
         if self._activities.is_async(item.activityRequest.name) and not self._begins_no_more:
             self._user_loop.submit(lambda: self._activity_on_loop(item, given_back, calls))
         else:
-            self._do(self._threads, lambda: self._activity(item), given_back, calls)
+            self._do(
+                self._threads, lambda: self._activity(item), given_back, calls,
+                lambda error: _failed_activity(item, error),
+            )  # fmt: skip
 
     def _activity(self, item: pb.WorkItem) -> pb.ActivityResponse:
         item = self._terms.payloads.brought_in(item)
@@ -272,7 +278,7 @@ class GrpcRuntime:
             self._logger.exception("A work item could not be run, and is given back.")
             answer = given_back
         finally:
-            self._reports.send(answer, calls)
+            self._reports.send(answer, calls, lambda error: _failed_activity(item, error))
 
 
 def _call_of(request: pb.ActivityRequest) -> ActivityCall:
@@ -285,6 +291,22 @@ def _call_of(request: pb.ActivityRequest) -> ActivityCall:
         tags=dict(request.tags) or None,
         trace_context=read_trace(request),
     )
+
+
+def _failed_turn(item: pb.WorkItem, error: Exception) -> pb.OrchestratorResponse:
+    request = item.orchestratorRequest
+    turn = Answered(request.instanceId, request.executionId.value, item.completionToken)
+    return write_turn(TurnResult(ending=Fail(too_large(error))), turn)
+
+
+def _failed_batch(item: pb.WorkItem, error: Exception) -> pb.EntityBatchResult:
+    batch = read_batch(item)
+    failed = OperationOutcome(batch.state, failure=too_large(error))
+    return write_batch_result(batch, [failed for _ in batch.operations], item.completionToken)
+
+
+def _failed_activity(item: pb.WorkItem, error: Exception) -> pb.ActivityResponse:
+    return _activity_answer(item, ActivityEnd(failure=too_large(error)))
 
 
 def _activity_answer(item: pb.WorkItem, end: ActivityEnd) -> pb.ActivityResponse:
