@@ -204,24 +204,12 @@ class Partition:
         for live in await self._router.route(self._take_incoming(), now, round_):
             self._ready[live.instance_id] = live
         episodes = self._finish_late(round_)
-        begun: list[tuple[LiveInstance, Turn]] = []
-        held: dict[str, list[Envelope]] = {}
         ready = self._take_ready()
         if self._rejections:
             for live in ready:
                 if self._rejections.take_if_accepted(live.execution_id):
                     await self._reread(live)
-        for live in ready:
-            beginning = self._begin(live, now)
-            if beginning.kept:
-                held[live.instance_id] = beginning.kept
-            round_.discarded.extend(beginning.dropped)
-            if beginning.turn is not None:
-                begun.append((live, beginning.turn))
-            elif beginning.checkpoint is not None:
-                episodes.append((live, beginning.checkpoint))
-            elif beginning.rejected is not None:
-                self._reject(live, beginning.rejected)
+        begun, held = self._begin_all(ready, now, round_, episodes)
         if begun:
             running = await self._executor.advance([turn for _, turn in begun])
             self._leave_running(running, begun, round_)
@@ -250,6 +238,25 @@ class Partition:
         taken = self._incoming[: max(room, 0)]
         del self._incoming[: len(taken)]
         return taken
+
+    def _begin_all(
+        self, ready: Sequence[LiveInstance], now: datetime, round_: Round, episodes: list[Episode]
+    ) -> tuple[list[tuple[LiveInstance, Turn]], dict[str, list[Envelope]]]:
+        """Begin an episode of each; gives the turns that must run, and by instance what it holds back."""
+        begun: list[tuple[LiveInstance, Turn]] = []
+        held: dict[str, list[Envelope]] = {}
+        for live in ready:
+            beginning = self._begin(live, now)
+            if beginning.kept:
+                held[live.instance_id] = beginning.kept
+            round_.discarded.extend(beginning.dropped)
+            if beginning.turn is not None:
+                begun.append((live, beginning.turn))
+            elif beginning.checkpoint is not None:
+                episodes.append((live, beginning.checkpoint))
+            elif beginning.rejected is not None:
+                self._reject(live, beginning.rejected)
+        return begun, held
 
     def _begin(self, live: LiveInstance, now: datetime) -> Begun:
         envelopes = live.queue

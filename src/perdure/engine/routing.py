@@ -86,11 +86,9 @@ class Router:
                 self._due.add(envelope)
                 if start is not None and (creation := self._new_creation(envelope, start)) is not None:
                     renewed_later.add(target)
-                    self._release_locks(creation)
-                    self._let_go(target, round_)
-                    for former in absent.pop(target, ()):
-                        self.drop(former, "the instance was replaced", round_)
                     ready.pop(target, None)
+                    self._release_locks(creation)
+                    self._let_go(target, absent.pop(target, ()), round_)
                 continue
             if start is not None:
                 self._create(envelope, start, absent, round_)
@@ -184,18 +182,17 @@ class Router:
             if isinstance(found := stored.get(target), StoredInstance):
                 creation.releases = leave_sections(target, Instance.loaded(found.record, found.history).sections)
 
-    def _let_go(self, target: str, round_: Round) -> None:
-        """What had the id is replaced, with all that it has not taken."""
+    def _let_go(self, target: str, left: Sequence[Envelope], round_: Round) -> None:
+        """What had the id is replaced, with all that it has not taken and what is ``left`` for it."""
         live = self._live.get(target)
         if live is not None:
-            for former in self._recalled(live):
-                self.drop(former, "the instance was replaced", round_)
+            left = [*left, *self._recalled(live), *live.queue]
             self._live.remove(live)
             # Its turn may have been about to come.
-            queue, live.queue = live.queue, []
-            _keep_no_more(queue, round_)
-            for former in queue:
-                self.drop(former, "the instance was replaced", round_)
+            _keep_no_more(live.queue, round_)
+            live.queue = []
+        for former in left:
+            self.drop(former, "the instance was replaced", round_)
 
     def _recalled(self, live: LiveInstance) -> list[Envelope]:
         """What the turn of an instance that is replaced had in hand, if nobody will begin it; it has rows."""

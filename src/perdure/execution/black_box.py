@@ -108,7 +108,7 @@ class NoBox:
 
     def is_poisoned(self, key: str) -> bool:
         """See ``Box``."""
-        return self._suspects.get(key, 0) >= TRIES_MAX
+        return 0 < TRIES_MAX <= self._suspects.get(key, 0)
 
     @property
     def has_suspects(self) -> bool:
