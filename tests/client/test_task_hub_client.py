@@ -172,7 +172,7 @@ async def test_purge_takes_only_what_has_ended(hub: SteeredHub):
 
 
 async def test_a_forced_purge_gives_up_on_what_does_not_end(hub: SteeredHub, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("perdure.client.management.FORCED_END_SECONDS", 0.01)
+    monkeypatch.setattr("perdure.client.purging.FORCED_END_SECONDS", 0.01)
     await hub.client.start("o", instance_id="a")
     with pytest.raises(InstanceRunning, match="has not ended"):
         await hub.client.terminate_and_purge("a")

@@ -1,35 +1,27 @@
-"""Starting, steering and removing orchestrations: requests become messages, the storage makes them durable."""
+"""Starting and steering orchestrations: requests become messages, the storage makes them durable."""
 
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-import msgspec
-
+from perdure.client import queries
 from perdure.client.options import ClientOptions, FunctionKind
 from perdure.client.payloads import check_payload
-from perdure.client.waiting import wait_for_completion
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import (
     InstanceExists,
     InstanceFinished,
     InstanceNotFailed,
     InstanceNotFound,
-    InstanceRunning,
     InvalidInput,
 )
-from perdure.contracts.records import CreateOutcome, InstanceFilter, PageKey, Replaceable, ReusePolicy, may_replace
+from perdure.contracts.records import CreateOutcome, Replaceable, ReusePolicy, may_replace
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Creation
 from perdure.core.decisions import leave_sections
-from perdure.core.events import SubOrchestrationCreated
 from perdure.core.instance import Instance, InstanceKind, InstanceRecord, Origin, Progress, Sections
 from perdure.core.messages import AnyMessage, Envelope, Rewind, StartExecution, Terminate
-from perdure.core.status import TERMINAL, RuntimeStatus
-
-FORCED_END_SECONDS = 30.0
-"""How long a forced purge waits for the instance to end."""
-PURGED_AT_ONCE = 500
+from perdure.core.status import RuntimeStatus
 
 
 async def start(
@@ -145,7 +137,7 @@ async def send_control(storage: Storage, instance_id: str, message: AnyMessage) 
 
 async def terminate_descendants(storage: Storage, instance_id: str, reason: str | None) -> None:
     """End the children of an orchestration, whether it has ended or not, theirs too."""
-    for child_id in (await descendants(storage, [instance_id]))[1:]:
+    for child_id in (await queries.descendants(storage, [instance_id]))[1:]:
         child = await storage.get(child_id)
         if child is not None and not child.progress.status.is_terminal:
             await storage.send(Envelope(target=child_id, message=Terminate(reason, recursive=True)))
@@ -208,65 +200,3 @@ async def restart(
         trace_context=trace_context,
         tags=origin.tags,
     )
-
-
-async def purge(storage: Storage, instance_id: str, recursive: bool) -> int:
-    """Remove a finished orchestration. Raises InstanceNotFound, InstanceRunning."""
-    record = await require_orchestration(storage, instance_id)
-    if not record.progress.status.is_terminal:
-        raise InstanceRunning(
-            f"The instance '{instance_id}' is {record.progress.status.name}; "
-            "only finished instances are purged. Terminate it first."
-        )
-    return await storage.purge(await descendants(storage, [instance_id]) if recursive else [instance_id])
-
-
-async def descendants(storage: Storage, instance_ids: Sequence[str]) -> list[str]:
-    """These, and all orchestrations that they and their children have started and that are still theirs."""
-    found = list(instance_ids)
-    known = set(found)
-    for parent_id in found:
-        for event in await storage.history(parent_id):
-            if isinstance(event, SubOrchestrationCreated) and event.instance_id not in known:
-                child = await storage.get(event.instance_id)
-                if child is not None and child.origin.parent and child.origin.parent.instance_id == parent_id:
-                    known.add(event.instance_id)
-                    found.append(event.instance_id)
-    return found
-
-
-async def terminate_and_purge(storage: Storage, instance_id: str, recursive: bool) -> int:
-    """Remove an orchestration, ending it first. Raises InstanceNotFound; InstanceRunning when it does not end."""
-    record = await require_orchestration(storage, instance_id)
-    if not record.progress.status.is_terminal:
-        terminate = Terminate(reason="Purged by force.", recursive=recursive)
-        await storage.send(Envelope(target=instance_id, message=terminate))
-        if await wait_for_completion(storage, instance_id, FORCED_END_SECONDS) is None:
-            raise InstanceRunning(
-                f"The instance '{instance_id}' has not ended {FORCED_END_SECONDS:.0f} s after it was terminated."
-            )
-    ids = await descendants(storage, [instance_id]) if recursive else [instance_id]
-    for child_id in ids[1:]:
-        # They were told to end, too, and those that do not are left alone.
-        await wait_for_completion(storage, child_id, FORCED_END_SECONDS)
-    return await storage.purge(ids)
-
-
-async def purge_matching(storage: Storage, filter_: InstanceFilter, recursive: bool) -> int:
-    """Remove all finished orchestrations that match, and with ``recursive`` their finished descendants."""
-    if filter_.kind is not InstanceKind.ORCHESTRATION:
-        raise InvalidInput("Only orchestrations are purged; entities are deleted by their own operations.")
-    if not recursive:
-        return await storage.purge_matching(filter_)
-    statuses = TERMINAL if filter_.statuses is None else filter_.statuses & TERMINAL
-    if not statuses:
-        return 0
-    ended = msgspec.structs.replace(filter_, statuses=statuses)
-    purged = 0
-    after: PageKey | None = None
-    while True:
-        page = await storage.query(ended, PURGED_AT_ONCE, after)
-        ids = await descendants(storage, [record.origin.instance_id for record in page.records])
-        purged += await storage.purge(ids)
-        if (after := page.next_key) is None:
-            return purged

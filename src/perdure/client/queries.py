@@ -10,7 +10,7 @@ from perdure.contracts.errors import InvalidInput
 from perdure.contracts.executor import ServedKind
 from perdure.contracts.records import EndedFilter, EndedKey, EndedPage, InstanceFilter, Page, PageKey
 from perdure.contracts.storage import Storage
-from perdure.core.events import EntityLockRequested, HistoryEvent
+from perdure.core.events import EntityLockRequested, HistoryEvent, SubOrchestrationCreated
 from perdure.core.instance import InstanceKind, InstanceRecord
 from perdure.core.versioning import Rejected, check
 from perdure.core.waiting_on import IsServed, WaitingOn, WaitKind, missing_worker, waiting_on
@@ -106,3 +106,17 @@ async def _lock_reason(
         if holder is not None and holder.instance_id != waiting:
             return msgspec.structs.replace(reason, name=entity_id, reason=f"held by '{holder.instance_id}'")
     return reason
+
+
+async def descendants(storage: Storage, instance_ids: Sequence[str]) -> list[str]:
+    """These, and all orchestrations that they and their children have started and that are still theirs."""
+    found = list(instance_ids)
+    known = set(found)
+    for parent_id in found:
+        for event in await storage.history(parent_id):
+            if isinstance(event, SubOrchestrationCreated) and event.instance_id not in known:
+                child = await storage.get(event.instance_id)
+                if child is not None and child.origin.parent and child.origin.parent.instance_id == parent_id:
+                    known.add(event.instance_id)
+                    found.append(event.instance_id)
+    return found

@@ -157,11 +157,11 @@ class TaskHubClient:
 
         Raises InstanceNotFound, InstanceRunning.
         """
-        return await management.purge(self._storage, instance_id, recursive)
+        return await purging.purge(self._storage, instance_id, recursive)
 
     async def terminate_and_purge(self, instance_id: str, recursive: bool = False) -> int:
         """Remove an orchestration whatever its status. Raises InstanceNotFound; InstanceRunning if it does not end."""
-        return await management.terminate_and_purge(self._storage, instance_id, recursive)
+        return await purging.terminate_and_purge(self._storage, instance_id, recursive)
 
     async def purge_known(self, instance_ids: Sequence[str], recursive: bool = False) -> int:
         """Remove those of the orchestrations that exist and have ended; returns how many went."""
@@ -185,7 +185,7 @@ class TaskHubClient:
 
     async def purge_matching(self, filter_: InstanceFilter, recursive: bool = False) -> int:
         """Remove all finished orchestrations that match, with ``recursive`` their descendants; returns how many."""
-        return await management.purge_matching(self._storage, filter_, recursive)
+        return await purging.purge_matching(self._storage, filter_, recursive)
 
     async def signal_entity(
         self,
