@@ -207,6 +207,20 @@ def test_a_silent_stream_gets_pings_and_only_while_it_reads() -> None:
     on_virtual_time(scenario)
 
 
+def test_a_ping_that_is_due_is_sent_also_when_what_came_with_it_cannot_be() -> None:
+    async def scenario() -> None:
+        stage = RemoteStage(RemoteOptions(item_bytes_max=1000))
+        worker = stage.worker()
+        reading = asyncio.ensure_future(stage.executor.next_item(worker.stream))
+        await settle_down()
+        worker.stream.wake_silent()
+        stage.activity(input="x" * 2000)
+        await settle_down()
+        assert reading.result() == PlainFormat.ping
+
+    on_virtual_time(scenario)
+
+
 def test_a_recalled_turn_keeps_its_place() -> None:
     async def scenario() -> None:
         stage = RemoteStage()
