@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -142,3 +143,11 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_bearer_token_stands_in_its_header(header: str | None, token: str | None) -> None:
     assert bearer_token(header) == token
+
+
+def test_a_digest_that_cannot_be_one_keeps_nobody_else_out(tmp_path: Path) -> None:
+    file = file_at(tmp_path / "tokens", Times())
+    text, kept = made()
+    file.write([replace(kept, id="odd", digest="é"), kept])
+    assert file.standing(text) is not None
+    assert file.standing("é") is None

@@ -118,10 +118,10 @@ class TokenFile:
     def standing(self, token: str) -> Standing | None:
         """What the bearer may do now. All candidates are compared, in constant time."""
         self._notice_changes()
-        digest = _digest(token)
+        digest = _digest(token).encode()
         found: Token | None = None
         for known in self._tokens:
-            if hmac.compare_digest(known.digest, digest):
+            if hmac.compare_digest(known.digest.encode(), digest):
                 found = known
         if found is None or (found.expires_at is not None and found.expires_at <= self._now()):
             return None
