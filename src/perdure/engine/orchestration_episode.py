@@ -108,18 +108,20 @@ class LiveOrchestration:
         if not intake.events:
             return begun
         self._intake = intake
-        if failed is not None and intake.runs_code:
-            begun.checkpoint = decide(self.instance, intake, failed, self._limits)
-            return begun
-        if not intake.runs_code:
-            begun.checkpoint = decide(self.instance, intake, None, self._limits)
-            return begun
+        if failed is not None or not intake.runs_code:
+            begun.checkpoint = decide(self.instance, intake, failed if intake.runs_code else None, self._limits)
+        else:
+            begun.turn = self._turn_of(intake, executor, self._history)
+        return begun
+
+    def _turn_of(self, intake: Intake, executor: Executor, history: Sequence[HistoryEvent]) -> Turn:
+        """User code runs with what was taken in; ``history`` is what a session is opened with when there is none."""
         session = self._session
         if session is None:
-            session = self._session = executor.open(self.instance.origin, self._history)
+            session = self._session = executor.open(self.instance.origin, history)
             self._history = ()
-        self.turn = begun.turn = OrchestrationTurn(session, [OrchestratorStarted(intake.at), *intake.events])
-        return begun
+        turn = self.turn = OrchestrationTurn(session, [OrchestratorStarted(intake.at), *intake.events])
+        return turn
 
     def _judge(self) -> TurnResult | Rejected | None:
         """Whether its version runs here: None when it does, else how it fails, or that it is left to others."""
@@ -156,11 +158,8 @@ class LiveOrchestration:
         self.instance, self.execution_id = rewound.instance, rewound.instance.origin.execution_id
         if failed is not None or not rewound.intake.runs_code:
             begun.checkpoint = self._decide(failed)
-            return begun
-        self._session = executor.open(self.instance.origin, rewound.history)
-        self._history = ()
-        events = [OrchestratorStarted(rewound.intake.at), *rewound.intake.events]
-        self.turn = begun.turn = OrchestrationTurn(self._session, events)
+        else:
+            begun.turn = self._turn_of(rewound.intake, executor, rewound.history)
         return begun
 
     def _begin_regained(self, now: datetime, executor: Executor) -> Begun:
@@ -190,10 +189,8 @@ class LiveOrchestration:
         self._regained.check_child_id = self._limits.check_child_id
         if isinstance(failed, TurnResult):
             begun.checkpoint = self._decide(failed)
-            return begun
-        self._session = executor.open(self.instance.origin, self._history)
-        self._history = ()
-        self.turn = begun.turn = OrchestrationTurn(self._session, [OrchestratorStarted(intake.at), *intake.events])
+        else:
+            begun.turn = self._turn_of(intake, executor, self._history)
         return begun
 
     def _refuse_parent(self, envelopes: list[Envelope], message: Rewind, now: datetime) -> Begun:
