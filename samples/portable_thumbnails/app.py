@@ -55,7 +55,7 @@ def main() -> None:
         assert state is not None
         state.raise_if_failed()
         print(f"Result: {state.result}")
-        print(f"Attempts: {attempts}")
+        print(f"Attempts: {dict(sorted(attempts.items()))}")
 
 
 if __name__ == "__main__":
