@@ -56,7 +56,6 @@ def test_a_flooded_hub_leaves_the_other_its_latency(tmp_path: Path) -> None:
                 f"{len(beside)} beside {rate.result().decode().strip()} a second: alone {usual * 1000:.1f} ms, "
                 f"beside the flood {slowed * 1000:.1f} ms, at worst {max(beside) * 1000:.0f} ms"
             )
-            print(told)
             assert len(beside) >= 10, told
             assert slowed < RATIO_MAX * max(usual, QUIET_SECONDS_MIN), told
 
