@@ -25,6 +25,7 @@ help:
 	@echo "make crash                  the slow suites: long crash and load tests"
 	@echo "make official               the official Python and JavaScript SDKs against perdure serve, all of it"
 	@echo "make endure MINUTES=10      an app with everything, under starts and kill -9 for so long"
+	@echo "make protobuf               the message descriptors anew, after an edit of a .proto file"
 
 # PYTHON=... chooses another interpreter for a new environment.
 $(VENV)/bin/python:
@@ -102,7 +103,7 @@ official: $(VENV)/.installed-dev
 endure: $(VENV)/.installed-dev
 	PERDURE_CRASH_MINUTES=$(MINUTES) $(PY) -m pytest -m slow -s $(ENDURE) $(PYTEST_ARGS)
 
-# Only after an edit of the .proto; the pins do not matter, since no code is generated.
+# Only after an edit of a .proto file; versions do not matter, since no code is generated.
 protobuf: $(VENV)/.installed-dev
 	$(PY) -m pip install --quiet --disable-pip-version-check grpcio-tools
 	$(PY) packaging/make_protobuf.py
