@@ -209,6 +209,33 @@ def test_a_turn_that_overruns_is_given_up_and_its_end_is_nobodys(gates, overrun)
     on_loop(scenario)
 
 
+def test_a_turn_that_is_given_up_as_soon_as_it_is_late_comes_back_once(gates):
+    async def scenario() -> None:
+        code, gate, entered = Code(), gates(), gates()
+
+        def stuck_code() -> None:
+            entered.set()
+            gate.wait()
+
+        def hold_up() -> None:
+            entered.wait(LIMIT_SECONDS)
+            time.sleep(0.2)
+
+        code.by_key["stuck"] = stuck_code
+        # The watch looks after the batch's patience has ended, and both come late on a loop that was held up.
+        patience = TurnPatience(batch=0.02, replace_thread=0.4, overrun=0.01)
+        async with running(patience, code) as lane:
+            stuck = turn_of("stuck")
+            late = asyncio.ensure_future(lane.run([stuck]))
+            await asyncio.sleep(0)
+            hold_up()
+            assert list(await late) == [stuck]
+            assert await lane.late_turns() == [stuck]
+            assert stuck.is_given_up
+
+    on_loop(scenario)
+
+
 def test_every_blocked_turn_gets_a_thread_and_others_pass(gates):
     async def scenario() -> None:
         code, gate = Code(), gates()

@@ -71,7 +71,7 @@ class TurnPatience:
 class _Batch:
     """Turns handed over together; taken one at a time, by one thread after the other if need be."""
 
-    __slots__ = ("cut", "done", "finished", "late", "left", "waiting")
+    __slots__ = ("cut", "done", "finished", "late", "left", "running", "waiting")
 
     cut: asyncio.TimerHandle
 
@@ -79,8 +79,10 @@ class _Batch:
         self.waiting = collections.deque(turns)
         self.left = len(turns)
         self.finished = finished
+        self.running: list[Turn] = []
+        """Turns the caller no longer waits for, as it is told."""
         self.late: set[int] = set()
-        """ids of turns the caller no longer waits for."""
+        """ids of those that are to come back with their result; the others were given up."""
         self.done: list[Turn] = []
         """Late turns that have their result."""
 
@@ -215,9 +217,7 @@ class TurnThreads:
             await batch.finished
         finally:
             batch.cut.cancel()
-        if not batch.late:
-            return ()
-        return [turn for turn in turns if id(turn) in batch.late]
+        return batch.running
 
     def let_go(self, turn: Turn) -> None:
         """See ``TurnLane``; after ``stop`` it never runs."""
@@ -283,7 +283,8 @@ class TurnThreads:
             return
         with self._lock:
             if batch.left:
-                batch.late = {id(turn) for turn in turns if turn.result is None}
+                batch.running = [turn for turn in turns if turn.result is None]
+                batch.late = {id(turn) for turn in batch.running}
         if batch.late:
             self._finish(batch)
 
