@@ -30,9 +30,10 @@ async def signal(
     options: ClientOptions,
     entity_id: EntityId,
     operation: str,
+    *,
     input: str | None,
     due_at: datetime | None,
-    request_id: str | None = None,
+    request_id: str | None,
 ) -> None:
     """Ask for an operation without an answer; returns once the request is durable."""
     entity_id = entity_id_of(entity_id.name, entity_id.key)

@@ -200,7 +200,16 @@ class TaskHubClient:
 
         Raises InvalidIdentifier, NotRegistered, InvalidInput, PayloadTooLarge.
         """
-        await entities.signal(self._storage, self._clock, self.options, entity_id, operation, input, due_at, request_id)
+        await entities.signal(
+            self._storage,
+            self._clock,
+            self.options,
+            entity_id,
+            operation,
+            input=input,
+            due_at=due_at,
+            request_id=request_id,
+        )
 
     async def read_entity(self, entity_id: EntityId) -> str | None:
         """An entity's last committed state as JSON text; None when it does not exist."""
