@@ -61,7 +61,7 @@ start: $(VENV)/.installed
 	@exec $(VENV)/bin/perdure start samples/hello_cities --port $(PORT)
 
 test: $(VENV)/.installed-dev
-	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadscope $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
@@ -90,7 +90,7 @@ simulate: $(VENV)/.installed-dev
 	PERDURE_SIMULATION_SEEDS=$(SEEDS) $(PY) -m pytest tests/simulation --timeout 0 $(PYTEST_ARGS)
 
 properties: $(VENV)/.installed-dev
-	HYPOTHESIS_PROFILE=thorough $(PY) -m pytest -m "hypothesis and not slow" -n $(TEST_PROCESSES) --dist loadgroup \
+	HYPOTHESIS_PROFILE=thorough $(PY) -m pytest -m "hypothesis and not slow" -n $(TEST_PROCESSES) --dist loadscope \
 	  --timeout 0 $(PYTEST_ARGS)
 
 crash: $(VENV)/.installed-dev

@@ -3,6 +3,8 @@
 import os
 import threading
 from collections.abc import Generator, Iterator
+from pathlib import PurePosixPath
+from typing import Any
 
 import hypothesis
 import psutil
@@ -20,13 +22,20 @@ SPREAD = "simulation"
 """Tests of this folder compute for long and share nothing, so each may go to any test process."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process of several (``--dist loadgroup``)."""
-    for item in items:
-        folder = item.path.parent.name
-        if folder != SPREAD:
-            group = folder if folder == SHARED_ENVIRONMENTS else str(item.path)
-            item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a file's tests in one of several test processes, and let those of ``SPREAD`` go anywhere."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            folder = PurePosixPath(file).parent.name
+            if folder == SPREAD:
+                return nodeid
+            return folder if folder == SHARED_ENVIRONMENTS else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True, scope="module")

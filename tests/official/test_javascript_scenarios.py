@@ -14,8 +14,7 @@ from support.official_scenarios import WITH_JAVASCRIPT
 from support.serve_process import ServeProcess
 
 PROGRAMS = REPOSITORY / "tests" / "official" / "javascript"
-# Played once for all tests here, so these stay in one of several test processes.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("official-javascript")]
+pytestmark = pytest.mark.slow
 
 
 def run_node(program: str, *arguments: str) -> list[Any]:

@@ -16,8 +16,6 @@ FIRST = "started_before_any_worker"
 """Played in a hub to which no worker was ever connected."""
 ALONE = [name for name in scenarios_of(PROGRAMS, ("@alone",)) if name != FIRST]
 Seen = dict[str, dict[str, Any]]
-# Played once for all tests here, so these stay in one of several test processes.
-pytestmark = pytest.mark.xdist_group("official-python")
 
 
 @pytest.fixture(scope="module")
