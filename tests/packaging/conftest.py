@@ -12,6 +12,16 @@ LEFT_OUT = (".git", ".venv", ".env-*", ".perdure", "__pycache__", ".*_cache", ".
 BESIDE = ("azure-functions-durable<2", "azure-identity", "azure-storage-blob")
 
 
+SECONDS_MAX = 300
+"""The first of these tests builds the wheel and downloads what stands beside it, too."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(SECONDS_MAX))
+
+
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the sources, so that nothing is built in the working tree and nothing changes meanwhile."""
