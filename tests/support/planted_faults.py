@@ -39,20 +39,26 @@ def plant(function: Plant) -> Plant:
 
 @plant
 def activities_begin_before_their_commit(patch: pytest.MonkeyPatch) -> None:
-    commit = Partition._commit
+    begin = Partition.__init__
 
-    async def hasty(self: Any, round_: Round, *rest: Any) -> Committed:
-        for checkpoint in round_.checkpoints:
-            origin = checkpoint.origin
-            self._executor.start_activities(
-                [
-                    PendingActivity(0, origin.instance_id, origin.execution_id, a.seq, a.task_id, a.name, a.input)
-                    for a in checkpoint.activities
-                ]
-            )
-        return await commit(self, round_, *rest)
+    def planted(self: Any, *arguments: Any) -> None:
+        begin(self, *arguments)
+        commit = self._commits.commit
 
-    patch.setattr(Partition, "_commit", hasty)
+        async def hasty(round_: Round, episodes: Any) -> Committed:
+            for checkpoint in round_.checkpoints:
+                origin = checkpoint.origin
+                self._executor.start_activities(
+                    [
+                        PendingActivity(0, origin.instance_id, origin.execution_id, a.seq, a.task_id, a.name, a.input)
+                        for a in checkpoint.activities
+                    ]
+                )
+            return await commit(round_, episodes)
+
+        self._commits.commit = hasty
+
+    patch.setattr(Partition, "__init__", planted)
 
 
 @plant

@@ -21,9 +21,10 @@ _PROGRAM_CONTEXT = {**CONTEXT, "ignore_unknown_options": True, "allow_interspers
 @click.option("-m", "module", help="Run a module, as python -m does.")
 @click.argument("program", nargs=-1, type=click.UNPROCESSED)
 def run(module: str | None, program: tuple[str, ...]) -> None:
-    """Run a portable program with perdure's durabletask, also where the official package is installed.
+    """Run a portable program with perdure's SDK.
 
-    It runs as python runs it, in the environment that is active or beside it, with ARGS for itself.
+    That one comes first, also where the official package is installed. The program runs as python runs it, in the
+    environment that is active or beside it, with ARGS for itself.
 
     Example: perdure run app.py --its-own-option
     """

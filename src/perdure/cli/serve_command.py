@@ -45,7 +45,9 @@ _PACKAGES_MISSING = "perdure serve needs grpcio and protobuf: pip install 'perdu
 @click.option("--verbose", is_flag=True, help="More log lines.")
 @click.option("--debug", is_flag=True, help="Full stack traces of the tool's own errors.")
 def serve(**given: Any) -> None:
-    """Serve task hubs to workers and clients of any language, in the place of the scheduler's emulator.
+    """Serve task hubs to workers of any language.
+
+    It stands in the place of the scheduler's emulator, and keeps what it is given.
 
     Example: perdure serve --grpc-port 8080 --hubs default,orders
     """

@@ -79,7 +79,7 @@ def create(
 @token.command("list", cls=ForgivingCommand, context_settings=CONTEXT)
 @_place_options
 def list_tokens(store: str | None, token_file: Path | None, as_json: bool) -> None:
-    """Show what is known of the tokens; the tokens themselves nobody knows.
+    """Show what is known of the tokens, never a token.
 
     Example: perdure token list
     """
@@ -100,7 +100,7 @@ def list_tokens(store: str | None, token_file: Path | None, as_json: bool) -> No
 @click.argument("token_id")
 @_place_options
 def revoke(token_id: str, store: str | None, token_file: Path | None, as_json: bool) -> None:
-    """Take a token away, by the id that the list shows; its bearer is refused from then on.
+    """Take a token away, by the id that the list shows.
 
     Example: perdure token revoke 1f0c9a2b
     """
