@@ -80,7 +80,7 @@ class LiveOrchestration:
         if self._regaining:
             return self._begin_regained(now, executor)
         envelopes, self.queue = self.queue, []
-        if awaits_start(self.instance, envelopes):
+        if self.instance.origin.generation and awaits_start(self.instance, envelopes):
             self.queue = envelopes
             return Begun(kept=envelopes)
         begun = Begun()

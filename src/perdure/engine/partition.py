@@ -130,7 +130,8 @@ class Partition:
         self._announcer.ended(results)
         for result in results:
             envelope = _message_of(result)
-            self._settlements.owe_envelope(envelope, result.settled)
+            if result.settled is not None:
+                self._settlements.owe_envelope(envelope, result.settled)
             self._incoming.append(envelope)
 
     async def _take_late(self) -> None:
@@ -295,7 +296,8 @@ class Partition:
         return True
 
     def _finish(self, live: LiveInstance) -> Checkpoint:
-        self._settlements.owe_turn(live.turn)
+        if live.turn is not None and live.turn.settled is not None:
+            self._settlements.owe_turn(live.turn)
         try:
             return live.finish()
         except Exception as error:

@@ -31,10 +31,9 @@ class Settlements:
         if turn is not None and turn.settled is not None:
             self._of_turns.append(turn.settled)
 
-    def owe_envelope(self, envelope: Envelope, settled: Settled | None) -> None:
+    def owe_envelope(self, envelope: Envelope, settled: Settled) -> None:
         """The envelope is on its way."""
-        if settled is not None:
-            self._of_envelopes[id(envelope)] = (envelope, settled)
+        self._of_envelopes[id(envelope)] = (envelope, settled)
 
     def settle(self, round_: Round) -> None:
         """The round is true."""
