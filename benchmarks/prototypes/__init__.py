@@ -1,0 +1,1 @@
+"""Prototypes that decided something, kept runnable beside the decision that quotes them."""
