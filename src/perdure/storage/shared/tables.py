@@ -1,0 +1,277 @@
+"""What a store that many processes share must offer below ``ManyProcessStorage``: rows, processes, offers, hints.
+
+One transaction makes true what one call gives; a call either did all of it or nothing, and it does not end before that
+is known (reliability.md D9): after a lost answer the tables find out. Time is the store's own.
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from perdure.contracts.executor import ServedKind
+from perdure.contracts.records import (
+    Backlog,
+    DamagedInstance,
+    EndedFilter,
+    EndedKey,
+    EndedPage,
+    Finding,
+    InstanceFilter,
+    Page,
+    PageKey,
+    StoredInstance,
+)
+from perdure.core.events import HistoryEvent
+from perdure.core.instance import InstanceRecord
+from perdure.core.messages import Envelope
+from perdure.core.status import RuntimeStatus
+from perdure.storage.changes import Changes, Outcome
+from perdure.storage.filters import PurgeKey
+
+Epochs = Mapping[int, int]
+"""Partition → the epoch under which the writer believes to hold it."""
+
+
+class PartitionsLost(Exception):
+    """A fence did not hold: nothing was written. ``partitions`` are those that the writer holds no longer."""
+
+    def __init__(self, partitions: frozenset[int]) -> None:
+        super().__init__(f"the partitions {sorted(partitions)} are held by another process")
+        self.partitions = partitions
+
+
+class IdsTaken(Exception):
+    """Instances that were to be new exist: nothing was written. ``instance_ids`` are theirs."""
+
+    def __init__(self, instance_ids: frozenset[str]) -> None:
+        super().__init__(f"{len(instance_ids)} instances exist already")
+        self.instance_ids = instance_ids
+
+
+class ProcessRow(msgspec.Struct, frozen=True):
+    """One process that has announced itself. ``is_alive`` as the store's clock judged when it was read."""
+
+    number: int
+    name: str
+    is_alive: bool
+
+
+class PartitionRow(msgspec.Struct, frozen=True):
+    """One partition. ``owner`` is the number of the process that holds it, None when it was given back."""
+
+    partition: int
+    epoch: int
+    owner: int | None
+
+
+class Sight(msgspec.Struct, frozen=True):
+    """What a process sees of the hub when it renews.
+
+    ``has_arrivals``: rows for its partitions that others wrote may be there (false only when there are none).
+    ``has_offers``: somebody may offer work, or an answer to an offer of its own may be there.
+    """
+
+    now: datetime
+    processes: Sequence[ProcessRow]
+    partitions: Sequence[PartitionRow]
+    has_arrivals: bool
+    has_offers: bool
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """Rows that other processes wrote into inboxes, in the order of their arrival; ``mark`` is where to go on.
+
+    A row may be told of again by the next reading; its position says that it is the same.
+    """
+
+    envelopes: Sequence[Envelope]
+    mark: int
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """Work that an owner lets any process do that can (architecture.md J11).
+
+    ``number`` is unique in the hub; for an activity it is the activity's. ``body`` is what the doer needs beyond the
+    rows of the instance, as text; the store does not read it.
+    """
+
+    number: int
+    kind: ServedKind
+    name: str
+    version: str | None = None
+    instance_id: str
+    partition: int
+    body: str
+
+
+class ClaimedOffer(msgspec.Struct, frozen=True):
+    """An offer that this process does; ``token`` proves it."""
+
+    offer: Offer
+    token: int
+
+
+class OfferAnswer(msgspec.Struct, frozen=True):
+    """What came of an offer, as text; kept until its owner takes it back."""
+
+    number: int
+    body: str
+
+
+class Hint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One process tells another that looking is worth while. It may be lost, doubled and late (J12).
+
+    ``watched``: instance ids whose end the sender wants to hear of. ``reached``: ids that have changed their status.
+    """
+
+    sender: int
+    has_arrivals: bool = False
+    has_offers: bool = False
+    watched: tuple[str, ...] = ()
+    reached: tuple[str, ...] = ()
+
+
+class SharedTables(Protocol):
+    """One hub's rows, as one process uses them. The methods that ``Tables`` and ``Storage`` have promise the same.
+
+    All may raise Unavailable (nothing was done; the store cannot be reached now) and StoreFailed.
+    """
+
+    async def open(self) -> None:
+        """Connect, migrate under a lock, check. Raises StoreUnusable."""
+        ...
+
+    async def close(self) -> None: ...
+
+    def describe(self) -> str: ...
+
+    @property
+    def partition_count(self) -> int:
+        """How many partitions the hub has, for ever; valid after ``open``."""
+        ...
+
+    # Processes and partitions
+
+    async def announce(self, name: str, lease_seconds: float) -> int:
+        """Make this process known; its number is new and never used again."""
+        ...
+
+    async def renew(self, process: int, lease_seconds: float) -> Sight | None:
+        """Stay alive for so long from now on by the store's clock; None when the process has been buried."""
+        ...
+
+    async def bury(self, process: int) -> bool:
+        """Take a process that has expired off the list: fence it out for good, free its partitions, put its claimed
+        offers up again. False when it is alive after all or gone already."""
+        ...
+
+    async def depart(self, process: int) -> None:
+        """This process ends in order: as ``bury``, of itself. Twice-safe."""
+        ...
+
+    async def claim(self, process: int, partitions: Collection[int]) -> Mapping[int, int]:
+        """Take those of these partitions that are free; gives their new epochs. Raises PartitionsLost when this
+        process has been buried."""
+        ...
+
+    async def give_back(self, process: int, epochs: Epochs) -> None:
+        """Free those that are still held under these epochs; what was committed before is seen by the next owner."""
+        ...
+
+    async def reserve_numbers(self) -> range:
+        """A block of numbers that nobody else gets."""
+        ...
+
+    # Writing
+
+    async def write(self, process: int, changes: Changes, fence: Epochs) -> Outcome:
+        """Make all of it true, durably, or nothing.
+
+        ``fence``: partitions that must be held by this process under these epochs when it commits. Messages and
+        creations for instances of other partitions are marked as arrivals for whoever holds them.
+        ``created`` and ``inserted`` ids that exist and are not in ``replaced``: IdsTaken. Others: as ``Tables.write``.
+        Raises PartitionsLost, IdsTaken, CheckpointRefused, StoreFull, Unavailable: nothing was written.
+        """
+        ...
+
+    # Reading for owners
+
+    async def recover(self, partitions: Collection[int], now: datetime, horizon: datetime) -> tuple[Backlog, int]:
+        """The backlog of these partitions and the mark from which on ``arrivals`` tells what is not in it.
+
+        Activities that stand among the offers are left out.
+        """
+        ...
+
+    async def arrivals(self, partitions: Collection[int], mark: int) -> Arrived:
+        """Rows that others wrote for these partitions and that may not have been there at ``mark``."""
+        ...
+
+    async def read_due(self, partitions: Collection[int], after: datetime, until: datetime) -> list[Envelope]: ...
+
+    async def read_inbox(self, instance_id: str, now: datetime) -> list[Envelope]: ...
+
+    async def load(self, instance_ids: Collection[str]) -> dict[str, StoredInstance | DamagedInstance]: ...
+
+    # Reading for everybody
+
+    async def statuses_of(self, instance_ids: Collection[str]) -> dict[str, RuntimeStatus]:
+        """By id; those that do not exist are left out. One query."""
+        ...
+
+    async def get(self, instance_id: str) -> InstanceRecord | None: ...
+
+    async def history(self, instance_id: str) -> list[HistoryEvent]: ...
+
+    async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None) -> Page: ...
+
+    async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None) -> EndedPage: ...
+
+    async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]: ...
+
+    async def purgeable(self, filter_: InstanceFilter, limit: int, after: PurgeKey | None) -> list[PurgeKey]: ...
+
+    def verify(self, liveness: bool) -> AsyncIterator[Finding]: ...
+
+    # Offers
+
+    async def offer(self, process: int, offers: Sequence[Offer], fence: Epochs) -> None:
+        """Put work up. What is up already stays as it is. Raises PartitionsLost."""
+        ...
+
+    async def claim_offers(
+        self, process: int, served: Collection[tuple[ServedKind, str]], limit: int
+    ) -> list[ClaimedOffer]:
+        """Take up to so many that nobody has, of these kinds and names, the oldest first; never one twice."""
+        ...
+
+    async def finish_offer(self, claimed: ClaimedOffer, answer: Envelope | OfferAnswer) -> bool:
+        """Hand in what came of it, once: a message (then the offer is gone) or an answer for the owner to take.
+
+        False when the offer was taken back, has ended with its instance, or is somebody else's now; nothing happened.
+        """
+        ...
+
+    async def give_up_offers(self, claimed: Sequence[ClaimedOffer]) -> None:
+        """Put them up again, undone."""
+        ...
+
+    async def take_answers(self, partitions: Collection[int]) -> list[OfferAnswer]:
+        """Answers to offers of these partitions; they stay until ``withdraw``."""
+        ...
+
+    async def withdraw(self, numbers: Collection[int]) -> frozenset[int]:
+        """Take offers back that nobody does or whose answer is there; gives those that are back."""
+        ...
+
+    # Hints
+
+    async def hint(self, process: int, hint: Hint) -> None:
+        """Tell another process, outside any transaction. May be lost; never raises."""
+        ...
+
+    def listen(self, process: int, heard: Callable[[Hint], None]) -> None:
+        """From now on call this on the loop with what others tell this process."""
+        ...
