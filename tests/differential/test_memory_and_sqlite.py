@@ -91,7 +91,7 @@ class Side:
 
     async def take_over(self) -> Any:
         [self.stage.lease] = await self.stage.storage.acquire("side")
-        backlog: Backlog = await self.stage.storage.recover(self.stage.lease, later(0), FAR)
+        backlog: Backlog = await self.stage.storage.recover([self.stage.lease], later(0), FAR)
         self.at_hand = [*backlog.ready, *backlog.due]
         self.pending = list(backlog.activities)
         return [told(backlog.ready), told(backlog.due), backlog.activities]
@@ -116,7 +116,7 @@ class Side:
         await settle()
 
     async def receive(self) -> Any:
-        received = self.stage.storage.receive_now(self.stage.lease)
+        received = self.stage.storage.receive_now(self.stage.held)
         self.at_hand += received
         return told(received)
 
@@ -131,7 +131,7 @@ class Side:
         left = left[len(discarded) :]
         try:
             round_ = Round(checkpoints, kept, discarded)
-            committed = await self.stage.storage.commit(self.stage.lease, round_)
+            committed = await self.stage.storage.commit(self.stage.held, round_)
         except CheckpointRefused:
             return "refused"
         self.at_hand = left
@@ -200,14 +200,14 @@ class Side:
         for kind in InstanceKind:
             records += (await storage.query(InstanceFilter(kind), 1_000)).records
         every = [record.origin.instance_id for record in records]
-        loaded = await storage.load(self.stage.lease, every)
+        loaded = await storage.load(self.stage.held, every)
         found = [f async for f in storage.verify(True)]
         return {
             "records": records,
             "histories": {i: await storage.history(i) for i in every},
             "loaded": {i: (type(x).__name__, x.record, getattr(x, "history", None)) for i, x in loaded.items()},
-            "inboxes": {t: told(await storage.read_inbox(self.stage.lease, t, FAR)) for t in [*IDS, *ENTITIES, "k1"]},
-            "due": told(await storage.read_due(self.stage.lease, later(0), FAR)),
+            "inboxes": {t: told(await storage.read_inbox(self.stage.held, t, FAR)) for t in [*IDS, *ENTITIES, "k1"]},
+            "due": told(await storage.read_due(self.stage.held, later(0), FAR)),
             "findings": sorted((f.kind.value, str(f.instance_id), f.what) for f in found),
         }
 

@@ -113,7 +113,7 @@ def flip(path: Path, table: str, column: str, condition: str) -> None:
 
 
 async def neighbours_are_sound(stage: Stage) -> None:
-    loaded = await stage.storage.load(stage.lease, [f"n{n}" for n in range(NEIGHBOURS)])
+    loaded = await stage.storage.load(stage.held, [f"n{n}" for n in range(NEIGHBOURS)])
     assert len(loaded) == NEIGHBOURS
     assert all(isinstance(instance, StoredInstance) for instance in loaded.values())
     assert (await stage.storage.get("n0")).progress.output == '"some"'  # type: ignore[union-attr]
@@ -123,7 +123,7 @@ async def victim_is_refused(path: Path, *, record_readable: bool) -> str:
     """Not served by any read; the rest goes on. Returns why."""
     async with opened(path) as stage:
         [stage.lease] = await stage.storage.acquire("test")
-        loaded = await stage.storage.load(stage.lease, ["victim"])
+        loaded = await stage.storage.load(stage.held, ["victim"])
         damaged = loaded["victim"]
         assert isinstance(damaged, DamagedInstance)
         assert damaged.record.origin.instance_id == "victim"
@@ -166,7 +166,7 @@ def test_a_flipped_byte_in_a_message_is_found(path: Path, column: str) -> None:
         async with opened(path) as stage:
             [lease] = await stage.storage.acquire("test")
             with pytest.raises(StoreFailed, match="verify"):
-                await stage.storage.recover(lease, later(10**9), later(10**9))
+                await stage.storage.recover([lease], later(10**9), later(10**9))
 
     asyncio.run(recover())
 
@@ -183,7 +183,7 @@ def test_a_flipped_byte_in_an_activity_is_found(path: Path, column: str) -> None
         async with opened(path) as stage:
             [lease] = await stage.storage.acquire("test")
             with pytest.raises(StoreFailed, match="verify"):
-                await stage.storage.recover(lease, T0, T0)
+                await stage.storage.recover([lease], T0, T0)
 
     asyncio.run(recover())
 
@@ -334,7 +334,7 @@ def test_a_terminal_instance_reads_well_after_all_that(path: Path) -> None:
     async def scenario() -> None:
         async with opened(path) as stage:
             await stage.hold()
-            loaded = await stage.storage.load(stage.lease, ["victim"])
+            loaded = await stage.storage.load(stage.held, ["victim"])
             assert isinstance(loaded["victim"], StoredInstance)
             await stage.commit(episode(loaded["victim"].record, status=RuntimeStatus.Completed))
         assert [f for f in await findings(path) if f.instance_id == "victim"] == []

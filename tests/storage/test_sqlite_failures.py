@@ -64,10 +64,10 @@ def test_a_failed_write_is_final(tmp_path: Path, placement: Placement, statement
             client = stage.creating(creation("b"))
             [start] = await stage.receive()
             queued = stage.sending(raised("a"))
-            receiving = asyncio.create_task(stage.storage.receive(stage.lease))
+            receiving = asyncio.create_task(stage.storage.receive(stage.held))
             await asyncio.sleep(0)
             assert await receiving
-            receiving = asyncio.create_task(stage.storage.receive(stage.lease))
+            receiving = asyncio.create_task(stage.storage.receive(stage.held))
             writer.fails_at = statement
             with pytest.raises(StoreFailed, match="SQLITE_IOERR_FSYNC"):
                 await stage.commit(episode(a, events=[started(later(1))]))
@@ -81,7 +81,7 @@ def test_a_failed_write_is_final(tmp_path: Path, placement: Placement, statement
                 lambda: stage.create(creation("c")),
                 lambda: stage.storage.send(raised("a")),
                 lambda: stage.storage.get("a"),
-                lambda: stage.storage.receive(stage.lease),
+                lambda: stage.storage.receive(stage.held),
                 lambda: stage.storage.renew([stage.lease]),
                 lambda: stage.storage.release([stage.lease]),
                 lambda: stage.storage.open(),

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from perdure.contracts.errors import Unavailable
-from perdure.contracts.records import Backlog, Committed, PartitionLease, PendingActivity, Round
+from perdure.contracts.records import Backlog, Committed, Hold, PendingActivity, Round
 from perdure.core import decisions as core_decisions
 from perdure.core import receiving
 from perdure.core.checkpoint import Creation
@@ -122,9 +122,9 @@ def a_timer_is_taken_twice(patch: pytest.MonkeyPatch) -> None:
 def held_messages_get_no_row(patch: pytest.MonkeyPatch) -> None:
     commit = FaultyStorage.commit
 
-    async def forgetful(self: FaultyStorage, lease: PartitionLease, round_: Round) -> Committed:
+    async def forgetful(self: FaultyStorage, hold: Hold, round_: Round) -> Committed:
         round_.kept = [e for e in round_.kept if e.due_at is not None]
-        return await commit(self, lease, round_)
+        return await commit(self, hold, round_)
 
     patch.setattr(FaultyStorage, "commit", forgetful)
 
@@ -157,9 +157,9 @@ def activities_are_forgotten_on_recovery(patch: pytest.MonkeyPatch) -> None:
 def a_failed_commit_is_tried_again_with_less(patch: pytest.MonkeyPatch) -> None:
     commit = FaultyStorage.commit
 
-    async def careless(self: FaultyStorage, lease: PartitionLease, round_: Round) -> Committed:
+    async def careless(self: FaultyStorage, hold: Hold, round_: Round) -> Committed:
         try:
-            return await commit(self, lease, round_)
+            return await commit(self, hold, round_)
         except Unavailable:
             for checkpoint in round_.checkpoints:
                 checkpoint.outbox = []
@@ -172,9 +172,9 @@ def a_failed_commit_is_tried_again_with_less(patch: pytest.MonkeyPatch) -> None:
 def a_failed_commit_is_given_up(patch: pytest.MonkeyPatch) -> None:
     commit = FaultyStorage.commit
 
-    async def careless(self: FaultyStorage, lease: PartitionLease, round_: Round) -> Committed:
+    async def careless(self: FaultyStorage, hold: Hold, round_: Round) -> Committed:
         try:
-            return await commit(self, lease, round_)
+            return await commit(self, hold, round_)
         except Unavailable:
             return Committed([])
 
@@ -203,7 +203,7 @@ def a_resumed_instance_takes_timers_that_are_not_due(patch: pytest.MonkeyPatch) 
     reread = Partition._reread
 
     async def hasty(self: Any, live: Any) -> None:
-        self._incoming.extend(self._storage.receive_now(self.lease))
+        self._incoming.extend(self._storage.receive_now(self._hold))
         early = [e for e in self._incoming if e.target == live.instance_id and e.due_at is not None]
         self._incoming = [e for e in self._incoming if e not in early]
         await reread(self, live)

@@ -21,7 +21,7 @@ from perdure.grpc_api.hub_choice import HubChoice
 from perdure.grpc_api.server import GrpcServer
 from perdure.host.hub_directory import HubDirectory
 from perdure.host.serve_options import ServeOptions
-from perdure.host.system_clock import SystemClock
+from perdure.storage.system_clock import SystemClock
 
 SECONDS_MAX = 30
 HOST = "127.0.0.1"

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from perdure.contracts.records import Committed, PartitionLease, Round
+from perdure.contracts.records import Committed, Hold, Round
 from perdure.contracts.storage import Storage
 from perdure.core.failures import FailureDetails
 from perdure.core.identifiers import EntityId
@@ -35,25 +35,25 @@ class WatchedStorage(StorageShell):
         self.calls: Counter[str] = Counter()
         self.before_commit: Callable[[Round], Awaitable[None]] | None = None
 
-    async def commit(self, lease: PartitionLease, round_: Round) -> Committed:
+    async def commit(self, hold: Hold, round_: Round) -> Committed:
         self.calls["commit"] += 1
         if self.before_commit is not None:
             await self.before_commit(round_)
-        committed = await super().commit(lease, round_)
+        committed = await super().commit(hold, round_)
         self.rounds.append(round_)
         return committed
 
-    async def load(self, lease: PartitionLease, instance_ids: Any) -> Any:
+    async def load(self, hold: Hold, instance_ids: Any) -> Any:
         self.calls["load"] += 1
-        return await super().load(lease, instance_ids)
+        return await super().load(hold, instance_ids)
 
-    async def read_due(self, lease: PartitionLease, after: Any, until: Any) -> Any:
+    async def read_due(self, hold: Hold, after: Any, until: Any) -> Any:
         self.calls["read_due"] += 1
-        return await super().read_due(lease, after, until)
+        return await super().read_due(hold, after, until)
 
-    async def read_inbox(self, lease: PartitionLease, instance_id: str, now: Any) -> Any:
+    async def read_inbox(self, hold: Hold, instance_id: str, now: Any) -> Any:
         self.calls["read_inbox"] += 1
-        return await super().read_inbox(lease, instance_id, now)
+        return await super().read_inbox(hold, instance_id, now)
 
     async def get(self, instance_id: str) -> Any:
         self.calls["get"] += 1

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from perdure.client import ClientOptions, TaskHubClient
-from perdure.contracts.records import PartitionLease, ReusePolicy, Round
+from perdure.contracts.records import Hold, PartitionLease, ReusePolicy, Round
 from perdure.contracts.storage import Storage
 from perdure.core import events as ev
 from perdure.core.checkpoint import Checkpoint, Creation
@@ -86,7 +86,7 @@ class SteeredHub:
 
     async def take_message(self, instance_id: str, status: RuntimeStatus) -> AnyMessage:
         """Wait for the next message, consume it in an episode that ends in ``status``, and let the partition go."""
-        [envelope] = await self.storage.receive(self._leases[0])
+        [envelope] = await self.storage.receive(Hold.of(*self._leases))
         assert envelope.target == instance_id
         record = await self.storage.get(instance_id)
         assert record is not None
@@ -94,13 +94,13 @@ class SteeredHub:
         progress = Progress(status, self.clock.now(), last_seq=last_seq + 1, episode_at=self.clock.now())
         episode: list[ev.HistoryEvent] = [ev.OrchestratorStarted(self.clock.now())]
         checkpoint = Checkpoint(record.origin, progress, last_seq, [envelope], episode)
-        await self.storage.commit(self._leases[0], Round([checkpoint]))
+        await self.storage.commit(Hold.of(*self._leases), Round([checkpoint]))
         await self.storage.release(self._leases)
         return envelope.message
 
     async def _commit(self, checkpoint: Checkpoint) -> None:
         leases = await self.storage.acquire("test")
-        await self.storage.commit(leases[0], Round([checkpoint]))
+        await self.storage.commit(Hold.of(*leases), Round([checkpoint]))
         await self.storage.release(leases)
 
     async def inbox(self, instance_id: str) -> list[AnyMessage]:
@@ -110,6 +110,6 @@ class SteeredHub:
     async def envelopes(self, instance_id: str, at: datetime | None = None) -> list[Envelope]:
         """The same with their envelopes; those due by ``at``."""
         leases = await self.storage.acquire("test")
-        found = await self.storage.read_inbox(leases[0], instance_id, at or self.clock.now())
+        found = await self.storage.read_inbox(Hold.of(*leases), instance_id, at or self.clock.now())
         await self.storage.release(leases)
         return found

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from perdure.contracts.records import Committed, CreateOutcome, PartitionLease, Replaceable, ReusePolicy, Round
+from perdure.contracts.records import Committed, CreateOutcome, Hold, PartitionLease, Replaceable, ReusePolicy, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint, Creation, NewActivity
 from perdure.core.events import HistoryEvent
@@ -121,8 +121,13 @@ class Stage:
     async def hold(self, owner: str = "test") -> PartitionLease:
         """Take the partition and recover nothing that is looked at."""
         [self.lease] = await self.storage.acquire(owner)
-        await self.storage.recover(self.lease, T0, T0)
+        await self.storage.recover([self.lease], T0, T0)
         return self.lease
+
+    @property
+    def held(self) -> Hold:
+        """What the newest lease allows."""
+        return Hold.of(self.lease)
 
     async def create(self, made: Creation, reuse: Replaceable = ReusePolicy.NON_RUNNING) -> CreateOutcome:
         return await self.storage.create_instance(made, reuse)
@@ -138,14 +143,14 @@ class Stage:
         """Exactly this many messages."""
         received, self._set_aside = self._set_aside, []
         while len(received) < count:
-            received += await self.storage.receive(self.lease)
+            received += await self.storage.receive(self.held)
         assert len(received) == count, received
         return received
 
     async def commit(
         self, *checkpoints: Checkpoint, kept: Sequence[Envelope] = (), discarded: Sequence[Envelope] = ()
     ) -> Committed:
-        return await self.storage.commit(self.lease, Round(list(checkpoints), list(kept), list(discarded)))
+        return await self.storage.commit(self.held, Round(list(checkpoints), list(kept), list(discarded)))
 
     def record_of(self, start: Envelope) -> InstanceRecord | None:
         """The record of the instance that a start message makes."""
@@ -166,7 +171,7 @@ class Stage:
         client = self.creating(made, reuse)
         start = made.start
         while start not in self._set_aside:
-            self._set_aside += await self.storage.receive(self.lease)
+            self._set_aside += await self.storage.receive(self.held)
         self._set_aside.remove(start)
         record = self.record_of(start)
         assert record is not None
@@ -180,7 +185,7 @@ class Stage:
     async def backlog(self, now: datetime = T0, horizon: datetime = T0 + HOUR) -> Any:
         """What a new holder finds; the lease is taken anew."""
         [self.lease] = await self.storage.acquire("next")
-        return await self.storage.recover(self.lease, now, horizon)
+        return await self.storage.recover([self.lease], now, horizon)
 
     async def findings(self, *, liveness: bool = True) -> list[Any]:
         return [finding async for finding in self.storage.verify(liveness)]

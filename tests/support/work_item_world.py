@@ -23,8 +23,8 @@ from perdure.grpc_api.hub_choice import HubChoice, ServedHub
 from perdure.grpc_api.item_format import ProtocolItems
 from perdure.grpc_api.server import GrpcServer
 from perdure.grpc_api.work_item_service import WorkItemService
-from perdure.host.system_clock import SystemClock
 from perdure.storage.opening import open_storage
+from perdure.storage.system_clock import SystemClock
 
 Decide = Callable[[pb.OrchestratorRequest], list[pb.OrchestratorAction]]
 """What an orchestrator asks for, from all it has seen."""

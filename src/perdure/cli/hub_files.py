@@ -22,9 +22,9 @@ _BESIDE = ("", "-wal", "-shm", ".box", ".suspects")
 def store_file(settings: "Settings") -> Path:
     """The file of the hub's store. Ends the command with exit code 3 for a store that is no file."""
     from perdure.contracts.errors import StorageError
-    from perdure.host.system_clock import SystemClock
     from perdure.storage.opening import open_storage
     from perdure.storage.sqlite.storage import SqliteStorage
+    from perdure.storage.system_clock import SystemClock
 
     try:
         storage = open_storage(settings.hub.store_url, SystemClock())

@@ -160,13 +160,13 @@ def _store_door(settings: "Settings", creates: bool) -> StoreDoor:
     from perdure.client.options import ClientOptions
     from perdure.contracts.errors import StoreUnusable
     from perdure.host.cli_routes import CommandRoutes, HubParts
-    from perdure.host.system_clock import SystemClock
     from perdure.http_api.access import OpenAccess
     from perdure.http_api.app import management_routes
     from perdure.http_api.options import ManagementOptions
     from perdure.storage.opening import open_storage
     from perdure.storage.options import Placement, StorageOptions
     from perdure.storage.sqlite.storage import SqliteStorage
+    from perdure.storage.system_clock import SystemClock
 
     hub, clock = settings.hub, SystemClock()
     options = StorageOptions(durability=hub.storage.durability, placement=Placement.INLINE, lock_seconds_max=0.2)

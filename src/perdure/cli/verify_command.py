@@ -67,9 +67,9 @@ def _findings(reach: HubOptions, liveness: bool) -> list[dict[str, Any]]:
 
 async def _read(url: str, liveness: bool) -> list[dict[str, Any]]:
     """Without a write, and without a migration."""
-    from perdure.host.system_clock import SystemClock
     from perdure.storage.opening import open_storage
     from perdure.storage.options import Access, StorageOptions
+    from perdure.storage.system_clock import SystemClock
 
     storage = open_storage(url, SystemClock(), StorageOptions(access=Access.READ_ONLY))
     await storage.open()

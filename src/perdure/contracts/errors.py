@@ -1,12 +1,31 @@
 """Errors that cross the seams, named by what the caller does next."""
 
+NAMED_MAX = 5
+"""So many ids at most stand in one message."""
+
 
 class StorageError(Exception):
     """Something about the store; the subclasses say what to do."""
 
 
 class LeaseLost(StorageError):
-    """Another holder has the partition: drop what you hold of it."""
+    """Another holder has these partitions: drop what you hold of them. Empty: it may be any of those asked for."""
+
+    def __init__(self, message: str, partitions: frozenset[int] = frozenset()) -> None:
+        super().__init__(message)
+        self.partitions = partitions
+
+
+class InstanceTaken(StorageError):
+    """Another process created these ids first: nothing of the round was written.
+
+    The same round without the episodes of these new instances may be committed.
+    """
+
+    def __init__(self, instance_ids: frozenset[str]) -> None:
+        named = ", ".join(f"'{instance_id}'" for instance_id in sorted(instance_ids)[:NAMED_MAX])
+        super().__init__(f"Another process has created {len(instance_ids)} of these instances first: {named}.")
+        self.instance_ids = instance_ids
 
 
 class Unavailable(StorageError):

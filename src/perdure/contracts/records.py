@@ -1,5 +1,6 @@
 """The values that cross the storage seam, besides the core's own."""
 
+from collections.abc import KeysView
 from datetime import datetime
 from enum import Enum
 
@@ -9,6 +10,7 @@ from perdure.core.checkpoint import Checkpoint
 from perdure.core.events import HistoryEvent
 from perdure.core.instance import InstanceKind, InstanceRecord
 from perdure.core.messages import Envelope
+from perdure.core.partitions import partition_of
 from perdure.core.status import RuntimeStatus
 
 
@@ -18,6 +20,48 @@ class PartitionLease(msgspec.Struct, frozen=True):
     partition: int
     epoch: int
     owner: str
+
+
+class Hold:
+    """The partitions that one runner has now, of ``count`` in the hub.
+
+    Changed only by its runner, and only between rounds; a storage reads it whenever it is given it.
+    """
+
+    __slots__ = ("count", "leases")
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = count
+        self.leases: dict[int, PartitionLease] = {}
+
+    @classmethod
+    def of(cls, *leases: PartitionLease, count: int = 1) -> "Hold":
+        """These leases."""
+        hold = cls(count)
+        for lease in leases:
+            hold.leases[lease.partition] = lease
+        return hold
+
+    @property
+    def partitions(self) -> KeysView[int]:
+        """The numbers of the partitions held."""
+        return self.leases.keys()
+
+    def partition_of(self, instance_id: str) -> int:
+        """Where an instance belongs, held or not."""
+        return 0 if self.count == 1 else partition_of(instance_id, self.count)
+
+
+class Turnover(msgspec.Struct, eq=False):
+    """How the partitions of one process change.
+
+    ``gained``: acquired, not recovered yet. ``lost``: somebody else has them, or soon will.
+    ``wanted_back``: still held, and to be released as soon as what is in hand is written.
+    """
+
+    gained: list[PartitionLease]
+    lost: frozenset[int] = frozenset()
+    wanted_back: frozenset[int] = frozenset()
 
 
 class PendingActivity(msgspec.Struct, frozen=True, gc=False):
@@ -36,7 +80,7 @@ class PendingActivity(msgspec.Struct, frozen=True, gc=False):
 
 
 class Round(msgspec.Struct, eq=False):
-    """What one partition wants made true in one transaction.
+    """What one runner wants made true in one transaction.
 
     ``kept``: envelopes without a row that no checkpoint consumes; they get an inbox row (architecture.md J2).
     ``discarded``: envelopes that have no effect; their rows, if any, are deleted.
@@ -58,7 +102,7 @@ class Committed(msgspec.Struct, eq=False):
 
 
 class Backlog(msgspec.Struct, eq=False):
-    """What a new holder of a partition recovers.
+    """What a new holder of partitions recovers.
 
     ``ready``: inbox rows without a due time or due by now, in order of position.
     ``due``: inbox rows that become due until the horizon asked for.

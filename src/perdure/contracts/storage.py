@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from perdure.contracts.clock import Clock
 from perdure.contracts.records import (
     Backlog,
     Committed,
@@ -17,6 +18,7 @@ from perdure.contracts.records import (
     EndedKey,
     EndedPage,
     Finding,
+    Hold,
     InstanceFilter,
     Page,
     PageKey,
@@ -24,6 +26,7 @@ from perdure.contracts.records import (
     Replaceable,
     Round,
     StoredInstance,
+    Turnover,
 )
 from perdure.core.checkpoint import Creation
 from perdure.core.events import HistoryEvent
@@ -35,10 +38,23 @@ from perdure.core.status import RuntimeStatus
 class Leases(Protocol):
     """The right to run partitions."""
 
+    @property
+    def partition_count(self) -> int:
+        """How many partitions the hub has; SQLite and memory have one. Known once the store is open."""
+        ...
+
     async def acquire(self, owner: str) -> list[PartitionLease]:
-        """Take the partitions that are free, with a new epoch each; SQLite and memory have one partition.
+        """Take the partitions that are to be had at once, perhaps none, with a new epoch each.
 
         From here on ``receive`` may be called for them.
+        """
+        ...
+
+    async def turnover(self, hold: Hold) -> Turnover:
+        """Wait until partitions were gained or lost since ``hold`` was as it is, or are asked back.
+
+        To be called again after each change of the hold; what is asked back is told once. Cancelling it loses
+        nothing. A store that one process holds gains none: raises LeaseLost when ``hold`` is not what is in force.
         """
         ...
 
@@ -77,30 +93,31 @@ class Inboxes(Protocol):
         """
         ...
 
-    async def recover(self, lease: PartitionLease, now: datetime, horizon: datetime) -> Backlog:
-        """What was left behind: called once per acquisition, before the first ``receive``.
+    async def recover(self, leases: Sequence[PartitionLease], now: datetime, horizon: datetime) -> Backlog:
+        """What was left behind in these partitions: called once per acquisition, before they are in a ``receive``.
 
         Raises LeaseLost.
         """
         ...
 
-    async def receive(self, lease: PartitionLease) -> list[Envelope]:
+    async def receive(self, hold: Hold) -> list[Envelope]:
         """Wait for messages and return all there are, at least one, each exactly once, in order per sender.
 
-        Those not due yet are among them. Cancelling it loses nothing. Raises LeaseLost.
+        Those not due yet are among them. What arrives for a partition that comes into the hold meanwhile is among
+        them, too. Cancelling it loses nothing. Raises LeaseLost.
         """
         ...
 
-    def receive_now(self, lease: PartitionLease) -> list[Envelope]:
+    def receive_now(self, hold: Hold) -> list[Envelope]:
         """As ``receive``, without waiting; the list may be empty."""
         ...
 
-    async def read_due(self, lease: PartitionLease, after: datetime, until: datetime) -> list[Envelope]:
-        """Inbox rows with ``after < due_at <= until``, in order of due time."""
+    async def read_due(self, hold: Hold, after: datetime, until: datetime) -> list[Envelope]:
+        """Inbox rows with ``after < due_at <= until``, in order of due time. Raises LeaseLost."""
         ...
 
-    async def read_inbox(self, lease: PartitionLease, instance_id: str, now: datetime) -> list[Envelope]:
-        """The inbox rows of one instance that are due by ``now``, in order of position."""
+    async def read_inbox(self, hold: Hold, instance_id: str, now: datetime) -> list[Envelope]:
+        """The inbox rows of one instance that are due by ``now``, in order of position. Raises LeaseLost."""
         ...
 
     def creation_of(self, start: Envelope) -> Creation | None:
@@ -115,7 +132,7 @@ class Inboxes(Protocol):
 class Checkpoints(Protocol):
     """Making episodes true."""
 
-    async def commit(self, lease: PartitionLease, round_: Round) -> Committed:
+    async def commit(self, hold: Hold, round_: Round) -> Committed:
         """Make the whole round true, durably, or nothing of it.
 
         In one transaction: rows of consumed envelopes are deleted (each row exactly once, asserted), those of
@@ -126,7 +143,10 @@ class Checkpoints(Protocol):
         a terminal status deletes the instance's own remaining inbox rows and pending activities.
         Afterwards senders and status waiters are woken.
 
-        Raises LeaseLost when another holder has the partition; then nothing was written.
+        Raises LeaseLost, naming the partitions that are no longer held; then nothing was written, and the same round
+        without their checkpoints, kept and discarded envelopes may be committed.
+        Raises InstanceTaken when another process has created instances that begin in this round; then nothing was
+        written, and the same round without them may be committed. Who asked for them here has the answer EXISTS.
         Raises StoreFull or Unavailable when nothing was written and the same round may be committed later.
         Raises CheckpointRefused when an assertion does not hold; then nothing was written.
         """
@@ -138,10 +158,11 @@ class Instances(Protocol):
 
     async def get(self, instance_id: str) -> InstanceRecord | None: ...
 
-    async def load(
-        self, lease: PartitionLease, instance_ids: Collection[str]
-    ) -> dict[str, StoredInstance | DamagedInstance]:
-        """Records with histories, in one query; unknown ids are left out. Entities have an empty history."""
+    async def load(self, hold: Hold, instance_ids: Collection[str]) -> dict[str, StoredInstance | DamagedInstance]:
+        """Records with histories, in one query; unknown ids are left out. Entities have an empty history.
+
+        Raises LeaseLost.
+        """
         ...
 
     async def history(self, instance_id: str) -> list[HistoryEvent]:
@@ -190,6 +211,11 @@ class Maintenance(Protocol):
 
 class Storage(Leases, Inboxes, Checkpoints, Instances, Maintenance, Protocol):
     """One task hub's store."""
+
+    @property
+    def clock(self) -> Clock:
+        """The store's time; a store that one process holds has the clock it was given."""
+        ...
 
     async def open(self) -> None:
         """Create or open, migrate, check. Raises StoreInUse, StoreUnusable. Twice-safe."""

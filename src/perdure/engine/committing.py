@@ -1,7 +1,7 @@
 """Makes a round true, without those parts of it that no store can take."""
 
 from perdure.contracts.errors import CheckpointRefused
-from perdure.contracts.records import Committed, PartitionLease, Round
+from perdure.contracts.records import Committed, Hold, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint
 from perdure.engine.live import Episode
@@ -14,8 +14,8 @@ from perdure.engine.unstorable import unstorable_failure
 class Commits:
     """Of one partition; one at a time."""
 
-    def __init__(self, lease: PartitionLease, storage: Storage, live: LiveInstances, router: Router) -> None:
-        self._lease = lease
+    def __init__(self, hold: Hold, storage: Storage, live: LiveInstances, router: Router) -> None:
+        self._hold = hold
         self._storage = storage
         self._live = live
         self._router = router
@@ -28,7 +28,7 @@ class Commits:
         while True:
             try:
                 # When it is unavailable nothing was written; the round is as true as before and goes again.
-                return await until_available(lambda: self._storage.commit(self._lease, round_))
+                return await until_available(lambda: self._storage.commit(self._hold, round_))
             except CheckpointRefused:
                 if not _fail_unstorable(round_, episodes) and not await self._leave_out_purged(round_, episodes):
                     raise

@@ -12,7 +12,7 @@ from functools import partial
 from perdure.contracts.clock import Clock
 from perdure.contracts.executor import ActivityResult, Executor, Turn
 from perdure.contracts.observer import EpisodeFailed, InstanceFailed, Observer, VersionRejected
-from perdure.contracts.records import Committed, PartitionLease, Round
+from perdure.contracts.records import Committed, Hold, PartitionLease, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint
 from perdure.core.failures import failure_of
@@ -47,6 +47,7 @@ class Partition:
         observers: Sequence[Observer] = (),
     ) -> None:
         self.lease = lease
+        self._hold = Hold.of(lease)
         self._storage = storage
         self._executor = executor
         self._clock = clock
@@ -63,8 +64,10 @@ class Partition:
         self._due = DueMessages(clock, self._wake.set, options.horizon)
         self._rejections = Rejections(options.versioning, self._wake.set)
         self._turns_per_round = options.turns_per_round
-        self._router = Router(lease, storage, self._live, self._due, options, self._announcer.announce, self._recall)
-        self._commits = Commits(lease, storage, self._live, self._router)
+        self._router = Router(
+            self._hold, storage, self._live, self._due, options, self._announcer.announce, self._recall
+        )
+        self._commits = Commits(self._hold, storage, self._live, self._router)
         self._settlements = Settlements()
         self._stopping = asyncio.Event()
         self._rest_is_due = False
@@ -76,7 +79,7 @@ class Partition:
         Raises LeaseLost and StoreFailed; nothing it did after the last commit was visible, activities excepted.
         """
         now = self._clock.now()
-        backlog = await until_available(lambda: self._storage.recover(self.lease, now, self._due.horizon))
+        backlog = await until_available(lambda: self._storage.recover([self.lease], now, self._due.horizon))
         for envelope in backlog.due:
             self._due.add(envelope)
         self._incoming.extend(backlog.ready)
@@ -122,7 +125,7 @@ class Partition:
             self._wake.set()
 
     async def _receive(self) -> None:
-        received = await until_available(lambda: self._storage.receive(self.lease))
+        received = await until_available(lambda: self._storage.receive(self._hold))
         self._incoming.extend(received)
 
     async def _take_results(self) -> None:
@@ -150,7 +153,7 @@ class Partition:
         self._look_ahead_is_due = False
         if (before := self._due.move_horizon()) is None:
             return
-        rows = await until_available(lambda: self._storage.read_due(self.lease, before, self._due.horizon))
+        rows = await until_available(lambda: self._storage.read_due(self._hold, before, self._due.horizon))
         now = self._clock.now()
         # Only after a jump of the clock can a row beyond the horizon have been due, and be in somebody's hands.
         is_behind = any(row.due_at is not None and row.due_at <= now for row in rows)
@@ -160,7 +163,7 @@ class Partition:
                 self._due.add(row)
 
     def _held_positions(self) -> set[int | None]:
-        self._incoming.extend(self._storage.receive_now(self.lease))
+        self._incoming.extend(self._storage.receive_now(self._hold))
         held = {envelope.position for envelope in self._incoming}
         held.update(envelope.position for live in self._live for envelope in live.queue)
         held.update(envelope.position for live in self._out.values() for envelope in (*live.queue, *live.in_hand()))
@@ -193,13 +196,13 @@ class Partition:
             if self._rejections.is_look_due:
                 await self._look_again()
             await self._round()
-            self._incoming.extend(self._storage.receive_now(self.lease))
+            self._incoming.extend(self._storage.receive_now(self._hold))
             # A busy partition must let the loop's other guests have their turn.
             await asyncio.sleep(0)
 
     async def _round(self) -> None:
         now = self._clock.now()
-        self._incoming.extend(self._storage.receive_now(self.lease))
+        self._incoming.extend(self._storage.receive_now(self._hold))
         self._incoming.extend(self._due.take(now))
         round_ = Round([], [], [])
         for live in await self._router.route(self._take_incoming(), now, round_):
@@ -280,7 +283,7 @@ class Partition:
         self._incoming.extend(self._due.take(now))
         held = self._held_positions()
         for instance_id in self._rejections.take_accepted():
-            rows = await until_available(partial(self._storage.read_inbox, self.lease, instance_id, now))
+            rows = await until_available(partial(self._storage.read_inbox, self._hold, instance_id, now))
             waiting = [row for row in rows if row.position not in held]
             if (live := self._live.get(instance_id)) is not None:
                 waiting = [row for row in waiting if not live.leave_behind(row)]
@@ -380,7 +383,7 @@ class Partition:
     async def _reread(self, live: LiveInstance) -> None:
         """Give a resumed instance what the inbox holds for it, in order, and what is in memory only once."""
         now = self._clock.now()
-        self._incoming.extend(self._storage.receive_now(self.lease))
+        self._incoming.extend(self._storage.receive_now(self._hold))
         # What is due is in the inbox as well; left in the heap it would come a second time.
         self._incoming.extend(self._due.take(now))
         mine = live.queue
@@ -393,7 +396,7 @@ class Partition:
         self._incoming = others
         held: list[Envelope] = []
         until = max(now, self._due.horizon)
-        for envelope in await until_available(lambda: self._storage.read_inbox(self.lease, live.instance_id, until)):
+        for envelope in await until_available(lambda: self._storage.read_inbox(self._hold, live.instance_id, until)):
             if live.leave_behind(envelope):
                 continue
             if envelope.due_at is None or envelope.due_at <= now:

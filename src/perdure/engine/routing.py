@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from perdure.contracts.observer import Fact, InstanceDamaged, MessageDropped
-from perdure.contracts.records import DamagedInstance, PartitionLease, Round, StoredInstance
+from perdure.contracts.records import DamagedInstance, Hold, Round, StoredInstance
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Creation
 from perdure.core.control import refused_rewind, takes_rewind
@@ -34,7 +34,7 @@ class Router:
 
     def __init__(
         self,
-        lease: PartitionLease,
+        hold: Hold,
         storage: Storage,
         live: LiveInstances,
         due: DueMessages,
@@ -42,7 +42,7 @@ class Router:
         announce: Callable[[Fact], None],
         recall: Callable[[LiveInstance], bool],
     ) -> None:
-        self._lease = lease
+        self._hold = hold
         self._storage = storage
         self._live = live
         self._due = due
@@ -178,7 +178,7 @@ class Router:
             record = await until_available(partial(self._storage.get, target))
             if record is None or record.progress.status.is_terminal:
                 continue
-            stored = await until_available(partial(self._storage.load, self._lease, [target]))
+            stored = await until_available(partial(self._storage.load, self._hold, [target]))
             if isinstance(found := stored.get(target), StoredInstance):
                 creation.releases = leave_sections(target, Instance.loaded(found.record, found.history).sections)
 
@@ -226,7 +226,7 @@ class Router:
     async def _load(
         self, absent: dict[str, list[Envelope]], now: datetime, ready: dict[str, LiveInstance], round_: Round
     ) -> None:
-        stored = await until_available(lambda: self._storage.load(self._lease, absent.keys()))
+        stored = await until_available(lambda: self._storage.load(self._hold, absent.keys()))
         for target, envelopes in absent.items():
             found = stored.get(target)
             if isinstance(found, DamagedInstance):
@@ -263,7 +263,7 @@ class Router:
         target = record.origin.instance_id
         rows: set[int | None] = {None}
         if any(type(envelope.message) is Rewind for envelope in envelopes):
-            found = await until_available(lambda: self._storage.read_inbox(self._lease, target, now))
+            found = await until_available(lambda: self._storage.read_inbox(self._hold, target, now))
             rows.update(row.position for row in found)
         for envelope in envelopes:
             message = envelope.message

@@ -36,11 +36,11 @@ from perdure.host.hub import Hub
 from perdure.host.observers import LoggingObserver
 from perdure.host.options import Sdk, StartFailed
 from perdure.host.settings import Settings
-from perdure.host.system_clock import SystemClock
 from perdure.host.tracing_setup import open_tracing
 from perdure.host.user_lanes import UserLanes
 from perdure.http_api.links import PREFIX
 from perdure.http_api.options import ManagementOptions
+from perdure.storage.system_clock import SystemClock
 
 if TYPE_CHECKING:
     from perdure.execution.remote import RemoteExecutor

@@ -18,9 +18,9 @@ from perdure.contracts.errors import InvalidInput, StoreInUse, StoreUnusable
 from perdure.core.registry import ActivityDefinition, EntityDefinition, OrchestratorDefinition
 from perdure.core.versioning import Versioning
 from perdure.host.embedded_engine import Definition, EmbeddedEngine, EngineTerms
-from perdure.host.system_clock import SystemClock
 from perdure.storage.memory.storage import MemoryStorage
 from perdure.storage.opening import open_storage
+from perdure.storage.system_clock import SystemClock
 
 logger = logging.getLogger("perdure.host")
 
@@ -186,7 +186,7 @@ def open_embedded(location: str | None, hub: str = DEFAULT_HUB, *, name: str = "
 def _opened(key: tuple[str, str], path: Path | None) -> EmbeddedEngine:
     if path is None:
         storage = _memories.setdefault(key, MemoryStorage())
-        return EmbeddedEngine(storage, SystemClock(), "memory:")
+        return EmbeddedEngine(storage, storage.clock, "memory:")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

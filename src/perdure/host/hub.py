@@ -26,10 +26,10 @@ from perdure.execution.local import ExecutionLimits, LocalExecutor, RunningTurn,
 from perdure.execution.router import RoutedExecutor
 from perdure.execution.turns import TurnPatience
 from perdure.execution.user_loop import UserLoop
-from perdure.host.system_clock import SystemClock
 from perdure.storage.opening import open_storage
 from perdure.storage.options import StorageOptions
 from perdure.storage.sqlite.storage import SqliteStorage
+from perdure.storage.system_clock import SystemClock
 
 logger = logging.getLogger("perdure.host")
 

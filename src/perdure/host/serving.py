@@ -25,9 +25,9 @@ from perdure.host.options import StartFailed
 from perdure.host.running_process import SWITCH_INTERVAL_SECONDS, spare_collections, stop_on_signals
 from perdure.host.serve_options import ServeOptions, TlsFiles
 from perdure.host.server_metrics import metrics_route
-from perdure.host.system_clock import SystemClock
 from perdure.host.tokens import TokenFile, TokenFileError
 from perdure.http_api.allowed_hosts import ANY_HOST, LOOPBACK_NAMES, AllowedHosts
+from perdure.storage.system_clock import SystemClock
 
 REQUESTS_SECONDS_MAX = 5.0
 LAST_CALLS_SECONDS = 1.0

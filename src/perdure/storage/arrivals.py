@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 from perdure.contracts.errors import LeaseLost, Overloaded
-from perdure.contracts.records import PartitionLease
+from perdure.contracts.records import Hold, PartitionLease
 from perdure.core.checkpoint import Creation
 from perdure.core.messages import Envelope
 from perdure.storage.claims import Claims
@@ -43,12 +43,19 @@ class Arrivals:
         self._arrivals: dict[int, Arrival] = {}
         self._created: dict[int, Creation] = {}
         self._wake: asyncio.Future[None] | None = None
+        self._let_go: asyncio.Future[None] | None = None
 
-    def check(self, lease: PartitionLease) -> None:
-        """Raise LeaseLost unless this is the lease in force."""
-        held = self.lease
-        if held is not lease and held != lease:
-            raise LeaseLost(f"Partition {lease.partition} is no longer held by '{lease.owner}' (epoch {lease.epoch}).")
+    def check(self, hold: Hold) -> None:
+        """Raise LeaseLost unless its only lease is the one in force."""
+        leases, held = hold.leases, self.lease
+        if held is None or leases.get(0) != held or len(leases) != 1:
+            raise _lost(hold)
+
+    def check_leases(self, leases: Iterable[PartitionLease]) -> None:
+        """Raise LeaseLost unless they are in force."""
+        for lease in leases:
+            if lease != self.lease:
+                raise _lost(Hold.of(lease))
 
     def hold(self, lease: PartitionLease) -> None:
         """From here on messages are handed out."""
@@ -60,6 +67,16 @@ class Arrivals:
         self._queue.clear()
         self._created.clear()
         self._wake_receiver()
+        if self._let_go is not None:
+            self._let_go.set_result(None)
+            self._let_go = None
+
+    async def until_let_go(self, hold: Hold) -> None:
+        """Wait until this is not what is in force."""
+        self.check(hold)
+        if self._let_go is None:
+            self._let_go = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._let_go)
 
     def admit(self, envelope: Envelope, creation: Creation | None) -> asyncio.Future[None]:
         """Queue a message without a row; the future ends when it is durable or consumed. Raises Overloaded."""
@@ -90,17 +107,17 @@ class Arrivals:
         made = self.unsaved.get(id(start))
         return self._created.get(id(start)) if made is None else made
 
-    def take(self, lease: PartitionLease) -> list[Envelope]:
+    def take(self, hold: Hold) -> list[Envelope]:
         """All that is queued. Raises LeaseLost."""
-        self.check(lease)
+        self.check(hold)
         queue = self._queue
         if queue:
             self._queue = []
         return queue
 
-    async def wait(self, lease: PartitionLease) -> list[Envelope]:
+    async def wait(self, hold: Hold) -> list[Envelope]:
         """As ``take``, at least one."""
-        while not (taken := self.take(lease)):
+        while not (taken := self.take(hold)):
             wake = self._wake = asyncio.get_running_loop().create_future()
             await wake
         return taken
@@ -145,3 +162,11 @@ class Arrivals:
             self._wake = None
             if not wake.done():
                 wake.set_result(None)
+
+
+def _lost(hold: Hold) -> LeaseLost:
+    leases = list(hold.leases.values())
+    if not leases:
+        return LeaseLost("The partition is not held here.")
+    what = ", ".join(f"Partition {lease.partition} (owner '{lease.owner}', epoch {lease.epoch})" for lease in leases)
+    return LeaseLost(f"{what} is no longer held.", frozenset(hold.partitions))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Seque
 from datetime import datetime
 from functools import partial
 
+from perdure.contracts.clock import Clock
 from perdure.contracts.errors import CheckpointRefused, LeaseLost, StorageError, StoreFailed, StoreFull, Unavailable
 from perdure.contracts.records import (
     Backlog,
@@ -15,6 +16,7 @@ from perdure.contracts.records import (
     EndedKey,
     EndedPage,
     Finding,
+    Hold,
     InstanceFilter,
     Page,
     PageKey,
@@ -22,6 +24,7 @@ from perdure.contracts.records import (
     Replaceable,
     Round,
     StoredInstance,
+    Turnover,
     may_replace,
 )
 from perdure.core.checkpoint import Creation
@@ -44,12 +47,15 @@ FULL_SECONDS = 1.0
 class OneProcessStorage:
     """Implements ``Storage``; the promises are stated there. One partition; the lease is this process's hold."""
 
-    def __init__(self, tables: Tables, options: StorageOptions) -> None:
+    partition_count = 1
+
+    def __init__(self, tables: Tables, clock: Clock, options: StorageOptions) -> None:
+        self.clock = clock
         self._tables = tables
         self._options = options
         self._arrivals = Arrivals(options.waiting_max, options.waiting_bytes_max)
         self._waiters = StatusWaiters()
-        self._turnover = asyncio.Lock()
+        self._changing_hands = asyncio.Lock()
         self._numbers = Numbers(1)
         self._epoch = 0
         self._full_until = 0.0
@@ -63,7 +69,7 @@ class OneProcessStorage:
         await self._tables.open()
         self._numbers = Numbers(self._tables.first_number())
         self._epoch = self._tables.epoch()
-        self._turnover = asyncio.Lock()
+        self._changing_hands = asyncio.Lock()
         self._unusable = None
 
     async def close(self) -> None:
@@ -77,7 +83,7 @@ class OneProcessStorage:
 
     async def acquire(self, owner: str) -> list[PartitionLease]:
         self._check()
-        async with self._turnover:
+        async with self._changing_hands:
             if self._arrivals.lease is not None:
                 return []
             self._epoch += 1
@@ -92,6 +98,15 @@ class OneProcessStorage:
                 raise
             return [lease]
 
+    async def turnover(self, hold: Hold) -> Turnover:
+        self._check()
+        try:
+            await self._arrivals.until_let_go(hold)
+            raise LeaseLost("The partition was released.", frozenset(hold.partitions))
+        except LeaseLost:
+            self._check()
+            raise
+
     async def renew(self, leases: Sequence[PartitionLease]) -> list[PartitionLease]:
         self._check()
         return [lease for lease in leases if lease == self._arrivals.lease]
@@ -99,7 +114,7 @@ class OneProcessStorage:
     async def release(self, leases: Sequence[PartitionLease]) -> None:
         """Beyond what ``Leases`` says: messages that were handed out and not decided on are written too."""
         self._check()
-        async with self._turnover:
+        async with self._changing_hands:
             if self._arrivals.lease is None or self._arrivals.lease not in leases:
                 return
             self._arrivals.let_go()
@@ -154,28 +169,29 @@ class OneProcessStorage:
         changes.numbers_reserved = self._numbers.reservation()
         await self._write(changes, partial(self._settle, changes), at_once=False)
 
-    async def recover(self, lease: PartitionLease, now: datetime, horizon: datetime) -> Backlog:
-        self._check_lease(lease)
+    async def recover(self, leases: Sequence[PartitionLease], now: datetime, horizon: datetime) -> Backlog:
+        self._check()
+        self._arrivals.check_leases(leases)
         return await self._tables.recover(now, horizon)
 
-    async def receive(self, lease: PartitionLease) -> list[Envelope]:
+    async def receive(self, hold: Hold) -> list[Envelope]:
         self._check()
         try:
-            return await self._arrivals.wait(lease)
+            return await self._arrivals.wait(hold)
         except LeaseLost:
             self._check()
             raise
 
-    def receive_now(self, lease: PartitionLease) -> list[Envelope]:
+    def receive_now(self, hold: Hold) -> list[Envelope]:
         self._check()
-        return self._arrivals.take(lease)
+        return self._arrivals.take(hold)
 
-    async def read_due(self, lease: PartitionLease, after: datetime, until: datetime) -> list[Envelope]:
-        self._check_lease(lease)
+    async def read_due(self, hold: Hold, after: datetime, until: datetime) -> list[Envelope]:
+        self._check_hold(hold)
         return await self._tables.read_due(after, until)
 
-    async def read_inbox(self, lease: PartitionLease, instance_id: str, now: datetime) -> list[Envelope]:
-        self._check_lease(lease)
+    async def read_inbox(self, hold: Hold, instance_id: str, now: datetime) -> list[Envelope]:
+        self._check_hold(hold)
         return await self._tables.read_inbox(instance_id, now)
 
     def creation_of(self, start: Envelope) -> Creation | None:
@@ -183,8 +199,8 @@ class OneProcessStorage:
 
     # Checkpoints
 
-    async def commit(self, lease: PartitionLease, round_: Round) -> Committed:
-        self._check_lease(lease)
+    async def commit(self, hold: Hold, round_: Round) -> Committed:
+        self._check_hold(hold)
         arrivals = self._arrivals
         if arrivals.unsaved and any(id(envelope) in arrivals.unsaved for envelope in round_.discarded):
             raise CheckpointRefused("The start of an instance that has no row yet cannot be discarded.")
@@ -198,10 +214,8 @@ class OneProcessStorage:
         self._check()
         return await self._tables.get(instance_id)
 
-    async def load(
-        self, lease: PartitionLease, instance_ids: Collection[str]
-    ) -> dict[str, StoredInstance | DamagedInstance]:
-        self._check_lease(lease)
+    async def load(self, hold: Hold, instance_ids: Collection[str]) -> dict[str, StoredInstance | DamagedInstance]:
+        self._check_hold(hold)
         return await self._tables.load(instance_ids)
 
     async def history(self, instance_id: str) -> list[HistoryEvent]:
@@ -260,9 +274,9 @@ class OneProcessStorage:
         if self._unusable is not None:
             raise self._unusable
 
-    def _check_lease(self, lease: PartitionLease) -> None:
+    def _check_hold(self, hold: Hold) -> None:
         self._check()
-        self._arrivals.check(lease)
+        self._arrivals.check(hold)
 
     def _check_room(self) -> None:
         self._check()

@@ -22,7 +22,7 @@ def open_storage(url: str, clock: Clock, options: StorageOptions = _NO_OPTIONS) 
     if scheme == "memory" and colon and not rest.strip("/"):
         from perdure.storage.memory.storage import MemoryStorage
 
-        return MemoryStorage(options)
+        return MemoryStorage(options, clock)
     if scheme == "sqlite" and colon:
         path = rest.removeprefix("///") if rest.startswith("///") else rest
         if path and not path.startswith("//"):

@@ -14,6 +14,7 @@ from perdure.contracts.records import (
     Committed,
     CreateOutcome,
     DamagedInstance,
+    Hold,
     PartitionLease,
     Replaceable,
     Round,
@@ -85,41 +86,39 @@ class FaultyStorage(StorageShell):
         await self._before("send")
         await self.inner.send(envelope)
 
-    async def receive(self, lease: PartitionLease) -> list[Envelope]:
+    async def receive(self, hold: Hold) -> list[Envelope]:
         if (seconds := self._schedule.seconds("receive")) > 0:
             await asyncio.sleep(seconds)
-        return await self.inner.receive(lease)
+        return await self.inner.receive(hold)
 
-    async def recover(self, lease: PartitionLease, now: datetime, horizon: datetime) -> Backlog:
+    async def recover(self, leases: Sequence[PartitionLease], now: datetime, horizon: datetime) -> Backlog:
         await self._before("read")
-        backlog = await self.inner.recover(lease, now, horizon)
+        backlog = await self.inner.recover(leases, now, horizon)
         backlog.due = self._repeated(backlog.due)
         return backlog
 
-    async def read_due(self, lease: PartitionLease, after: datetime, until: datetime) -> list[Envelope]:
+    async def read_due(self, hold: Hold, after: datetime, until: datetime) -> list[Envelope]:
         await self._before("read")
-        return self._repeated(await self.inner.read_due(lease, after, until))
+        return self._repeated(await self.inner.read_due(hold, after, until))
 
-    async def load(
-        self, lease: PartitionLease, instance_ids: Collection[str]
-    ) -> dict[str, StoredInstance | DamagedInstance]:
+    async def load(self, hold: Hold, instance_ids: Collection[str]) -> dict[str, StoredInstance | DamagedInstance]:
         await self._before("load")
-        return await self.inner.load(lease, instance_ids)
+        return await self.inner.load(hold, instance_ids)
 
-    async def read_inbox(self, lease: PartitionLease, instance_id: str, now: datetime) -> list[Envelope]:
+    async def read_inbox(self, hold: Hold, instance_id: str, now: datetime) -> list[Envelope]:
         await self._before("read")
-        return await self.inner.read_inbox(lease, instance_id, now)
+        return await self.inner.read_inbox(hold, instance_id, now)
 
     async def purge(self, instance_ids: Collection[str]) -> int:
         await self._before("purge")
         return await self.inner.purge(instance_ids)
 
-    async def commit(self, lease: PartitionLease, round_: Round) -> Committed:
+    async def commit(self, hold: Hold, round_: Round) -> Committed:
         await self._before("commit")
         fate = self._schedule.fate()
         if fate is CommitFate.CRASH_BEFORE:
             await self._die()
-        committed = await self.inner.commit(lease, round_)
+        committed = await self.inner.commit(hold, round_)
         if fate is CommitFate.CRASH_AFTER:
             await self._die()
         await self._wait("commit")

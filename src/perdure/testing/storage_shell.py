@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 
+from perdure.contracts.clock import Clock
 from perdure.contracts.records import (
     Backlog,
     Committed,
@@ -12,6 +13,7 @@ from perdure.contracts.records import (
     EndedKey,
     EndedPage,
     Finding,
+    Hold,
     InstanceFilter,
     Page,
     PageKey,
@@ -19,6 +21,7 @@ from perdure.contracts.records import (
     Replaceable,
     Round,
     StoredInstance,
+    Turnover,
 )
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Creation
@@ -34,6 +37,14 @@ class StorageShell:
     def __init__(self, inner: Storage) -> None:
         self.inner = inner
 
+    @property
+    def clock(self) -> Clock:
+        return self.inner.clock
+
+    @property
+    def partition_count(self) -> int:
+        return self.inner.partition_count
+
     async def open(self) -> None:
         await self.inner.open()
 
@@ -42,6 +53,9 @@ class StorageShell:
 
     async def acquire(self, owner: str) -> list[PartitionLease]:
         return await self.inner.acquire(owner)
+
+    async def turnover(self, hold: Hold) -> Turnover:
+        return await self.inner.turnover(hold)
 
     async def renew(self, leases: Sequence[PartitionLease]) -> list[PartitionLease]:
         return await self.inner.renew(leases)
@@ -55,34 +69,32 @@ class StorageShell:
     async def send(self, envelope: Envelope) -> None:
         await self.inner.send(envelope)
 
-    async def recover(self, lease: PartitionLease, now: datetime, horizon: datetime) -> Backlog:
-        return await self.inner.recover(lease, now, horizon)
+    async def recover(self, leases: Sequence[PartitionLease], now: datetime, horizon: datetime) -> Backlog:
+        return await self.inner.recover(leases, now, horizon)
 
-    async def receive(self, lease: PartitionLease) -> list[Envelope]:
-        return await self.inner.receive(lease)
+    async def receive(self, hold: Hold) -> list[Envelope]:
+        return await self.inner.receive(hold)
 
-    def receive_now(self, lease: PartitionLease) -> list[Envelope]:
-        return self.inner.receive_now(lease)
+    def receive_now(self, hold: Hold) -> list[Envelope]:
+        return self.inner.receive_now(hold)
 
-    async def read_due(self, lease: PartitionLease, after: datetime, until: datetime) -> list[Envelope]:
-        return await self.inner.read_due(lease, after, until)
+    async def read_due(self, hold: Hold, after: datetime, until: datetime) -> list[Envelope]:
+        return await self.inner.read_due(hold, after, until)
 
-    async def read_inbox(self, lease: PartitionLease, instance_id: str, now: datetime) -> list[Envelope]:
-        return await self.inner.read_inbox(lease, instance_id, now)
+    async def read_inbox(self, hold: Hold, instance_id: str, now: datetime) -> list[Envelope]:
+        return await self.inner.read_inbox(hold, instance_id, now)
 
     def creation_of(self, start: Envelope) -> Creation | None:
         return self.inner.creation_of(start)
 
-    async def commit(self, lease: PartitionLease, round_: Round) -> Committed:
-        return await self.inner.commit(lease, round_)
+    async def commit(self, hold: Hold, round_: Round) -> Committed:
+        return await self.inner.commit(hold, round_)
 
     async def get(self, instance_id: str) -> InstanceRecord | None:
         return await self.inner.get(instance_id)
 
-    async def load(
-        self, lease: PartitionLease, instance_ids: Collection[str]
-    ) -> dict[str, StoredInstance | DamagedInstance]:
-        return await self.inner.load(lease, instance_ids)
+    async def load(self, hold: Hold, instance_ids: Collection[str]) -> dict[str, StoredInstance | DamagedInstance]:
+        return await self.inner.load(hold, instance_ids)
 
     async def history(self, instance_id: str) -> list[HistoryEvent]:
         return await self.inner.history(instance_id)

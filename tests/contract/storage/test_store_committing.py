@@ -58,7 +58,7 @@ async def test_everything_a_checkpoint_says_is_there_after_a_crash(stage: Stage)
     assert (pending.instance_id, pending.execution_id) == ("a", made.record.origin.execution_id)
     assert (pending.seq, pending.task_id, pending.name, pending.input) == (2, 0, "work", "[1]")
     assert (pending.version, pending.tags) == ("2", {"team": "a"})
-    loaded = await stage.storage.load(stage.lease, ["a"])
+    loaded = await stage.storage.load(stage.held, ["a"])
     assert isinstance(loaded["a"], StoredInstance)
     assert loaded["a"].record.progress == first.progress
     assert loaded["a"].record.origin == first.origin
@@ -91,7 +91,7 @@ async def test_a_wrong_last_seq_undoes_the_whole_round(stage: Stage) -> None:
         await stage.commit(episode(a, [event], events=[started()], outbox=[raised("b")]), wrong)
     assert (await stage.storage.get("a")).progress == a.progress  # type: ignore[union-attr]
     assert await stage.storage.history("a") == a.events
-    assert stage.storage.receive_now(stage.lease) == []
+    assert stage.storage.receive_now(stage.held) == []
     # Nothing of it stands in the way of the right round.
     await stage.commit(episode(a, [event], events=[started()]), episode(b, events=[started()]))
     assert len(await stage.storage.history("b")) == len(b.events) + 1
@@ -125,7 +125,7 @@ async def test_a_message_named_twice_in_a_round_is_refused(stage: Stage) -> None
     event = await kept_event(stage, "a")
     with pytest.raises(CheckpointRefused):
         await stage.commit(episode(a, [event]), episode(b, [event]))
-    assert names(await stage.storage.read_inbox(stage.lease, "a", later(0))) == ["go"]
+    assert names(await stage.storage.read_inbox(stage.held, "a", later(0))) == ["go"]
 
 
 async def test_an_unknown_instance_cannot_be_updated(stage: Stage) -> None:
@@ -150,7 +150,7 @@ async def test_a_discarded_message_is_gone_and_may_be_gone_already(stage: Stage)
     await stage.begin(creation("a"))
     event = await kept_event(stage, "a")
     await stage.commit(discarded=[event])
-    assert await stage.storage.read_inbox(stage.lease, "a", later(0)) == []
+    assert await stage.storage.read_inbox(stage.held, "a", later(0)) == []
     await stage.commit(discarded=[event])
 
 
@@ -184,7 +184,7 @@ async def test_kept_messages_stay_in_their_order(stage: Stage) -> None:
     received = await stage.receive(5)
     await stage.commit(kept=received)
     await asyncio.gather(*clients)
-    assert names(await stage.storage.read_inbox(stage.lease, "a", later(0))) == list("01234")
+    assert names(await stage.storage.read_inbox(stage.held, "a", later(0))) == list("01234")
     await stage.crash()
     assert names((await stage.backlog()).ready) == list("01234")
 
@@ -201,10 +201,10 @@ async def test_kept_results_end_their_activity(stage: Stage) -> None:
     assert [e.message for e in backlog.ready] == [done.message]
     # A row is consumed as a row, whatever it once ended.
     [again] = backlog.ready
-    loaded = await stage.storage.load(stage.lease, ["a"])
+    loaded = await stage.storage.load(stage.held, ["a"])
     assert isinstance(loaded["a"], StoredInstance)
     await stage.commit(episode(loaded["a"].record, [again], [ev.TaskCompleted(0, 2, '"done"')]))
-    assert await stage.storage.read_inbox(stage.lease, "a", later(0)) == []
+    assert await stage.storage.read_inbox(stage.held, "a", later(0)) == []
 
 
 async def test_discarded_results_end_their_activity(stage: Stage) -> None:
@@ -245,7 +245,7 @@ async def test_the_outbox_comes_back_with_rows_in_order_per_sender(stage: Stage)
     positions = [e.position for e in received]
     assert None not in positions
     assert positions == sorted(positions, key=lambda position: position or 0)
-    assert stage.storage.receive_now(stage.lease) == []
+    assert stage.storage.receive_now(stage.held) == []
 
 
 async def test_positions_rise_over_crashes(stage: Stage) -> None:
@@ -415,7 +415,7 @@ async def test_a_thousand_instances_in_one_round(stage: Stage) -> None:
     await stage.commit(*(episode(first, events=[started()]) for first in firsts))
     await stage.crash()
     await stage.hold()
-    loaded = await stage.storage.load(stage.lease, [f"i{n}" for n in range(1_000)])
+    loaded = await stage.storage.load(stage.held, [f"i{n}" for n in range(1_000)])
     assert len(loaded) == 1_000
     assert all(isinstance(i, StoredInstance) and len(i.history) == 3 for i in loaded.values())
 

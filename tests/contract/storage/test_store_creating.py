@@ -83,7 +83,7 @@ async def test_a_kept_start_becomes_a_pending_instance_with_a_message(stage: Sta
     assert backlog.ready == []
     [again] = backlog.due
     assert (again.position, again.due_at, again.message) == (start.position, later(60), start.message)
-    loaded = await stage.storage.load(stage.lease, ["a"])
+    loaded = await stage.storage.load(stage.held, ["a"])
     assert isinstance(loaded["a"], StoredInstance)
     assert loaded["a"].record.progress.status is RuntimeStatus.Pending
     assert loaded["a"].history == []
@@ -114,7 +114,7 @@ async def test_a_live_instance_keeps_its_id(stage: Stage, status: RuntimeStatus)
     record = await stage.storage.get("a")
     assert record is not None
     assert record.origin.execution_id == first.origin.execution_id
-    assert stage.storage.receive_now(stage.lease) == []
+    assert stage.storage.receive_now(stage.held) == []
 
 
 @pytest.mark.parametrize("status", sorted(TERMINAL))
@@ -198,7 +198,7 @@ async def test_a_start_that_replaces_nobody_lets_go_of_nothing(stage: Stage) -> 
     made = creation("a")
     made.releases = [raised("b")]
     await stage.begin(made)
-    assert stage.storage.receive_now(stage.lease) == []
+    assert stage.storage.receive_now(stage.held) == []
 
 
 async def test_starts_of_any_state_follow_one_another(stage: Stage) -> None:
@@ -253,7 +253,7 @@ async def test_a_taken_child_without_an_answer_is_dropped(stage: Stage) -> None:
     await stage.begin(creation("child"))
     parent = await stage.begin(creation("p"))
     await stage.commit(episode(parent, children=[creation("child")]))
-    assert stage.storage.receive_now(stage.lease) == []
+    assert stage.storage.receive_now(stage.held) == []
     await stage.storage.release([stage.lease])
     assert (await stage.backlog()).ready == []
 

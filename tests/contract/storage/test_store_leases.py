@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from perdure.contracts.errors import LeaseLost, Unavailable
-from perdure.contracts.records import CreateOutcome, PartitionLease, Round
+from perdure.contracts.records import CreateOutcome, Hold, PartitionLease, Round
 from support.store_stage import Stage
 from support.stored_instances import HOUR, T0, creation, episode, first_events, later, names, raised
 
@@ -41,19 +41,19 @@ async def test_a_former_holder_can_do_nothing(stage: Stage) -> None:
     await stage.storage.release([old])
     await stage.hold()
     with pytest.raises(LeaseLost):
-        await stage.storage.commit(old, Round([episode(a, events=a.events[:1])]))
+        await stage.storage.commit(Hold.of(old), Round([episode(a, events=a.events[:1])]))
     with pytest.raises(LeaseLost):
-        await stage.storage.receive(old)
+        await stage.storage.receive(Hold.of(old))
     with pytest.raises(LeaseLost):
-        stage.storage.receive_now(old)
+        stage.storage.receive_now(Hold.of(old))
     with pytest.raises(LeaseLost):
-        await stage.storage.load(old, ["a"])
+        await stage.storage.load(Hold.of(old), ["a"])
     with pytest.raises(LeaseLost):
-        await stage.storage.recover(old, T0, T0)
+        await stage.storage.recover([old], T0, T0)
     with pytest.raises(LeaseLost):
-        await stage.storage.read_inbox(old, "a", T0)
+        await stage.storage.read_inbox(Hold.of(old), "a", T0)
     with pytest.raises(LeaseLost):
-        await stage.storage.read_due(old, T0, T0)
+        await stage.storage.read_due(Hold.of(old), T0, T0)
     assert await stage.storage.renew([old]) == []
     assert await stage.storage.history("a") == a.events
     await stage.commit(episode(a, events=a.events[:1]))
@@ -64,23 +64,23 @@ async def test_a_lease_of_a_killed_process_is_worth_nothing(stage: Stage) -> Non
     a = await stage.begin(creation("a"))
     await stage.crash()
     with pytest.raises(LeaseLost):
-        await stage.storage.commit(old, Round([episode(a)]))
+        await stage.storage.commit(Hold.of(old), Round([episode(a)]))
     await stage.hold()
     with pytest.raises(LeaseLost):
-        await stage.storage.commit(old, Round([episode(a)]))
+        await stage.storage.commit(Hold.of(old), Round([episode(a)]))
 
 
 async def test_a_made_up_lease_is_worth_nothing(stage: Stage) -> None:
     lease = await stage.hold()
     with pytest.raises(LeaseLost):
-        await stage.storage.commit(PartitionLease(0, lease.epoch + 1, "test"), Round([]))
+        await stage.storage.commit(Hold.of(PartitionLease(0, lease.epoch + 1, "test")), Round([]))
     with pytest.raises(LeaseLost):
-        await stage.storage.commit(PartitionLease(1, lease.epoch, "test"), Round([]))
+        await stage.storage.commit(Hold.of(PartitionLease(1, lease.epoch, "test")), Round([]))
 
 
 async def test_who_waits_for_messages_hears_that_the_lease_is_gone(stage: Stage) -> None:
     lease = await stage.hold()
-    receiving = asyncio.create_task(stage.storage.receive(lease))
+    receiving = asyncio.create_task(stage.storage.receive(Hold.of(lease)))
     await asyncio.sleep(0)
     await stage.storage.release([lease])
     with pytest.raises(LeaseLost):
@@ -101,7 +101,7 @@ async def test_release_writes_what_has_no_row(stage: Stage) -> None:
     assert [(e.target, *names([e])) for e in backlog.ready] == [
         ("handed", "StartExecution"), ("handed", "early"), ("queued", "StartExecution"), ("queued", "late"),
     ]  # fmt: skip
-    loaded = await stage.storage.load(stage.lease, ["handed", "queued"])
+    loaded = await stage.storage.load(stage.held, ["handed", "queued"])
     assert set(loaded) == {"handed", "queued"}
 
 
@@ -132,8 +132,8 @@ async def test_messages_sent_while_the_lease_changes_hands_come_once(stage: Stag
     [stage.lease] = await acquiring
     sent.append(stage.sending(raised("a", "after")))
     await asyncio.sleep(0)
-    backlog = await stage.storage.recover(stage.lease, T0, T0)
-    received = [*backlog.ready, *stage.storage.receive_now(stage.lease)]
+    backlog = await stage.storage.recover([stage.lease], T0, T0)
+    received = [*backlog.ready, *stage.storage.receive_now(stage.held)]
     assert sorted(names(received)) == ["after", "before", "during"]
     await stage.commit(discarded=received)
     await asyncio.gather(*sent)
@@ -154,10 +154,10 @@ async def test_the_backlog_is_cut_by_due_time(stage: Stage) -> None:
     backlog = await stage.backlog(T0, T0 + HOUR)
     assert names(backlog.ready) == ["now", "past", "just"]
     assert names(backlog.due) == ["soon", "edge"]
-    due = await stage.storage.read_due(stage.lease, later(0), later(3600))
+    due = await stage.storage.read_due(stage.held, later(0), later(3600))
     assert names(due) == ["soon", "edge"]
-    assert names(await stage.storage.read_due(stage.lease, later(10), later(4000))) == ["edge", "far"]
-    assert names(await stage.storage.read_inbox(stage.lease, "a", later(10))) == ["now", "past", "just", "soon"]
+    assert names(await stage.storage.read_due(stage.held, later(10), later(4000))) == ["edge", "far"]
+    assert names(await stage.storage.read_inbox(stage.held, "a", later(10))) == ["now", "past", "just", "soon"]
 
 
 async def test_due_messages_come_in_order_of_their_time(stage: Stage) -> None:

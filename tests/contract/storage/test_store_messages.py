@@ -14,8 +14,8 @@ async def test_a_message_is_handed_out_once(stage: Stage) -> None:
     await stage.hold()
     client = stage.sending(raised("a"))
     [event] = await stage.receive()
-    assert stage.storage.receive_now(stage.lease) == []
-    receiving = asyncio.create_task(stage.storage.receive(stage.lease))
+    assert stage.storage.receive_now(stage.held) == []
+    receiving = asyncio.create_task(stage.storage.receive(stage.held))
     await asyncio.sleep(0)
     assert not receiving.done()
     receiving.cancel()
@@ -26,7 +26,7 @@ async def test_a_message_is_handed_out_once(stage: Stage) -> None:
 
 async def test_a_message_wakes_who_receives(stage: Stage) -> None:
     await stage.hold()
-    receiving = asyncio.create_task(stage.storage.receive(stage.lease))
+    receiving = asyncio.create_task(stage.storage.receive(stage.held))
     await asyncio.sleep(0)
     client = stage.sending(raised("a"))
     [event] = await receiving
@@ -37,14 +37,14 @@ async def test_a_message_wakes_who_receives(stage: Stage) -> None:
 
 async def test_a_cancelled_receive_loses_nothing(stage: Stage) -> None:
     await stage.hold()
-    receiving = asyncio.create_task(stage.storage.receive(stage.lease))
+    receiving = asyncio.create_task(stage.storage.receive(stage.held))
     await asyncio.sleep(0)
     client = stage.sending(raised("a"))
     await asyncio.sleep(0)
     receiving.cancel()
     await asyncio.wait([receiving])
     received = [] if receiving.cancelled() else receiving.result()
-    received += stage.storage.receive_now(stage.lease)
+    received += stage.storage.receive_now(stage.held)
     assert names(received) == ["go"]
     await stage.commit(discarded=received)
     await client
@@ -100,7 +100,7 @@ async def test_messages_not_due_yet_are_handed_out_too(stage: Stage) -> None:
     assert event.due_at == later(5)
     await stage.commit(kept=[event])
     await client
-    assert await stage.storage.read_inbox(stage.lease, "a", later(4)) == []
+    assert await stage.storage.read_inbox(stage.held, "a", later(4)) == []
 
 
 async def test_a_message_to_nobody_is_kept(stage: Stage) -> None:

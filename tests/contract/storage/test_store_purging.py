@@ -23,7 +23,7 @@ async def test_a_finished_instance_goes_whole(stage: Stage, status: RuntimeStatu
     assert await stage.storage.purge(["a"]) == 1
     assert await stage.storage.get("a") is None
     assert await stage.storage.history("a") == []
-    assert await stage.storage.read_inbox(stage.lease, "a", later(0)) == []
+    assert await stage.storage.read_inbox(stage.held, "a", later(0)) == []
     assert await stage.storage.purge(["a"]) == 0
     await stage.crash()
     backlog = await stage.backlog()

@@ -46,8 +46,8 @@ async def test_unknown_ids_are_nowhere(stage: Stage) -> None:
     await stage.hold()
     assert await stage.storage.get("nope") is None
     assert await stage.storage.history("nope") == []
-    assert await stage.storage.load(stage.lease, ["nope"]) == {}
-    assert await stage.storage.load(stage.lease, []) == {}
+    assert await stage.storage.load(stage.held, ["nope"]) == {}
+    assert await stage.storage.load(stage.held, []) == {}
     assert await ids(stage) == []
 
 
@@ -75,7 +75,7 @@ async def test_load_gives_each_instance_its_own_history(stage: Stage) -> None:
     await stage.hold()
     made = {name: await stage.begin(creation(name)) for name in "abc"}
     await stage.commit(episode(made["b"], events=[started(later(5))]), episode(entity("@e@k"), state="1"))
-    loaded = await stage.storage.load(stage.lease, ["c", "b", "@e@k", "b", "nope"])
+    loaded = await stage.storage.load(stage.held, ["c", "b", "@e@k", "b", "nope"])
     assert set(loaded) == {"b", "c", "@e@k"}
     found = {key: value for key, value in loaded.items() if isinstance(value, StoredInstance)}
     assert found["c"].history == made["c"].events
@@ -264,7 +264,7 @@ async def test_a_long_history_is_read_whole(stage: Stage) -> None:
         last = episode(last, events=[started(later(n))] * 200)
         await stage.commit(last)
     assert len(await stage.storage.history("a")) == 6_002
-    loaded = await stage.storage.load(stage.lease, ["a"])
+    loaded = await stage.storage.load(stage.held, ["a"])
     assert isinstance(loaded["a"], StoredInstance)
     assert loaded["a"].history == await stage.storage.history("a")
 

@@ -72,7 +72,7 @@ async def test_any_text_comes_back_as_it_was(stage: Stage, text: str) -> None:
     assert [(p.name, p.input, p.version, p.tags) for p in backlog.activities] == [
         (text or "n", text, text, {text: text})
     ]
-    loaded = await stage.storage.load(stage.lease, ["a"])
+    loaded = await stage.storage.load(stage.held, ["a"])
     assert isinstance(loaded["a"], StoredInstance)
     assert loaded["a"].record.origin == made.record.origin
     assert loaded["a"].record.progress == last.progress
@@ -86,10 +86,10 @@ async def test_any_id_names_its_own_instance(stage: Stage, instance_id: str) -> 
     a = await stage.begin(creation(instance_id), outbox=[raised(instance_id)])
     [event] = await stage.receive()
     assert event.target == instance_id
-    assert [e.position for e in await stage.storage.read_inbox(stage.lease, instance_id, a.progress.updated_at)] == [
+    assert [e.position for e in await stage.storage.read_inbox(stage.held, instance_id, a.progress.updated_at)] == [
         event.position
     ]
-    assert set(await stage.storage.load(stage.lease, [instance_id, "other"])) == {instance_id, "other"}
+    assert set(await stage.storage.load(stage.held, [instance_id, "other"])) == {instance_id, "other"}
     page = await stage.storage.query(InstanceFilter(id_prefix=instance_id), 10)
     assert [record.origin.instance_id for record in page.records] == [instance_id]
     await stage.commit(episode(a, [event], status=RuntimeStatus.Completed))

@@ -22,7 +22,7 @@ class SqliteStorage(OneProcessStorage):
         options = StorageOptions() if options is None else options
         self.path = Path(path)
         self._rows = SqliteTables(path, clock, options, connection_type)
-        super().__init__(self._rows, options)
+        super().__init__(self._rows, clock, options)
 
     def name_url(self, url: str) -> None:
         """Tell other processes, in the lock file, where this one can be reached. Valid while open."""

@@ -10,6 +10,7 @@ from perdure.contracts.records import (
     Backlog,
     Committed,
     CreateOutcome,
+    Hold,
     PartitionLease,
     PendingActivity,
     Replaceable,
@@ -76,36 +77,36 @@ class AuditedStorage(StorageShell):
             raise
         self._audit.answered(envelope)
 
-    async def recover(self, lease: PartitionLease, now: datetime, horizon: datetime) -> Backlog:
-        backlog = await self.inner.recover(lease, now, horizon)
+    async def recover(self, leases: Sequence[PartitionLease], now: datetime, horizon: datetime) -> Backlog:
+        backlog = await self.inner.recover(leases, now, horizon)
         self._audit.see_rows()
         self._audit.recovered(backlog, max(now, horizon))
         return backlog
 
-    async def receive(self, lease: PartitionLease) -> list[Envelope]:
-        envelopes = await self.inner.receive(lease)
+    async def receive(self, hold: Hold) -> list[Envelope]:
+        envelopes = await self.inner.receive(hold)
         self._audit.received(envelopes)
         return envelopes
 
-    def receive_now(self, lease: PartitionLease) -> list[Envelope]:
-        envelopes = self.inner.receive_now(lease)
+    def receive_now(self, hold: Hold) -> list[Envelope]:
+        envelopes = self.inner.receive_now(hold)
         self._audit.received(envelopes)
         return envelopes
 
-    async def read_due(self, lease: PartitionLease, after: datetime, until: datetime) -> list[Envelope]:
-        envelopes = await self.inner.read_due(lease, after, until)
+    async def read_due(self, hold: Hold, after: datetime, until: datetime) -> list[Envelope]:
+        envelopes = await self.inner.read_due(hold, after, until)
         self._audit.read(envelopes)
         return envelopes
 
-    async def read_inbox(self, lease: PartitionLease, instance_id: str, now: datetime) -> list[Envelope]:
-        envelopes = await self.inner.read_inbox(lease, instance_id, now)
+    async def read_inbox(self, hold: Hold, instance_id: str, now: datetime) -> list[Envelope]:
+        envelopes = await self.inner.read_inbox(hold, instance_id, now)
         self._audit.inbox_read(instance_id, envelopes, now)
         return envelopes
 
-    async def commit(self, lease: PartitionLease, round_: Round) -> Committed:
+    async def commit(self, hold: Hold, round_: Round) -> Committed:
         self._audit.see_rows()
         try:
-            committed = await self.inner.commit(lease, round_)
+            committed = await self.inner.commit(hold, round_)
         except CheckpointRefused as error:
             is_lawful = [await self._is_purged_rewind(checkpoint) for checkpoint in round_.checkpoints]
             self._audit.require(any(is_lawful), f"the store refused a round: {error}")

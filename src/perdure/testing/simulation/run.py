@@ -62,7 +62,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def memory_store(clock: SimulatedClock) -> CrashableStorage:
     """A store in dictionaries."""
-    return MemoryStorage()
+    return MemoryStorage(clock=clock)
 
 
 def sqlite_store(path: str) -> OpenStore:
