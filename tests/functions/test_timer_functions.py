@@ -114,7 +114,7 @@ def test_a_long_wait_is_slept_in_pieces(tmp_path: Path) -> None:
 
 def test_missed_runs_are_made_up_for_once(tmp_path: Path) -> None:
     earlier = START - timedelta(hours=5)
-    FileTimerStatuses(tmp_path, "Hub").write("tick", TimerStatus("0 0 * * * *", NEVER, earlier, earlier))
+    asyncio.run(FileTimerStatuses(tmp_path, "Hub").write("tick", TimerStatus("0 0 * * * *", NEVER, earlier, earlier)))
     runs = live(tmp_path, "0 0 * * * *", minutes=61, on_startup=True)
     assert times(runs) == ["12:00:30", "13:00:00"]
     assert [request.past_due for _, request in runs] == [True, False]
@@ -122,7 +122,7 @@ def test_missed_runs_are_made_up_for_once(tmp_path: Path) -> None:
 
 def test_a_changed_schedule_starts_anew_without_firing(tmp_path: Path) -> None:
     earlier = START - timedelta(hours=5)
-    FileTimerStatuses(tmp_path, "Hub").write("tick", TimerStatus("0 0 5 * * *", earlier, earlier, earlier))
+    asyncio.run(FileTimerStatuses(tmp_path, "Hub").write("tick", TimerStatus("0 0 5 * * *", earlier, earlier, earlier)))
     runs = live(tmp_path, "0 */2 * * * *")
     assert times(runs) == ["12:02:00", "12:04:00"]
     assert runs[0][1].schedule_status["Last"] == earlier.isoformat()
@@ -130,7 +130,7 @@ def test_a_changed_schedule_starts_anew_without_firing(tmp_path: Path) -> None:
 
 def test_a_gap_that_had_begun_is_kept_over_a_restart(tmp_path: Path) -> None:
     due = START + timedelta(minutes=1)
-    FileTimerStatuses(tmp_path, "Hub").write("tick", TimerStatus("00:10:00", START, due, START))
+    asyncio.run(FileTimerStatuses(tmp_path, "Hub").write("tick", TimerStatus("00:10:00", START, due, START)))
     assert times(live(tmp_path, "00:10:00")) == ["12:01:30"]
 
 

@@ -27,11 +27,11 @@ class TimerStatus:
 class TimerStatusStore(Protocol):
     """Keeps one status per function. Never raises: a lost status only means that no missed run is noticed."""
 
-    def read(self, function_name: str) -> TimerStatus | None:
+    async def read(self, function_name: str) -> TimerStatus | None:
         """The status; None when there is none or when it cannot be read (then logged)."""
         ...
 
-    def write(self, function_name: str, status: TimerStatus) -> None:
+    async def write(self, function_name: str, status: TimerStatus) -> None:
         """Replace the status, whole or not at all."""
         ...
 
@@ -42,22 +42,22 @@ class FileTimerStatuses:
     def __init__(self, folder: Path, task_hub: str) -> None:
         self._folder = folder / "timers" / task_hub.lower()
 
-    def read(self, function_name: str) -> TimerStatus | None:
+    async def read(self, function_name: str) -> TimerStatus | None:
         path = self._path(function_name)
         try:
-            return _parse(path.read_text("utf-8"))
+            return read_status(path.read_text("utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             _log.warning("The status of timer '%s' cannot be read and starts anew (%s): %s", function_name, path, error)
             return None
 
-    def write(self, function_name: str, status: TimerStatus) -> None:
+    async def write(self, function_name: str, status: TimerStatus) -> None:
         path = self._path(function_name)
         waiting = path.with_suffix(".new")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            waiting.write_text(_render(status), "utf-8")
+            waiting.write_text(write_status(status), "utf-8")
             os.replace(waiting, path)
         except OSError as error:
             _log.warning("The status of timer '%s' cannot be written (%s): %s", function_name, path, error)
@@ -66,7 +66,8 @@ class FileTimerStatuses:
         return self._folder / f"{function_name.lower()}.json"
 
 
-def _render(status: TimerStatus) -> str:
+def write_status(status: TimerStatus) -> str:
+    """A status as the text that is kept."""
     return json.dumps(
         {
             "Schedule": status.schedule,
@@ -77,7 +78,8 @@ def _render(status: TimerStatus) -> str:
     )
 
 
-def _parse(text: str) -> TimerStatus:
+def read_status(text: str) -> TimerStatus:
+    """A kept text as status. Raises ValueError, KeyError, TypeError for a text that is none."""
     fields: Any = json.loads(text)
     if not isinstance(fields, dict):
         raise ValueError("not a JSON object")

@@ -37,13 +37,17 @@ class TimerTriggers:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         runs = TriggeredRuns(user_code, clients)
-        self._runners = [TimerRunner(timer, runs, statuses, clock, sleep) for timer in timers]
+        self._timers = tuple(timers)
+        self._make: Callable[[TimerFunction], TimerRunner] = lambda timer: TimerRunner(
+            timer, runs, statuses, clock, sleep
+        )
         self._tasks: list[tuple[TimerRunner, asyncio.Task[None]]] = []
 
     def start(self) -> None:
-        """Begin; must be called on the engine loop. Twice-safe."""
+        """Begin, after ``stop`` anew; must be called on the engine loop. Twice-safe."""
         if not self._tasks:
-            self._tasks = [(runner, asyncio.create_task(runner.run())) for runner in self._runners]
+            runners = [self._make(timer) for timer in self._timers]
+            self._tasks = [(runner, asyncio.create_task(runner.run())) for runner in runners]
 
     async def stop(self) -> None:
         """Begin no more runs and wait for those under way; cancelling this abandons them. Twice-safe."""
@@ -95,10 +99,10 @@ class TimerRunner:
         now = self._clock.now()
         due = self._timer.schedule.next_after(now)
         if self._timer.is_monitored:
-            status = self._statuses.read(self._name)
+            status = await self._statuses.read(self._name)
             if status is None or status.schedule != self._timer.schedule_text:
                 last = NEVER if status is None else status.last
-                self._statuses.write(self._name, TimerStatus(self._timer.schedule_text, last, due, now))
+                await self._statuses.write(self._name, TimerStatus(self._timer.schedule_text, last, due, now))
             elif status.next <= now:
                 _log.info("Timer '%s' is past due: it should have run at %s.", self._name, status.next.isoformat())
                 return await self._invoke(now, past_due=True)
@@ -118,7 +122,7 @@ class TimerRunner:
         That is counted from the start of this run, so a run that took long is followed by one at once, and what was
         missed in between is skipped.
         """
-        status = self._statuses.read(self._name) if self._timer.is_monitored else None
+        status = await self._statuses.read(self._name) if self._timer.is_monitored else None
         started = max(self._clock.now(), scheduled)
         request = func.timer.TimerRequest(
             past_due=past_due,
@@ -128,7 +132,9 @@ class TimerRunner:
         await self._call(request)
         due = self._timer.schedule.next_after(started)
         if self._timer.is_monitored:
-            self._statuses.write(self._name, TimerStatus(self._timer.schedule_text, started, due, self._clock.now()))
+            await self._statuses.write(
+                self._name, TimerStatus(self._timer.schedule_text, started, due, self._clock.now())
+            )
         return due
 
     async def _call(self, request: Any) -> None:
