@@ -1,0 +1,74 @@
+"""One PostgreSQL for a whole test run, shared by all its test processes, gone when the last of them is.
+
+Who comes first starts it through a keeper that is nobody's child. Each test process holds a shared lock on a file; the
+keeper waits for that file alone, so that nothing is left even after a kill.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from benchmarks.postgres_cluster import SECONDS_MAX, Cluster
+
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"alone{os.getpid()}"
+
+
+@cache
+def shared_server() -> str:
+    """The URL of its database; every test takes a hub of its own there."""
+    folder = Path(tempfile.gettempdir()) / f"perdure-pg-{_RUN}"
+    folder.mkdir(exist_ok=True)
+    # Open until this process ends, whichever way.
+    users = os.open(folder / "users", os.O_RDWR | os.O_CREAT, 0o600)
+    with (folder / "starting").open("w") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        fcntl.flock(users, fcntl.LOCK_SH)
+        url = folder / "url"
+        if not url.exists():
+            started = subprocess.run([sys.executable, __file__, str(folder)], env=_environment(), check=False)
+            assert started.returncode == 0
+            end = time.monotonic() + SECONDS_MAX
+            while not url.exists():
+                assert time.monotonic() < end, (folder / "keeper.log").read_text()
+                time.sleep(0.01)
+        return url.read_text()
+
+
+def _environment() -> dict[str, str]:
+    root = str(Path(__file__).resolve().parents[2])
+    return {**os.environ, "PYTHONPATH": root}
+
+
+def _keep(folder: Path) -> None:
+    """Start the server, wait until nobody uses it any more, stop it."""
+    # Twice away from who started it: no child of a test process, no terminal.
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    with (folder / "keeper.log").open("wb") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    cluster = Cluster(folder)
+    try:
+        cluster.create()
+        cluster.start("max_connections=300")
+        (folder / "url.new").write_text(cluster.url)
+        (folder / "url.new").rename(folder / "url")
+        with (folder / "users").open("r+") as users:
+            fcntl.flock(users, fcntl.LOCK_EX)
+    finally:
+        with suppress(FileNotFoundError):
+            (folder / "url").unlink()
+        cluster.stop()
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    _keep(Path(sys.argv[1]))
