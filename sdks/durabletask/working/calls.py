@@ -21,19 +21,26 @@ _COMPLETIONS: dict[type, str] = {
 }
 
 
+class NoHeaders(Exception):
+    """The metadata of a call could not be had; its cause says why."""
+
+
 class WorkerCalls:
-    """What a worker asks of a server. All methods may raise grpc.RpcError."""
+    """What a worker asks of a server. All methods may raise grpc.RpcError and NoHeaders.
+
+    TypeError and ValueError: it cannot be asked so, now or later.
+    """
 
     def __init__(self, channel: grpc.Channel, headers: Headers) -> None:
-        self._headers = headers
+        self._said = headers
         self._hello = _method(channel, "Hello")
         self._work_items = _method(channel, "GetWorkItems")
         self._history = _method(channel, "StreamInstanceHistory")
         self._completions = {kind: _method(channel, name) for kind, name in _COMPLETIONS.items()}
 
-    def hello(self, seconds: float) -> None:
-        """Ask whether the server is there."""
-        self._hello(pb.Empty(), timeout=seconds, metadata=self._headers())
+    def hello(self, seconds: float) -> "grpc.Future":
+        """Ask whether the server is there: the future tells, and can be cancelled from any thread."""
+        return self._hello.future(pb.Empty(), timeout=seconds, metadata=self._headers())
 
     def work_items(self, request: pb.GetWorkItemsRequest) -> Any:
         """The stream: iterate over it, ``cancel`` it from any thread."""
@@ -50,6 +57,15 @@ class WorkerCalls:
     def report(self, answer: Any) -> "grpc.Future":
         """Send a completion or an abandonment; the future tells whether it arrived."""
         return self._completions[type(answer)].future(answer, metadata=self._headers())
+
+    def _headers(self) -> Sequence[tuple[str, str]] | None:
+        try:
+            return self._said()
+        except TypeError:
+            # A credential of the wrong kind gives no token the next time either.
+            raise
+        except Exception as error:
+            raise NoHeaders(f"{type(error).__name__}: {error}") from error
 
 
 def _method(channel: grpc.Channel, name: str) -> Any:

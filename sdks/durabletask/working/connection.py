@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
-from durabletask.working.calls import Headers, WorkerCalls
+from durabletask.working.calls import Headers, NoHeaders, WorkerCalls
 from durabletask.working.start import WorkerStart
 from perdure.formats.protobuf import messages as pb
 
@@ -20,13 +20,21 @@ TakeItem = Callable[[pb.WorkItem, WorkerCalls], None]
 LINGER_SECONDS = 0.1
 LINGER_SECONDS_MAX = 1.0
 """How long a stopping worker listens for what is on its way to it: what nobody reads would have to time out."""
+STUCK_SECONDS = 0.5
+"""So long a stop waits for a thread that may be asking for a token, which nobody can cut short."""
 _SILENCE_CHECKS = 4
 """So many looks at the clock for each time-out."""
+_NEVER = ("the target uri is not valid", "Invalid metadata")
+"""What gRPC says of calls that it does not even begin."""
 _UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class Connection:
-    """Runs on the calling thread until it is stopped. Every status of the server leads to another try."""
+    """Runs on a thread of its own until it is stopped. Every status of the server leads to another try.
+
+    So does a token that cannot be had. What can never be sent ends a worker that was not connected yet, and tells its
+    start; once it was connected, it is tried on.
+    """
 
     def __init__(
         self,
@@ -44,13 +52,46 @@ class Connection:
         self._logger = logger
         self._stopping = threading.Event()
         self._channel: grpc.Channel | None = None
+        self._thread: threading.Thread | None = None
+        self._greeting: grpc.Future | None = None
         self._stream: Any = None
+        self._told: str | None = None
+        """The trouble that the log tells of; it is not repeated at every try."""
         self._waiting_since: float | None = None
         self._heard_at = 0.0
         self._is_silent = False
 
-    def run(self, request: Callable[[], pb.GetWorkItemsRequest], take: TakeItem, start: WorkerStart) -> None:
-        """Give every work item to ``take`` until ``stop`` is called."""
+    def begin(self, request: Callable[[], pb.GetWorkItemsRequest], take: TakeItem, start: WorkerStart) -> None:
+        """Give every work item to ``take`` until ``stop`` is called. Raises what a channel says of its address."""
+        # Nothing is connected by this, so what is wrong here is wrong for ever.
+        self._calls()
+        self._thread = threading.Thread(
+            target=self._run, args=(request, take, start), name="durabletask-worker", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take what is on its way, then nothing more; the channel stays for completions. Twice-safe."""
+        begun = time.monotonic()
+        while self._stream is not None and not self._stopping.is_set():
+            now = time.monotonic()
+            quiet = now - max(begun, self._heard_at)
+            if quiet >= LINGER_SECONDS or now - begun >= LINGER_SECONDS_MAX:
+                break
+            self._stopping.wait(LINGER_SECONDS - quiet)
+        self._stopping.set()
+        for call in (self._greeting, self._stream):
+            if call is not None:
+                call.cancel()
+        if self._thread is not None:
+            self._thread.join(STUCK_SECONDS)
+
+    def close(self) -> None:
+        """Let go of the channel."""
+        if self._owns_channel:
+            self._drop_channel()
+
+    def _run(self, request: Callable[[], pb.GetWorkItemsRequest], take: TakeItem, start: WorkerStart) -> None:
         watch = threading.Thread(target=self._watch, name="durabletask-watch", daemon=True)
         if self._options.silent_disconnect_timeout_seconds > 0:
             watch.start()
@@ -58,46 +99,51 @@ class Connection:
         while not self._stopping.is_set():
             try:
                 calls = self._calls()
-                calls.hello(self._options.hello_timeout_seconds)
+                self._greet(calls)
                 if self._read(calls, request(), take, start):
                     # It worked, and the server ended it: there is nothing to wait for.
                     tries = failures = 0
                     continue
                 tries += 1
-            except grpc.RpcError as error:
+            except Exception as error:
                 if self._stopping.is_set():
                     return
+                if not start.connected and (why := _never(error)) is not None:
+                    self._logger.error("The worker cannot run: %s", why)
+                    start.failed(why)
+                    return
                 tries += 1
-                if self._is_silent or _status(error) in _UNREACHABLE:
+                if self._is_silent or (isinstance(error, grpc.RpcError) and _status(error) in _UNREACHABLE):
                     failures += 1
                 self._is_silent = False
-                self._logger.warning(
-                    "No work items come: %s (%s). Trying again.", _status(error).name.lower(), _details(error)
-                )
+                self._tell(error)
                 threshold = self._options.channel_recreate_failure_threshold
                 if threshold and failures >= threshold:
                     self._drop_channel()
                     failures = 0
             self._stopping.wait(self._pause(tries))
 
-    def stop(self) -> None:
-        """Take what is on its way, then nothing more; the channel stays for completions. From any thread but run's."""
-        begun = time.monotonic()
-        while self._stream is not None:
-            now = time.monotonic()
-            quiet = now - max(begun, self._heard_at)
-            if quiet >= LINGER_SECONDS or now - begun >= LINGER_SECONDS_MAX:
-                break
-            self._stopping.wait(LINGER_SECONDS - quiet)
-        self._stopping.set()
-        stream = self._stream
-        if stream is not None:
-            stream.cancel()
+    def _tell(self, error: Exception) -> None:
+        if isinstance(error, grpc.RpcError):
+            self._logger.warning(
+                "No work items come: %s (%s). Trying again.", _status(error).name.lower(), _details(error)
+            )
+            return
+        why = f"no token can be had ({error})" if isinstance(error, NoHeaders) else f"{type(error).__name__}: {error}"
+        if why != self._told:
+            self._told = why
+            # Nobody needs the trace of a token that is not given; anything else is not expected here.
+            unexpected = None if isinstance(error, NoHeaders) else error
+            self._logger.error("No work items come: %s. Trying again until they do.", why, exc_info=unexpected)
 
-    def close(self) -> None:
-        """Let go of the channel."""
-        if self._owns_channel:
-            self._drop_channel()
+    def _greet(self, calls: WorkerCalls) -> None:
+        greeting = self._greeting = calls.hello(self._options.hello_timeout_seconds)
+        try:
+            if self._stopping.is_set():
+                greeting.cancel()
+            greeting.result()
+        finally:
+            self._greeting = None
 
     def _read(self, calls: WorkerCalls, request: pb.GetWorkItemsRequest, take: TakeItem, start: WorkerStart) -> bool:
         """Whether anything came before the stream's end."""
@@ -107,6 +153,7 @@ class Connection:
             if self._stopping.is_set():
                 stream.cancel()
             start.opened()
+            self._told = None
             self._logger.info("Connected to the server; waiting for work items.")
             while True:
                 self._waiting_since = time.monotonic()
@@ -147,6 +194,15 @@ class Connection:
         base = self._options.reconnect_backoff_base_seconds
         cap = self._options.reconnect_backoff_cap_seconds
         return random.uniform(0, min(cap, base * 2 ** min(tries - 1, 30)))
+
+
+def _never(error: Exception) -> Exception | None:
+    """What is wrong for ever; None when another try may go well."""
+    if isinstance(error, TypeError | ValueError):
+        return error
+    if isinstance(error, grpc.RpcError) and any(text in _details(error) for text in _NEVER):
+        return ValueError(_details(error))
+    return None
 
 
 def _status(error: grpc.RpcError) -> grpc.StatusCode:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
@@ -85,18 +85,14 @@ class GrpcRuntime:
         self._orchestrations = Orchestrations(definitions, terms.versioning)
         self._activities = Activities(definitions)
         self._entities = Entities(definitions)
-        self._thread: Thread | None = None
         self._waiting: dict[object, tuple[Future[Any], Callable[[], None]]] = {}
         """Jobs that have perhaps not begun, each with what gives its item back."""
         self._lock = Lock()
         self._begins_no_more = False
 
     def begin(self, start: WorkerStart) -> None:
-        """Connect, in a thread, and go on for ever."""
-        self._thread = Thread(
-            target=self._connection.run, args=(self._request, self.take, start), name="durabletask-worker", daemon=True
-        )
-        self._thread.start()
+        """Connect, in a thread, and go on for ever. Raises what a channel says of its address."""
+        self._connection.begin(self._request, self.take, start)
 
     def wait(self) -> None:
         """Wait until everything taken is answered."""
@@ -106,8 +102,6 @@ class GrpcRuntime:
         """Close the stream, give back what has not begun, and let the rest end."""
         self._begins_no_more = True
         self._connection.stop()
-        if self._thread is not None:
-            self._thread.join()
         with self._lock:
             waiting = list(self._waiting.values())
         for job, give_back in waiting:
@@ -144,23 +138,35 @@ class GrpcRuntime:
         kind = item.WhichOneof("request")
         self._reports.took()
         if kind == "orchestratorRequest":
-            self._do(
-                self._turns, lambda: self._turn(item, calls), pb.AbandonOrchestrationTaskRequest(completionToken=token),
-                calls, lambda error: _failed_turn(item, error),
-            )  # fmt: skip
+            self._answer(
+                lambda: self._turn(item, calls),
+                calls,
+                on=self._turns,
+                give_back=pb.AbandonOrchestrationTaskRequest(completionToken=token),
+                refused=lambda error: _failed_turn(item, error),
+            )
         elif kind == "activityRequest":
             self._take_activity(item, calls)
         elif kind in ("entityRequest", "entityRequestV2"):
-            given_back = pb.AbandonEntityTaskRequest(completionToken=token)
-            self._do(
-                self._threads, lambda: self._batch(item), given_back, calls, lambda error: _failed_batch(item, error)
+            self._answer(
+                lambda: self._batch(item),
+                calls,
+                on=self._threads,
+                give_back=pb.AbandonEntityTaskRequest(completionToken=token),
+                refused=lambda error: _failed_batch(item, error),
             )
         else:
             self._logger.warning("A work item of an unknown kind was left alone: %s.", kind)
             self._reports.put_down()
 
-    def _do(
-        self, pool: ThreadPoolExecutor, run: Callable[[], Any], give_back: Any, calls: WorkerCalls, refused: Instead
+    def _answer(
+        self,
+        run: Callable[[], Any],
+        calls: WorkerCalls,
+        *,
+        on: ThreadPoolExecutor,
+        give_back: Any,
+        refused: Instead,
     ) -> None:
         """Run the job and send what it gives; an error of ours gives the item back."""
 
@@ -178,7 +184,7 @@ class GrpcRuntime:
 
         with self._lock:
             # The job waits for the lock, so that it is not gone before it is here.
-            future = Future[Any]() if self._begins_no_more else pool.submit(job)
+            future = Future[Any]() if self._begins_no_more else on.submit(job)
             self._waiting[key] = (future, lambda: self._reports.send(give_back, calls))
 
     def _turn(self, item: pb.WorkItem, calls: WorkerCalls) -> Any:
@@ -238,10 +244,13 @@ class GrpcRuntime:
         if self._activities.is_async(item.activityRequest.name) and not self._begins_no_more:
             self._user_loop.submit(lambda: self._activity_on_loop(item, given_back, calls))
         else:
-            self._do(
-                self._threads, lambda: self._activity(item), given_back, calls,
-                lambda error: _failed_activity(item, error),
-            )  # fmt: skip
+            self._answer(
+                lambda: self._activity(item),
+                calls,
+                on=self._threads,
+                give_back=given_back,
+                refused=lambda error: _failed_activity(item, error),
+            )
 
     def _activity(self, item: pb.WorkItem) -> pb.ActivityResponse:
         item = self._terms.payloads.brought_in(item)

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from durabletask.working.calls import WorkerCalls
+from durabletask.working.calls import NoHeaders, WorkerCalls
 
 _AGAIN = (
     grpc.StatusCode.UNAVAILABLE,
@@ -40,6 +40,12 @@ class Reports:
         """Send an item's answer; what ``refused`` makes, when the server takes no message of that size."""
         try:
             sent = calls.report(answer)
+        except NoHeaders as error:
+            if tries < len(_PAUSES):
+                self._send_later(answer, calls, refused, tries)
+            else:
+                self._give_up(answer, error)
+            return
         except Exception as error:
             # The channel was closed, or the answer cannot be sent.
             self._give_up(answer, error)
@@ -58,9 +64,7 @@ class Reports:
             return
         code = done.code() if not done.cancelled() else grpc.StatusCode.CANCELLED
         if code in _AGAIN and tries < len(_PAUSES):
-            again = threading.Timer(_PAUSES[tries], self.send, (answer, calls, refused, tries + 1))
-            again.daemon = True
-            again.start()
+            self._send_later(answer, calls, refused, tries)
             return
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in (done.details() or "") and refused is not None:
             # Given out again, it would only be answered the same.
@@ -69,6 +73,11 @@ class Reports:
             self.send(refused(size), calls)
             return
         self._give_up(answer, error or code)
+
+    def _send_later(self, answer: Any, calls: WorkerCalls, refused: Instead | None, tries: int) -> None:
+        again = threading.Timer(_PAUSES[tries], self.send, (answer, calls, refused, tries + 1))
+        again.daemon = True
+        again.start()
 
     def _give_up(self, answer: Any, why: object) -> None:
         self._logger.error(

@@ -9,7 +9,10 @@ class Runtime(Protocol):
     """Made anew for every start of a worker."""
 
     def begin(self, start: WorkerStart) -> None:
-        """Begin to run, and return; tell ``start`` when work can come, or that it never will."""
+        """Begin to run, and return; tell ``start`` when work can come, or that it never will.
+
+        Raises what is known to be wrong at once.
+        """
         ...
 
     def stop(self) -> None:

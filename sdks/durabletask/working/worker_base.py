@@ -176,7 +176,8 @@ class WorkerBase:
     def start(self) -> WorkerStart:
         """Begin to work, and return at once; await what it returns to know that work can come.
 
-        Raises RuntimeError when the worker runs already.
+        Raises RuntimeError when the worker runs already, and what is wrong with an address or options that can never
+        be connected with.
         """
         with self._turnover:
             if self._runtime is not None:
@@ -190,9 +191,13 @@ class WorkerBase:
                 run_coroutine=user_loop.run,
             )
             runtime = self._make_runtime(definitions, user_loop)
-            self._start = start = WorkerStart()
-            self._runtime = runtime
-            runtime.begin(start)
+            start = WorkerStart()
+            try:
+                runtime.begin(start)
+            except BaseException:
+                runtime.stop()
+                raise
+            self._runtime, self._start = runtime, start
             return start
 
     def stop(self) -> None:
