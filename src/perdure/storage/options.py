@@ -18,7 +18,10 @@ class Access(Enum):
     """What the opener may do."""
 
     HOLD = "hold"
-    """Take the store for this process, migrate it, read and write."""
+    """Take the store for this process, make or migrate it, read and write."""
+    JOIN = "join"
+    """Read and write a hub that is there, beside those who run it: it is neither made nor migrated, and no partition is
+    taken. Only for stores that many processes share."""
     READ_ONLY = "read-only"
     """Read a store that nobody holds, as it is: no migration, no write."""
 
@@ -38,6 +41,8 @@ class StorageOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the opener chooses.
 
     ``waiting_max`` and ``waiting_bytes_max`` bound the messages of this process that have no row yet.
+    ``partitions``: how many the hub is to have, on a store that many processes share; None takes what it has, or the
+    default for a new one.
     """
 
     durability: Durability = Durability.FULL
@@ -45,6 +50,7 @@ class StorageOptions(msgspec.Struct, frozen=True, kw_only=True):
     placement: Placement = Placement.ADAPTIVE
     waiting_max: int = 50_000
     waiting_bytes_max: int = 256 * 1024 * 1024
+    partitions: int | None = None
     lock_seconds_max: float = 1.0
     """How long to wait for a holder that is just ending."""
     busy_seconds_max: float = 5.0
