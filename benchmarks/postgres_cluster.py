@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL for benchmarks and tests: the wheel's, or the one whose programs PERDURE_POSTGRES_PROGRAMS names.
+"""A throw-away PostgreSQL for benchmarks and tests: the wheel's, or the one that PERDURE_POSTGRES_PROGRAMS names.
 
 The wheel is only looked for, never imported: its import makes folders and an account of its own.
 """
