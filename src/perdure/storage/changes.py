@@ -65,6 +65,8 @@ class Changes(msgspec.Struct, eq=False):
     """The instance number of each of ``activities``."""
     replaced: list[str] = []
     """Ids whose instance, of any status, gives way to one of ``inserted`` or ``created``."""
+    replaced_if_ended: list[str] = []
+    """Those of ``replaced`` that must have ended; only stores of many processes ask, others know."""
     inserted: list[NumberedCheckpoint] = []
     created: list[NumberedCreation] = []
     """Creations whose id is known to be free or in ``replaced``."""

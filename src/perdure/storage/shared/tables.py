@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from perdure.contracts.executor import ServedKind
+from perdure.contracts.offers import ClaimedOffer, Offer, OfferAnswer
 from perdure.contracts.records import (
     Backlog,
     DamagedInstance,
@@ -27,7 +28,7 @@ from perdure.core.events import HistoryEvent
 from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
-from perdure.storage.changes import Changes, Outcome
+from perdure.storage.changes import Changes, Outcome, Placed
 from perdure.storage.filters import PurgeKey
 
 Epochs = Mapping[int, int]
@@ -42,6 +43,15 @@ class PartitionsLost(Exception):
         self.partitions = partitions
 
 
+class ProcessBuried(PartitionsLost):
+    """The process has been taken off the list: nothing was written, and nothing it held is its own any more."""
+
+    def __init__(self, process: int, partitions: frozenset[int] = frozenset()) -> None:
+        super().__init__(partitions)
+        self.args = (f"process {process} of the hub has been taken off the list",)
+        self.process = process
+
+
 class IdsTaken(Exception):
     """Instances that were to be new exist: nothing was written. ``instance_ids`` are theirs."""
 
@@ -51,11 +61,15 @@ class IdsTaken(Exception):
 
 
 class ProcessRow(msgspec.Struct, frozen=True):
-    """One process that has announced itself. ``is_alive`` as the store's clock judged when it was read."""
+    """One process that has announced itself. ``is_alive`` as the store's clock judged when it was read.
+
+    ``runs``: whether it takes partitions, as it said when it last renewed.
+    """
 
     number: int
     name: str
     is_alive: bool
+    runs: bool
 
 
 class PartitionRow(msgspec.Struct, frozen=True):
@@ -71,6 +85,7 @@ class Sight(msgspec.Struct, frozen=True):
 
     ``has_arrivals``: rows for its partitions that others wrote may be there (false only when there are none).
     ``has_offers``: somebody may offer work, or an answer to an offer of its own may be there.
+    ``has_errands``: errands for its partitions, or answers to its own, may be there.
     """
 
     now: datetime
@@ -78,6 +93,7 @@ class Sight(msgspec.Struct, frozen=True):
     partitions: Sequence[PartitionRow]
     has_arrivals: bool
     has_offers: bool
+    has_errands: bool
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -90,45 +106,30 @@ class Arrived(msgspec.Struct, frozen=True):
     mark: int
 
 
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """Work that an owner lets any process do that can (architecture.md J11).
+class Errand(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process asks the owner of a partition to do, because only an owner can; ``body`` as text.
 
-    ``number`` is unique in the hub; for an activity it is the activity's. ``body`` is what the doer needs beyond the
-    rows of the instance, as text; the store does not read it.
+    ``number`` is from ``reserve_numbers``, ``asker`` the number of the process that waits for the answer.
     """
 
     number: int
-    kind: ServedKind
-    name: str
-    version: str | None = None
-    instance_id: str
+    asker: int
     partition: int
-    body: str
-
-
-class ClaimedOffer(msgspec.Struct, frozen=True):
-    """An offer that this process does; ``token`` proves it."""
-
-    offer: Offer
-    token: int
-
-
-class OfferAnswer(msgspec.Struct, frozen=True):
-    """What came of an offer, as text; kept until its owner takes it back."""
-
-    number: int
     body: str
 
 
 class Hint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One process tells another that looking is worth while. It may be lost, doubled and late (J12).
 
-    ``watched``: instance ids whose end the sender wants to hear of. ``reached``: ids that have changed their status.
+    ``has_partitions``: partitions were given back, or the sender has come or goes.
+    ``watched``: instance ids whose status the sender wants to hear of. ``reached``: ids that have changed theirs.
     """
 
     sender: int
     has_arrivals: bool = False
     has_offers: bool = False
+    has_errands: bool = False
+    has_partitions: bool = False
     watched: tuple[str, ...] = ()
     reached: tuple[str, ...] = ()
 
@@ -155,16 +156,22 @@ class SharedTables(Protocol):
     # Processes and partitions
 
     async def announce(self, name: str, lease_seconds: float) -> int:
-        """Make this process known; its number is new and never used again."""
+        """Make this process known; its number is new, higher than any before, and never used again.
+
+        It takes no partitions until it says so by ``renew``.
+        """
         ...
 
-    async def renew(self, process: int, lease_seconds: float) -> Sight | None:
-        """Stay alive for so long from now on by the store's clock; None when the process has been buried."""
+    async def renew(self, process: int, lease_seconds: float, *, runs: bool) -> Sight | None:
+        """Stay alive for so long from now on by the store's clock, and say whether it takes partitions.
+
+        None when the process has been buried.
+        """
         ...
 
     async def bury(self, process: int) -> bool:
         """Take a process that has expired off the list: fence it out for good, free its partitions, put its claimed
-        offers up again. False when it is alive after all or gone already."""
+        offers up again, drop its errands. False when it is alive after all or gone already."""
         ...
 
     async def depart(self, process: int) -> None:
@@ -172,8 +179,7 @@ class SharedTables(Protocol):
         ...
 
     async def claim(self, process: int, partitions: Collection[int]) -> Mapping[int, int]:
-        """Take those of these partitions that are free; gives their new epochs. Raises PartitionsLost when this
-        process has been buried."""
+        """Take those of these partitions that are free; gives their new epochs. Raises ProcessBuried."""
         ...
 
     async def give_back(self, process: int, epochs: Epochs) -> None:
@@ -181,7 +187,7 @@ class SharedTables(Protocol):
         ...
 
     async def reserve_numbers(self) -> range:
-        """A block of numbers that nobody else gets."""
+        """A block of numbers that nobody else gets, above all blocks given before; at least 2**32 of them."""
         ...
 
     # Writing
@@ -190,9 +196,12 @@ class SharedTables(Protocol):
         """Make all of it true, durably, or nothing.
 
         ``fence``: partitions that must be held by this process under these epochs when it commits. Messages and
-        creations for instances of other partitions are marked as arrivals for whoever holds them.
-        ``created`` and ``inserted`` ids that exist and are not in ``replaced``: IdsTaken. Others: as ``Tables.write``.
-        Raises PartitionsLost, IdsTaken, CheckpointRefused, StoreFull, Unavailable: nothing was written.
+        creations for instances of partitions outside the fence are marked as arrivals for whoever holds those.
+        The inbox rows of one transaction arrive in the order of their positions.
+        IdsTaken names ``created`` and ``inserted`` ids that exist and are not in ``replaced``, and ids of
+        ``replaced_if_ended`` whose instance has not ended or whose row somebody else takes away in the same moment.
+        Others: as ``Tables.write``.
+        Raises PartitionsLost, ProcessBuried, IdsTaken, CheckpointRefused, StoreFull, Unavailable: nothing was written.
         """
         ...
 
@@ -238,18 +247,22 @@ class SharedTables(Protocol):
     # Offers
 
     async def offer(self, process: int, offers: Sequence[Offer], fence: Epochs) -> None:
-        """Put work up. What is up already stays as it is. Raises PartitionsLost."""
+        """Put work up. What is up already stays as it is. Raises PartitionsLost, ProcessBuried."""
         ...
 
     async def claim_offers(
         self, process: int, served: Collection[tuple[ServedKind, str]], limit: int
     ) -> list[ClaimedOffer]:
-        """Take up to so many that nobody has, of these kinds and names, the oldest first; never one twice."""
+        """Take up to so many that nobody has, of these kinds and names, the oldest first; never one twice.
+
+        Raises ProcessBuried.
+        """
         ...
 
-    async def finish_offer(self, claimed: ClaimedOffer, answer: Envelope | OfferAnswer) -> bool:
+    async def finish_offer(self, claimed: ClaimedOffer, answer: Placed | OfferAnswer) -> bool:
         """Hand in what came of it, once: a message (then the offer is gone) or an answer for the owner to take.
 
+        The message becomes a row marked as an arrival, and ends the activity that it names.
         False when the offer was taken back, has ended with its instance, or is somebody else's now; nothing happened.
         """
         ...
@@ -264,6 +277,28 @@ class SharedTables(Protocol):
 
     async def withdraw(self, numbers: Collection[int]) -> frozenset[int]:
         """Take offers back that nobody does or whose answer is there; gives those that are back."""
+        ...
+
+    # Errands
+
+    async def leave_errand(self, errand: Errand) -> None:
+        """Put it down for whoever owns its partition."""
+        ...
+
+    async def errands(self, partitions: Collection[int]) -> list[Errand]:
+        """Those of these partitions that have no answer yet, in the order of their numbers."""
+        ...
+
+    async def answer_errand(self, number: int, body: str) -> None:
+        """Keep this answer for the asker; nothing happens when it has one or is gone."""
+        ...
+
+    async def collect_errands(self, process: int) -> dict[int, str]:
+        """The answers to this process's errands, by number; those errands are gone with it."""
+        ...
+
+    async def drop_errand(self, number: int) -> None:
+        """Nobody waits for its answer any more. Twice-safe."""
         ...
 
     # Hints
