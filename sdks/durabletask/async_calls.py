@@ -5,7 +5,7 @@ Names and keywords are those of the official package.
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,18 +18,17 @@ from durabletask.hub_calls import EndedQuery, HubCalls, PurgeQuery, SignalReques
 from durabletask.markers import VERSION, get_name
 from durabletask.serialization import DataConverter
 from durabletask.states import (
+    WAIT_SECONDS,
     CleanEntityStorageResult,
     EntityQuery,
-    IdReusePolicy,
     OrchestrationQuery,
     OrchestrationState,
     OrchestrationStatus,
     Page,
     PurgeInstancesResult,
+    replaceable_statuses,
 )
 from durabletask.tags import tags_of
-
-WAIT_SECONDS = 60.0
 
 
 class AsyncCalls:
@@ -80,7 +79,7 @@ class AsyncCalls:
             input=self._converter.serialize(input),
             version=version,
             start_at=utc(start_at),
-            replaceable=_replaceable(reuse_id_policy),
+            replaceable=replaceable_statuses(reuse_id_policy),
             tags=tags_of(tags),
         )
         self._logger.info("Starting new '%s' instance with ID = '%s'.", name, new_id)
@@ -285,21 +284,6 @@ def utc(moment: datetime | None) -> datetime | None:
     if moment is None:
         return None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _replaceable(policy: Any) -> Collection[OrchestrationStatus] | None:
-    """The statuses of an ``IdReusePolicy``, or of a ``pb.OrchestrationIdReusePolicy`` of any copy of the protocol."""
-    if policy is None:
-        return None
-    if isinstance(policy, IdReusePolicy):
-        return policy.replaceable
-    statuses = getattr(policy, "replaceableStatus", None)
-    if statuses is None:
-        raise TypeError(
-            "reuse_id_policy is a durabletask.client.IdReusePolicy or a pb.OrchestrationIdReusePolicy, "
-            f"not a {type(policy).__name__}."
-        )
-    return [OrchestrationStatus(int(status)) for status in statuses]
 
 
 class StateWalk:

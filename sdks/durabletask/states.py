@@ -11,6 +11,8 @@ from durabletask.serialization import DEFAULT_DATA_CONVERTER, DataConverter
 
 T = TypeVar("T")
 INSTANCES_MAX = 2**31 - 1
+WAIT_SECONDS = 60.0
+"""So long clients wait for an orchestration unless told otherwise."""
 
 
 class OrchestrationStatus(Enum):
@@ -187,6 +189,24 @@ class IdReusePolicy:
     """Instances of which statuses a start with their id replaces."""
 
     replaceable: Collection[OrchestrationStatus]
+
+
+def replaceable_statuses(policy: Any) -> Collection[OrchestrationStatus] | None:
+    """The statuses of an ``IdReusePolicy``, or of a ``pb.OrchestrationIdReusePolicy`` of any copy of the protocol.
+
+    Raises TypeError for anything else.
+    """
+    if policy is None:
+        return None
+    if isinstance(policy, IdReusePolicy):
+        return policy.replaceable
+    statuses = getattr(policy, "replaceableStatus", None)
+    if statuses is None:
+        raise TypeError(
+            "reuse_id_policy is a durabletask.client.IdReusePolicy or a pb.OrchestrationIdReusePolicy, "
+            f"not a {type(policy).__name__}."
+        )
+    return [OrchestrationStatus(int(status)) for status in statuses]
 
 
 for _public in (

@@ -2,10 +2,11 @@
 
 import json
 from datetime import datetime
+from typing import Any
 
 from azure.durable_functions.native_payloads import NATIVE_CONVERTER
 from durabletask.entities import EntityMetadata
-from durabletask.states import IdReusePolicy, OrchestrationState
+from durabletask.states import OrchestrationState, replaceable_statuses
 from durabletask.transports import record_answers
 from durabletask.transports.record_answers import as_json, entity_filter, orchestration_filter, statuses_of, utc
 from perdure.client import EndedKey, InstanceRecord, PageKey, RuntimeStatus
@@ -39,12 +40,12 @@ def metadata_of(record: InstanceRecord, *, with_state: bool) -> EntityMetadata |
     return record_answers.metadata_of(record, with_state=with_state, converter=NATIVE_CONVERTER)
 
 
-def check_reuse(policy: IdReusePolicy | None) -> None:
-    """Raise ValueError for a policy that this host does not follow."""
-    if policy is None:
+def check_reuse(policy: Any) -> None:
+    """Raise ValueError for a policy that this host does not follow, TypeError for what is none."""
+    replaceable = replaceable_statuses(policy)
+    if replaceable is None:
         return
-    given = {RuntimeStatus(status.value) for status in policy.replaceable}
-    if given != TERMINAL:
+    if {RuntimeStatus(status.value) for status in replaceable} != TERMINAL:
         raise ValueError(
             "reuse_id_policy: a start here replaces finished instances of its id, and no others "
             "(host.json: overridableExistingInstanceStates). Name COMPLETED, FAILED, CANCELED and TERMINATED, or leave "
