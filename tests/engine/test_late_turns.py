@@ -136,6 +136,30 @@ def test_a_turn_that_never_returns_is_poison_in_the_end(functions):
     on_virtual_time(scenario)
 
 
+@pytest.mark.parametrize("again", ["start", "restart", "rewind"])
+def test_what_was_poisoned_begins_without_a_count_in_its_next_execution(functions, again):
+    async def scenario(clock):
+        code = _Stuck(x={1, 2, 3, 4, 5})
+        hub, _ = small_hub(functions, clock, turns=simulated_turns(code.seconds, OVERRUN_SECONDS))
+        async with hub:
+            await hub.client.start("blocking", instance_id="x")
+            await hub.client.wait_for_completion("x", 1000)
+            if again == "start":
+                await hub.client.start("blocking", instance_id="x")
+            elif again == "restart":
+                await hub.client.restart("x", new_instance_id="x")
+            else:
+                await hub.client.rewind("x", "again")
+            for number in ("a", "b"):
+                await hub.client.raise_event("x", "item", number)
+            record = await hub.client.wait_for_completion("x", 1000)
+
+            assert record is not None
+            assert record.progress.output == '["a","b"]'
+
+    on_virtual_time(scenario)
+
+
 def test_an_entity_whose_code_does_not_return_loses_nothing(functions):
     async def scenario(clock):
         code = _Stuck(c={1, 3})

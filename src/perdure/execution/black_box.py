@@ -63,9 +63,9 @@ class Box(Protocol):
         ...
 
 
-def turn_key(instance_id: str) -> str:
-    """A turn of an orchestration or entity."""
-    return "T" + instance_id
+def turn_key(instance_id: str, execution_id: str = "") -> str:
+    """A turn of an orchestration's execution, or of an entity, which has none."""
+    return f"T{execution_id} {instance_id}"
 
 
 def activity_key(number: int) -> str:
@@ -75,7 +75,7 @@ def activity_key(number: int) -> str:
 
 def said(key: str) -> str:
     """The key in words."""
-    return f"activity number {key[1:]}" if key.startswith("A") else f"instance '{key[1:]}'"
+    return f"activity number {key[1:]}" if key.startswith("A") else f"instance '{key.partition(' ')[2]}'"
 
 
 class NoBox:

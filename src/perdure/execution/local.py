@@ -112,7 +112,7 @@ class LocalExecutor:
             return
         session: OrchestrationSession = turn.session
         assert isinstance(session, LocalSession)
-        self._box.suspect(turn_key(session.origin.instance_id))
+        self._box.suspect(_key_of(session))
         session.abandon()
 
     def recall(self, turn: Turn) -> bool:
@@ -154,7 +154,7 @@ class LocalExecutor:
             return
         session: OrchestrationSession = turn.session
         assert isinstance(session, LocalSession)
-        key = turn_key(session.origin.instance_id)
+        key = _key_of(session)
         self._box.enter(key)
         try:
             if not turn.events:
@@ -187,6 +187,10 @@ class LocalExecutor:
             return _failed_batch(turn, failure_of(error))
         program = definition.open(turn.entity, turn.state)
         return run_batch(program, turn.state, turn.operations, definition.failed)
+
+
+def _key_of(session: LocalSession) -> str:
+    return turn_key(session.origin.instance_id, session.origin.execution_id)
 
 
 def _failed_batch(turn: EntityTurn, failure: FailureDetails) -> list[OperationOutcome]:
