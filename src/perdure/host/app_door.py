@@ -25,7 +25,7 @@ from perdure.http_api.answers import Answer
 from perdure.http_api.app import ManagementRoute
 from perdure.http_api.health import HubFacts, health_routes
 from perdure.http_api.options import ManagementOptions
-from perdure.storage.sqlite.storage import SqliteStorage
+from perdure.storage.places import FilePlace
 
 if TYPE_CHECKING:
     from perdure.execution.remote import RemoteExecutor
@@ -100,9 +100,9 @@ def _admin_routes(parts: DoorParts) -> BaseRoute:
 def _command_routes(parts: DoorParts) -> BaseRoute:
     from perdure.host.cli_routes import CommandRoutes, HubParts
 
-    storage = parts.hub.storage
-    file = storage.path if isinstance(storage, SqliteStorage) else None
-    return CommandRoutes(HubParts(parts.hub.client, storage.verify, file), parts.gate.access)
+    place = parts.hub.place
+    file = place.path if isinstance(place, FilePlace) else None
+    return CommandRoutes(HubParts(parts.hub.client, parts.hub.storage.verify, file), parts.gate.access)
 
 
 def _metrics_route(parts: DoorParts, functions: FunctionsApp) -> BaseRoute:

@@ -186,14 +186,14 @@ def open_embedded(location: str | None, hub: str = DEFAULT_HUB, *, name: str = "
 def _opened(key: tuple[str, str], path: Path | None) -> EmbeddedEngine:
     if path is None:
         storage = _memories.setdefault(key, MemoryStorage())
-        return EmbeddedEngine(storage, storage.clock, "memory:")
+        return EmbeddedEngine(storage, "memory:")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreUnusable(f"The folder {path.parent} cannot be made: {error.strerror}.") from error
-    clock, url = SystemClock(), f"sqlite:{path}"
+    url = f"sqlite:{path}"
     try:
-        return EmbeddedEngine(open_storage(url, clock), clock, url)
+        return EmbeddedEngine(open_storage(url, SystemClock()), url)
     except StoreInUse as error:
         by = "another process" if error.pid is None else f"process {error.pid}"
         reached = "" if error.url is None else f", reached at {error.url}"

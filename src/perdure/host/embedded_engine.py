@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from perdure.client import AttachedClient, TaskHubClient
 from perdure.client.options import ClientOptions
-from perdure.contracts.clock import Clock
 from perdure.contracts.errors import StoreUnusable
+from perdure.contracts.storage import Storage
 from perdure.core.decisions import DecisionLimits
 from perdure.core.identifiers import check_portable_id
 from perdure.core.registry import ActivityDefinition, EntityDefinition, OrchestratorDefinition, Registry
@@ -25,8 +25,7 @@ from perdure.execution.turns import TurnPatience
 from perdure.execution.user_loop import UserLoop
 from perdure.host.hub import activities_by_default, threads_by_default
 from perdure.host.observers import LoggingObserver
-from perdure.storage.memory.storage import MemoryStorage
-from perdure.storage.sqlite.storage import SqliteStorage
+from perdure.storage.places import FilePlace, place_of
 
 T = TypeVar("T")
 Definition = OrchestratorDefinition | ActivityDefinition | EntityDefinition
@@ -55,13 +54,14 @@ class EmbeddedEngine:
     All methods block until done, and may raise StorageError.
     """
 
-    def __init__(self, storage: MemoryStorage | SqliteStorage, clock: Clock, store_url: str) -> None:
+    def __init__(self, storage: Storage, store_url: str) -> None:
         self.store_url = store_url
         self._storage = storage
-        self._clock = clock
+        clock = self._clock = storage.clock
         self._registry = Registry(_ABSENT_TYPES)
         self._running: _Running | None = None
-        self._box = BlackBox(storage.path) if isinstance(storage, SqliteStorage) else None
+        place = place_of(store_url)
+        self._box = BlackBox(place.path) if isinstance(place, FilePlace) else None
         self._loop = _new_loop()
         self._thread = threading.Thread(target=self._turn, name="perdure-embedded", daemon=True)
         self._thread.start()

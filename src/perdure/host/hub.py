@@ -26,9 +26,9 @@ from perdure.execution.local import ExecutionLimits, LocalExecutor, RunningTurn,
 from perdure.execution.router import RoutedExecutor
 from perdure.execution.turns import TurnPatience
 from perdure.execution.user_loop import UserLoop
-from perdure.storage.opening import open_storage
+from perdure.storage.opening import DEFAULT_HUB, name_url, open_storage
 from perdure.storage.options import StorageOptions
-from perdure.storage.sqlite.storage import SqliteStorage
+from perdure.storage.places import FilePlace, place_of
 from perdure.storage.system_clock import SystemClock
 
 logger = logging.getLogger("perdure.host")
@@ -49,6 +49,8 @@ class HubOptions:
     """How a hub is run."""
 
     store_url: str
+    name: str = DEFAULT_HUB
+    """Which of a server's hubs; a file holds only one."""
     storage: StorageOptions = field(default_factory=StorageOptions)
     decisions: DecisionLimits = field(default_factory=DecisionLimits)
     versioning: Versioning = field(default_factory=Versioning)
@@ -73,11 +75,14 @@ class Hub:
         make_client: Callable[[Storage, Clock, ClientOptions], TaskHubClient] = TaskHubClient,
         remote: RemoteWorkers | None = None,
     ) -> None:
-        clock = self._clock = SystemClock() if clock is None else clock
         self._make_client = make_client
-        self.storage = open_storage(options.store_url, clock, options.storage)
+        self.place = place_of(options.store_url)
+        self.storage: Storage = open_storage(
+            options.store_url, SystemClock() if clock is None else clock, options.storage, hub=options.name
+        )
+        clock = self._clock = self.storage.clock
         self.user_loop = UserLoop()
-        self._box = BlackBox(self.storage.path) if isinstance(self.storage, SqliteStorage) else None
+        self._box = BlackBox(self.place.path) if isinstance(self.place, FilePlace) else None
         executor = self._executor = LocalExecutor(
             registry,
             self.user_loop,
@@ -136,8 +141,7 @@ class Hub:
 
     def name_url(self, url: str) -> None:
         """Tell whoever finds the store held where this process can be reached."""
-        if isinstance(self.storage, SqliteStorage):
-            self.storage.name_url(url)
+        name_url(self.storage, url)
 
     async def start(self) -> None:
         """Run what the store holds; ``open`` came before."""

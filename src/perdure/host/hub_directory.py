@@ -1,15 +1,17 @@
 """The task hubs of a server: each a store, an engine and a client of its own, all on one loop.
 
-The first hub lives in the file that the store URL names, every other one beside it: ``hub.db`` and ``hub.NAME.db``.
-Hubs can be made and dropped while the server runs; those that have a file are found again at the next start
-(docs/decisions/0012-hubs-of-a-server.md).
+Hubs can be made and dropped while the server runs; those that are kept are found again at the next start, and those
+that another process makes or drops on a shared store are noticed (hub_stores.py).
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from perdure.client import TaskHubClient
@@ -17,6 +19,7 @@ from perdure.client.options import ClientOptions
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import InvalidInput, StorageError
 from perdure.contracts.observer import Observer
+from perdure.contracts.storage import Storage
 from perdure.core.decisions import DecisionLimits
 from perdure.core.identifiers import check_portable_id
 from perdure.core.versioning import Versioning
@@ -28,13 +31,14 @@ from perdure.grpc_api.hub_choice import ServedHub
 from perdure.grpc_api.item_format import ProtocolItems
 from perdure.grpc_api.work_item_service import WorkItemService
 from perdure.host.hub_changes import HubChanges
+from perdure.host.hub_stores import HubStores, MemoryHubs, hub_stores
 from perdure.host.serve_options import HUB_NAME, ServeOptions
-from perdure.host.store_files import delete_store
-from perdure.storage.opening import open_storage
+from perdure.storage.opening import name_url, open_storage
 from perdure.storage.options import StorageOptions
-from perdure.storage.sqlite.storage import SqliteStorage
+from perdure.storage.places import FilePlace, place_of
 
 MEMORY = "memory:"
+logger = logging.getLogger("perdure.host")
 
 
 class RunningHub:
@@ -43,7 +47,11 @@ class RunningHub:
     def __init__(self, name: str, store_url: str, options: ServeOptions, clock: Clock, observers: Sequence[Observer]):
         self.name = name
         self.store_url = store_url
-        self.storage = open_storage(store_url, clock, StorageOptions(durability=options.durability))
+        self.place = place_of(store_url)
+        self.storage: Storage = open_storage(
+            store_url, clock, StorageOptions(durability=options.durability), hub=name.lower()
+        )
+        clock = self.storage.clock
         limits = DecisionLimits(
             history_events_max=options.history_events_max,
             payload_bytes_max=options.payload_bytes_max,
@@ -71,13 +79,12 @@ class RunningHub:
 
     @property
     def file(self) -> Path | None:
-        """Where it is kept; None in memory."""
-        return self.storage.path if isinstance(self.storage, SqliteStorage) else None
+        """Where it is kept; None where it is no file."""
+        return self.place.path if isinstance(self.place, FilePlace) else None
 
     def name_url(self, url: str) -> None:
         """Tell whoever finds the store held where this process can be reached."""
-        if isinstance(self.storage, SqliteStorage):
-            self.storage.name_url(url)
+        name_url(self.storage, url)
 
     async def start(self) -> None:
         """Open the store and run what it holds. Raises StoreInUse, StoreUnusable."""
@@ -107,7 +114,9 @@ class HubDirectory:
         self._clock = clock
         self._observers = observers
         self._hubs: dict[str, RunningHub] = {}
+        self._stores: HubStores = MemoryHubs()
         self._changes = HubChanges()
+        self._looking: asyncio.Task[None] | None = None
         self.failed: asyncio.Future[HubFailure] = asyncio.get_running_loop().create_future()
         """Done when a hub failed for good."""
         self.added: Callable[[RunningHub], None] = lambda hub: None
@@ -127,9 +136,10 @@ class HubDirectory:
         return self._hubs.get(name.lower())
 
     async def open(self) -> None:
-        """Start the hubs that are named and those that have a file. Raises StorageError, naming the hub."""
+        """Start the hubs that are named and those that are there. Raises StorageError, naming the hub."""
+        self._stores = hub_stores(self._options.store_url, self.default_name)
         named = {name.lower(): name for name in self._options.hubs}
-        for name in self._found():
+        for name in await self._stores.found():
             named.setdefault(name, name)
         for name in named.values():
             try:
@@ -137,11 +147,17 @@ class HubDirectory:
             except StorageError as error:
                 error.add_note(f"task hub {name}")
                 raise
+        if self._stores.look_seconds is not None:
+            self._looking = asyncio.create_task(self._look_for_hubs(self._stores.look_seconds))
 
     async def find(self, name: str) -> ServedHub | None:
         hub = self._hubs.get(name.lower())
         # Who calls while a hub is made anew means the new one.
         if hub is None and await self._changes.finished(name.lower()):
+            hub = self._hubs.get(name.lower())
+        if hub is None and self._stores.look_seconds is not None and name.lower() in await self._stores.found():
+            # Another process has made it a moment ago.
+            await self.create(name, recreate=False)
             hub = self._hubs.get(name.lower())
         if hub is None and self._options.creates_hubs and HUB_NAME.fullmatch(name):
             await self.create(name, recreate=False)
@@ -167,6 +183,10 @@ class HubDirectory:
 
     async def stop(self, grace_seconds: float) -> bool:
         """Stop all hubs at once; False when some worker still had something. Twice-safe."""
+        if self._looking is not None:
+            self._looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._looking
         await self._changes.close()
         hubs = list(self._hubs.values())
         ended = await asyncio.gather(*(hub.stop(grace_seconds) for hub in hubs), return_exceptions=True)
@@ -176,7 +196,7 @@ class HubDirectory:
         return all(ended)
 
     async def _start(self, name: str) -> None:
-        hub = RunningHub(name, self._url_of(name), self._options, self._clock, self._observers)
+        hub = RunningHub(name, self._stores.url_of(name), self._options, self._clock, self._observers)
         try:
             await hub.start()
         except BaseException:
@@ -194,36 +214,27 @@ class HubDirectory:
             return
         # Nothing of what workers still do of it would be kept.
         await hub.stop(0)
-        if hub.file is not None:
-            await delete_store(hub.file)
+        await self._stores.delete(name)
 
     def _note_failure(self, name: str, future: "asyncio.Future[BaseException]") -> None:
         if not future.cancelled() and not self.failed.done() and name.lower() in self._hubs:
             self.failed.set_result(HubFailure(name, future.result()))
 
-    def _url_of(self, name: str) -> str:
-        base = _file_of(self._options.store_url)
-        if base is None or name.lower() == self.default_name.lower():
-            return self._options.store_url
-        return f"sqlite:{base.with_name(f'{base.stem}.{name.lower()}{base.suffix}')}"
+    async def _look_for_hubs(self, seconds: float) -> None:
+        """Run the hubs that other processes have made, and let go of those that they have dropped."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                there = set(await self._stores.found())
+                for name in sorted(there - self._hubs.keys()):
+                    await self.create(name, recreate=False)
+                for name in sorted(self._hubs.keys() - there):
+                    await self._changes.make(name, partial(self._let_go, name))
+            except StorageError as error:
+                logger.info("Looking for task hubs that others made failed, and is done again: %s", error)
 
-    def _found(self) -> list[str]:
-        """The names of hubs that have a file beside the first one's."""
-        base = _file_of(self._options.store_url)
-        if base is None or not base.parent.is_dir():
-            return []
-        head, tail = f"{base.stem}.", base.suffix
-        names = [
-            entry.name[len(head) : len(entry.name) - len(tail)]
-            for entry in base.parent.iterdir()
-            if entry.name.startswith(head) and entry.name.endswith(tail) and len(entry.name) > len(head) + len(tail)
-        ]
-        return sorted(name for name in names if HUB_NAME.fullmatch(name) and name == name.lower())
-
-
-def _file_of(store_url: str) -> Path | None:
-    """The file that the first hub's URL names; None for a store that is none."""
-    scheme, _, path = store_url.partition(":")
-    if scheme != "sqlite":
-        return None
-    return Path(path.removeprefix("///") if path.startswith("///") else path)
+    async def _let_go(self, name: str) -> None:
+        # It may have been made anew since.
+        if name in self._hubs and name not in await self._stores.found():
+            logger.warning("Task hub '%s' was dropped by another process.", name)
+            await self._hubs.pop(name).stop(0)
