@@ -3,45 +3,20 @@
 import asyncio
 from collections.abc import Iterable
 
-from perdure.contracts.errors import LeaseLost, Overloaded
+from perdure.contracts.errors import LeaseLost
 from perdure.contracts.records import Hold, PartitionLease
 from perdure.core.checkpoint import Creation
 from perdure.core.messages import Envelope
-from perdure.storage.claims import Claims
+from perdure.storage.senders import Senders
 
 
-class Arrival:
-    """A message without a row, and its sender's await."""
-
-    __slots__ = ("creation", "envelope", "saved", "size")
-
-    def __init__(self, envelope: Envelope, creation: Creation | None, saved: asyncio.Future[None]) -> None:
-        self.envelope = envelope
-        self.creation = creation
-        self.saved = saved
-        self.size = payload_size(envelope)
-
-
-def payload_size(envelope: Envelope) -> int:
-    """About how many characters of payload a message holds."""
-    payload = getattr(envelope.message, "input", None)
-    return 0 if payload is None else len(payload)
-
-
-class Arrivals:
+class Arrivals(Senders):
     """The queue behind ``receive`` and the senders that wait for what it handed out."""
 
     def __init__(self, waiting_max: int, waiting_bytes_max: int) -> None:
+        super().__init__(waiting_max, waiting_bytes_max)
         self.lease: PartitionLease | None = None
-        self.unsaved: dict[int, Creation] = {}
-        """Identity of a start envelope → the creation that has no row yet."""
-        self.claims = Claims()
-        self._waiting_max = waiting_max
-        self._waiting_bytes_max = waiting_bytes_max
-        self._waiting_bytes = 0
         self._queue: list[Envelope] = []
-        self._arrivals: dict[int, Arrival] = {}
-        self._created: dict[int, Creation] = {}
         self._wake: asyncio.Future[None] | None = None
         self._let_go: asyncio.Future[None] | None = None
 
@@ -65,7 +40,7 @@ class Arrivals:
         """Hand out nothing more; who waits in ``receive`` gets LeaseLost. Messages without a row stay known."""
         self.lease = None
         self._queue.clear()
-        self._created.clear()
+        self.forget_created()
         self._wake_receiver()
         if self._let_go is not None:
             self._let_go.set_result(None)
@@ -78,34 +53,17 @@ class Arrivals:
             self._let_go = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._let_go)
 
-    def admit(self, envelope: Envelope, creation: Creation | None) -> asyncio.Future[None]:
+    def admit(self, envelope: Envelope, creation: Creation | None) -> asyncio.Future[bool]:
         """Queue a message without a row; the future ends when it is durable or consumed. Raises Overloaded."""
-        if len(self._arrivals) >= self._waiting_max or self._waiting_bytes >= self._waiting_bytes_max:
-            raise Overloaded(
-                f"{len(self._arrivals)} messages with {self._waiting_bytes} characters wait to be stored; try again."
-            )
-        arrival = Arrival(envelope, creation, asyncio.get_running_loop().create_future())
-        self._waiting_bytes += arrival.size
-        self._arrivals[id(envelope)] = arrival
-        if creation is not None:
-            self.unsaved[id(envelope)] = creation
+        saved = self.await_saving(envelope, creation)
         self._queue.append(envelope)
         self._wake_receiver()
-        return arrival.saved
+        return saved
 
     def deliver(self, envelopes: Iterable[Envelope]) -> None:
         """Queue messages that have a row, in this order."""
         self._queue.extend(envelopes)
         self._wake_receiver()
-
-    def remember(self, creation: Creation) -> None:
-        """Keep a committed creation until its start is consumed."""
-        self._created[id(creation.start)] = creation
-
-    def creation_of(self, start: Envelope) -> Creation | None:
-        """The creation of this start, until it is consumed."""
-        made = self.unsaved.get(id(start))
-        return self._created.get(id(start)) if made is None else made
 
     def take(self, hold: Hold) -> list[Envelope]:
         """All that is queued. Raises LeaseLost."""
@@ -121,40 +79,6 @@ class Arrivals:
             wake = self._wake = asyncio.get_running_loop().create_future()
             await wake
         return taken
-
-    def settle(self, envelopes: Iterable[Envelope]) -> None:
-        """These are durable or consumed: end their senders' awaits."""
-        arrivals = self._arrivals
-        created = self._created
-        if not arrivals and not created:
-            return
-        for envelope in envelopes:
-            key = id(envelope)
-            if (arrival := arrivals.pop(key, None)) is not None:
-                self._forget(key, arrival, made=True)
-                if not arrival.saved.done():
-                    arrival.saved.set_result(None)
-            elif created:
-                created.pop(key, None)
-
-    def undecided(self) -> list[Arrival]:
-        """Messages without a row, queued or handed out, in the order in which they came."""
-        return list(self._arrivals.values())
-
-    def fail(self, error: BaseException) -> None:
-        """End all senders' awaits with this error."""
-        self.claims.fail(error)
-        for key, arrival in list(self._arrivals.items()):
-            del self._arrivals[key]
-            self._forget(key, arrival, made=False)
-            if not arrival.saved.done():
-                arrival.saved.set_exception(error)
-
-    def _forget(self, key: int, arrival: Arrival, *, made: bool) -> None:
-        self._waiting_bytes -= arrival.size
-        if arrival.creation is not None:
-            del self.unsaved[key]
-            self.claims.release(arrival.envelope.target, made=made)
 
     def _wake_receiver(self) -> None:
         wake = self._wake

@@ -1,7 +1,7 @@
 """A Storage for stores that one process holds: messages in memory and rows brought together over ``Tables``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -33,9 +33,10 @@ from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.storage.arrivals import Arrivals
-from perdure.storage.changes import Changes, NumberedCreation, Numbers, Outcome, Placed, changes_of, create
+from perdure.storage.changes import Changes, Numbers, Outcome, Placed, changes_of, create
 from perdure.storage.filters import PurgeKey
 from perdure.storage.options import StorageOptions
+from perdure.storage.settling import Settling
 from perdure.storage.status_waiters import StatusWaiters
 from perdure.storage.tables import Tables
 
@@ -55,6 +56,7 @@ class OneProcessStorage:
         self._options = options
         self._arrivals = Arrivals(options.waiting_max, options.waiting_bytes_max)
         self._waiters = StatusWaiters()
+        self._settling = Settling(self._arrivals, self._waiters)
         self._changing_hands = asyncio.Lock()
         self._numbers = Numbers(1)
         self._epoch = 0
@@ -308,65 +310,20 @@ class OneProcessStorage:
 
     def _settle(self, changes: Changes, writing: asyncio.Future[Outcome]) -> None:
         """Client messages and creations got their rows, or did not."""
-        failed = self._note_failure(writing)
-        if not failed:
-            self._saved(changes)
-            self._arrivals.settle(placed.envelope for placed in changes.kept)
-            self._arrivals.settle(made.creation.start for made in changes.created)
-        for made in changes.created:
-            self._arrivals.claims.release(made.creation.record.origin.instance_id, made=not failed)
+        if self._note_failure(writing):
+            self._settling.messages_failed(changes)
+            return
+        self._numbers.reserved(changes.numbers_reserved)
+        self._settling.messages(changes)
 
     def _settle_round(self, round_: Round, changes: Changes, writing: asyncio.Future[Outcome]) -> None:
-        claims = self._arrivals.claims
         if self._note_failure(writing):
-            for child in changes.children:
-                if not child.taken:
-                    claims.release(child.creation.record.origin.instance_id, made=False)
+            self._settling.round_failed(changes)
             return
-        self._saved(changes)
-        for numbered in changes.inserted:
-            numbered.checkpoint.origin.number = numbered.number
-        arrivals = self._arrivals
-        for checkpoint in round_.checkpoints:
-            arrivals.settle(checkpoint.consumed)
-        arrivals.settle(round_.kept)
-        arrivals.settle(round_.discarded)
-        sent = changes.envelopes
-        if changes.children:
-            sent = [*sent, *self._settle_children(changes.children, writing.result())]
-            sent.sort(key=_position)
-        if sent and arrivals.lease is not None:
-            arrivals.deliver([placed.envelope for placed in sent])
-        if self._waiters:
-            for checkpoint in round_.checkpoints:
-                self._waiters.announce(InstanceRecord(checkpoint.origin, checkpoint.progress))
-
-    def _settle_children(self, children: Iterable[NumberedCreation], outcome: Outcome) -> list[Placed]:
-        sent: list[Placed] = []
-        for child in children:
-            creation = child.creation
-            if child.taken or child.position in outcome.taken:
-                if creation.if_taken is not None:
-                    creation.if_taken.position = child.position
-                    sent.append(Placed(child.position, creation.if_taken))
-            else:
-                creation.record.origin.number = child.number
-                creation.start.position = child.position
-                sent.append(Placed(child.position, creation.start))
-                self._arrivals.remember(creation)
-                self._waiters.announce(creation.record)
-            if not child.taken:
-                self._arrivals.claims.release(creation.record.origin.instance_id, made=True)
-        return sent
-
-    def _saved(self, changes: Changes) -> None:
         self._numbers.reserved(changes.numbers_reserved)
-        for placed in (*changes.kept, *changes.envelopes):
-            placed.envelope.position = placed.position
-        for made in changes.created:
-            made.creation.record.origin.number = made.number
-            made.creation.start.position = made.position
-            self._waiters.announce(made.creation.record)
+        sent = self._settling.round_(round_, changes, writing.result())
+        if sent and self._arrivals.lease is not None:
+            self._arrivals.deliver([placed.envelope for placed in sent])
 
     def _shut(self, reason: StorageError) -> None:
         """Refuse everything from here on; who waits gets the reason."""
@@ -375,7 +332,3 @@ class OneProcessStorage:
         self._arrivals.let_go()
         self._arrivals.fail(reason)
         self._waiters.fail(reason)
-
-
-def _position(placed: Placed) -> int:
-    return placed.position
