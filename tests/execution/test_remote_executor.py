@@ -1,6 +1,7 @@
 """RemoteExecutor: items out, answers in, by token; leases, grace, back-off; on virtual time."""
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -542,3 +543,43 @@ def test_a_batch_that_was_given_back_is_not_recalled() -> None:
         assert not stage.executor.recall(batch)
 
     on_virtual_time(scenario)
+
+
+def test_a_worker_that_takes_nothing_of_what_it_gets_is_not_asked_at_once_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        stage, loop = RemoteStage(), asyncio.get_running_loop()
+        worker = stage.worker()
+        turn = await stage.turn()
+        taken_at: list[float] = []
+        for _ in range(6):
+            item = await worker.take()
+            taken_at.append(loop.time())
+            await stage.settle(turn, worker.finish(item, TurnResult(events_taken=0)))
+            turn = await stage.next_turn(turn)
+        assert [later - at for at, later in pairwise(taken_at)] == [0, 1, 2, 4, 8]
+        # Whoever takes something begins anew.
+        item = await worker.take()
+        taken = loop.time()
+        await stage.settle(turn, worker.finish(item, TurnResult(events_taken=1)))
+        await stage.next_turn(turn)
+        await worker.take()
+        assert loop.time() == taken
+
+    on_virtual_time(scenario)
+    [told] = [record.getMessage() for record in caplog.records if "undone" in record.getMessage()]
+    assert told.startswith("The orchestration 'order' of instance 'order-1' came back undone 3 times, now from")
+
+
+def test_work_that_is_given_back_again_and_again_is_told_of_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        stage = RemoteStage()
+        worker = stage.worker()
+        await stage.turn()
+        for _ in range(8):
+            stage.executor.give_back(worker.held(await worker.take()))
+
+    on_virtual_time(scenario)
+    told = [record.getMessage() for record in caplog.records if "undone" in record.getMessage()]
+    assert ["3 times" in told[0], len(told)] == [True, 2]

@@ -23,12 +23,15 @@ from perdure.execution.item_writing import ItemWriter, NeedsPastAsked, TooLarge
 from perdure.execution.remote_items import EncodedPast, ItemFormat, ItemKind, LaneKey, RemoteOptions, Work
 from perdure.execution.remote_leases import Caller, Lease, Leases
 from perdure.execution.remote_sessions import RemoteSession, session_of
+from perdure.execution.seldom import Seldom
 from perdure.execution.work_loads import LoadCount
 from perdure.execution.worker_streams import Workers, WorkerStream
 from perdure.execution.worker_terms import WorkerTerms
 
 _log = logging.getLogger("perdure.workers")
 RECALLED_REMEMBERED = 10_000
+UNDONE_TOLD_AFTER = 3
+"""So often in a row a piece of work comes back undone before that is said: once or twice is no pattern."""
 _KINDS = {
     ServedKind.ORCHESTRATOR: ItemKind.ORCHESTRATION,
     ServedKind.ACTIVITY: ItemKind.ACTIVITY,
@@ -58,6 +61,7 @@ class RemoteExecutor:
         self._has_late = asyncio.Event()
         self._has_results = asyncio.Event()
         self._idle = asyncio.Event()
+        self._undone = Seldom()
         self._is_stopped = False
 
     async def start(self) -> None:
@@ -246,7 +250,13 @@ class RemoteExecutor:
         turn = lease.work.subject
         assert isinstance(turn, OrchestrationTurn)
         session = session_of(lease.work)
-        session.abandons, session.avoid, session.rests_until = 0, None, 0.0
+        if result.events_taken == 0 and lease.sent and result.ending is None:
+            # The next turn is the same again.
+            self._rest(lease)
+            work = lease.work
+            session.abandons, session.avoid, session.rests_until = work.abandons, work.avoid, work.rests_until
+        else:
+            session.abandons, session.avoid, session.rests_until = 0, None, 0.0
         if lease.sent < len(turn.events) - 1:
             told = result.events_taken
             taken = lease.sent if told is None else min(told, lease.sent)
@@ -279,12 +289,23 @@ class RemoteExecutor:
     def give_back(self, lease: Lease) -> None:
         """The worker does not do it: it is offered again, to another worker first, the later the more often."""
         self._end(lease)
-        work = lease.work
         lease.parts.clear()
+        self._rest(lease)
+        self._offer_in_time(lease.work)
+
+    def _rest(self, lease: Lease) -> None:
+        """It comes back undone: it rests, the longer the more often."""
+        work = lease.work
         work.avoid = lease.terms.worker
         work.abandons += 1
-        work.rests_until = asyncio.get_running_loop().time() + self._backoff(work.abandons)
-        self._offer_in_time(work)
+        seconds = self._backoff(work.abandons)
+        work.rests_until = asyncio.get_running_loop().time() + seconds
+        if work.abandons >= UNDONE_TOLD_AFTER and self._undone.may_say(work.lane):
+            _log.warning(
+                "The %s '%s' of instance '%s' came back undone %d times, now from worker '%s'; it is tried again in "
+                "%g s. Does a worker that takes such items run its version, and is it up to date?",
+                work.lane.kind.name.lower(), work.lane.name, work.instance_id, work.abandons, work.avoid, seconds,
+            )  # fmt: skip
 
     def _offer_in_time(self, work: Work) -> None:
         loop = asyncio.get_running_loop()

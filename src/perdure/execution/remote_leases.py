@@ -10,11 +10,10 @@ from typing import Protocol
 from perdure.contracts.records import PendingActivity
 from perdure.execution.remote_items import EncodedPast, ItemKind, Work
 from perdure.execution.remote_sessions import session_of
+from perdure.execution.seldom import Seldom
 from perdure.execution.worker_streams import WorkerStream
 
 ANSWERED_REMEMBERED = 10_000
-WORKERS_REMEMBERED = 1_000
-SAID_AGAIN_AFTER_SECONDS = 60.0
 
 _log = logging.getLogger("perdure.workers")
 
@@ -95,7 +94,7 @@ class Leases:
         self._by_work: dict[int, Lease] = {}
         self._settling: dict[str, Settling] = {}
         self._answered: OrderedDict[str, None] = OrderedDict()
-        self._said: OrderedDict[str, float] = OrderedDict()
+        self._stale = Seldom()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -173,14 +172,8 @@ class Leases:
 
     def _say_stale(self, caller: Caller) -> None:
         who = caller.worker or caller.peer
-        now = asyncio.get_running_loop().time()
-        last = self._said.get(who)
-        if last is not None and now - last < SAID_AGAIN_AFTER_SECONDS:
+        if not self._stale.may_say(who):
             return
-        self._said[who] = now
-        self._said.move_to_end(who)
-        if len(self._said) > WORKERS_REMEMBERED:
-            self._said.popitem(last=False)
         _log.warning(
             "Worker '%s' answered an item that it does not hold (any more); the answer is ignored. "
             "Items go to another worker when a stream is lost for long or the item was given back.",
