@@ -23,7 +23,7 @@ KEYED = sorted(name for name, text in SQL.items() if ":list" in text or "json_ea
 def test_rows_that_are_named_are_found_by_their_keys(tmp_path: Path, name: str, count: int) -> None:
     marks = ",".join("?" * count)
     text = SQL[name].replace(":list", marks)
-    found_in = re.findall(r"(?:from|join) (instance|history|inbox|activity)", text)
+    found_in = re.findall(r"(?:from|join|update) (instance|history|inbox|activity)", text)
     with outside(tmp_path / "hub.db") as connection:
         migrate_sqlite(connection, "x", read_migrations(MIGRATIONS), APPLICATION_ID)
         values = ["[1]"] * text.count("?")

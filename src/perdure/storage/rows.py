@@ -30,13 +30,20 @@ PROGRESS_COLUMNS = (
     "awaited_events", "state", "locked_by", "progress_crc",
 )  # fmt: skip
 INSTANCE_COLUMNS = ORIGIN_COLUMNS + PROGRESS_COLUMNS
+BARE_INSTANCE_COLUMNS = (
+    "number", "id", "kind", "name", "execution_id", "created_at", "input", "generation", "origin_crc", "status",
+    "updated_at", "last_seq", "episode_at", "progress_crc",
+)  # fmt: skip
+"""What all have: each column more costs 0.4 µs a row, empty or not."""
+RUNNING_COLUMNS = ("updated_at", "last_seq", "custom_status", "episode_at", "awaited_events", "progress_crc")
+"""The progress of a running orchestration; it has no value in the others."""
 HISTORY_COLUMNS = ("instance", "first_seq", "count", "format", "events", "crc")
 INBOX_COLUMNS = ("position", "target", "due_at", "format", "message", "crc")
 ACTIVITY_COLUMNS = (
     "number", "instance", "execution_id", "seq", "task_id", "name", "input", "crc", "version", "tags", "trace_context",
 )  # fmt: skip
 BARE_ACTIVITY_COLUMNS = ACTIVITY_COLUMNS[:8]
-"""What all have: each column more costs 0.4 µs a row, empty or not."""
+"""What all have."""
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

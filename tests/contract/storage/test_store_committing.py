@@ -5,16 +5,18 @@ import asyncio
 import pytest
 
 from perdure.contracts.errors import CheckpointRefused
-from perdure.contracts.records import CreateOutcome, ReusePolicy, StoredInstance
+from perdure.contracts.records import CreateOutcome, InstanceFilter, ReusePolicy, StoredInstance
 from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.checkpoint import NewActivity
 from perdure.core.failures import FailureDetails
+from perdure.core.instance import LockHolder
 from perdure.core.status import RuntimeStatus
 from support.store_stage import Stage
 from support.stored_instances import (
     activity_done,
     creation,
+    entity,
     episode,
     first_events,
     later,
@@ -95,6 +97,39 @@ async def test_a_wrong_last_seq_undoes_the_whole_round(stage: Stage) -> None:
     # Nothing of it stands in the way of the right round.
     await stage.commit(episode(a, [event], events=[started()]), episode(b, events=[started()]))
     assert len(await stage.storage.history("b")) == len(b.events) + 1
+
+
+async def test_one_round_lets_instances_of_every_kind_go_on(stage: Stage) -> None:
+    await stage.hold()
+    plain = await stage.begin(creation("plain"))
+    waiting = await stage.begin(creation("waiting"), status=RuntimeStatus.Suspended, awaited_events=("go",))
+    failed = await stage.begin(
+        creation("failed"), status=RuntimeStatus.Failed, output="no", failure=FailureDetails("E", "no")
+    )
+    last = await stage.begin(creation("last"))
+    counter = episode(entity("@counter@a"), state="1", locked_by=LockHolder("plain", "e", "s"))
+    free = episode(entity("@counter@b"), state="1")
+    await stage.commit(counter, free)
+    round_ = [
+        episode(plain, events=[started(later(1))], at=later(1), custom_status='"half"', awaited_events=("one",)),
+        episode(waiting, events=[started(later(1))], at=later(1)),
+        episode(failed, events=[started(later(1))], at=later(1)),
+        episode(last, events=[started(later(1))], at=later(1), status=RuntimeStatus.Completed, output="1"),
+        episode(counter, at=later(1)),
+        episode(free, at=later(1), state="2"),
+    ]
+    await stage.commit(*round_)
+    for checkpoint in round_:
+        record = await stage.storage.get(checkpoint.origin.instance_id)
+        assert record is not None
+        assert record.progress == checkpoint.progress
+    for status, ids in {
+        RuntimeStatus.Running: {"plain", "waiting", "failed"},
+        RuntimeStatus.Completed: {"last"},
+    }.items():
+        page = await stage.storage.query(InstanceFilter(statuses=frozenset({status})), 10)
+        assert {record.origin.instance_id for record in page.records} == ids
+    assert await stage.findings(liveness=False) == []
 
 
 async def test_an_episode_committed_twice_is_refused(stage: Stage) -> None:

@@ -1,6 +1,7 @@
 """Changes → statements, inside a transaction that somebody else begins and ends."""
 
 import sqlite3
+from operator import itemgetter
 
 from perdure.contracts.errors import CheckpointRefused
 from perdure.core.status import RuntimeStatus
@@ -8,11 +9,13 @@ from perdure.storage.changes import Changes, NumberedCheckpoint, NumberedCreatio
 from perdure.storage.rows import (
     ACTIVITY_COLUMNS,
     BARE_ACTIVITY_COLUMNS,
+    BARE_INSTANCE_COLUMNS,
     HISTORY_COLUMNS,
     INBOX_COLUMNS,
     INSTANCE_COLUMNS,
     ORIGIN_COLUMNS,
     PROGRESS_COLUMNS,
+    RUNNING_COLUMNS,
     Value,
     text_bytes,
     write_activity,
@@ -30,16 +33,30 @@ _delete_activities_of = SQL["delete_activities_of"]
 _delete_messages = SQL["delete_messages"]
 _delete_activities = SQL["delete_activities"]
 _update_one_progress = SQL["update_one_progress"]
+_make_running = SQL["make_running"]
 _purgeable = ManyValues("purgeable_by_id")
 _find_instances = ManyValues("find_instances")
 _delete_messages_to = ManyValues("delete_messages_to")
 _update_progress = ManyRows("update_progress", len(PROGRESS_COLUMNS) + 2)
+_update_running = ManyRows("update_running", len(RUNNING_COLUMNS) + 2)
 _update_origin = ManyRows("update_origin", len(ORIGIN_COLUMNS))
 _insert_instances = ManyRows("insert_instances", len(INSTANCE_COLUMNS))
+_insert_bare_instances = ManyRows("insert_bare_instances", len(BARE_INSTANCE_COLUMNS))
 _insert_history = ManyRows("insert_history", len(HISTORY_COLUMNS))
 _insert_activities = ManyRows("insert_activities", len(ACTIVITY_COLUMNS))
 _insert_bare_activities = ManyRows("insert_bare_activities", len(BARE_ACTIVITY_COLUMNS))
 _insert_messages = ManyRows("insert_messages", len(INBOX_COLUMNS))
+
+_RUNNING = int(RuntimeStatus.Running)
+_NUMBER, _STATUS = PROGRESS_COLUMNS.index("progress_crc") + 1, PROGRESS_COLUMNS.index("status")
+_running = itemgetter(*map(PROGRESS_COLUMNS.index, RUNNING_COLUMNS), _NUMBER, _NUMBER + 1)
+_beyond_running = itemgetter(
+    *(at for at, column in enumerate(PROGRESS_COLUMNS) if column not in RUNNING_COLUMNS and at != _STATUS)
+)
+_bare = itemgetter(*map(INSTANCE_COLUMNS.index, BARE_INSTANCE_COLUMNS))
+_beyond_bare = itemgetter(*(at for at, column in enumerate(INSTANCE_COLUMNS) if column not in BARE_INSTANCE_COLUMNS))
+_NOTHING_BEYOND_RUNNING = (None,) * (len(PROGRESS_COLUMNS) - len(RUNNING_COLUMNS) - 1)
+_NOTHING_BEYOND_BARE = (None,) * (len(INSTANCE_COLUMNS) - len(BARE_INSTANCE_COLUMNS))
 
 
 def apply(cursor: sqlite3.Cursor, changes: Changes) -> Outcome:
@@ -128,10 +145,23 @@ def _update(cursor: sqlite3.Cursor, changes: Changes) -> None:
         cursor.execute(_update_one_progress, rows[0])
         changed = cursor.rowcount
     else:
-        changed = _update_progress.run(cursor, rows)
+        changed = _update_many(cursor, rows)
     if changed != len(rows):
         expected = {n.checkpoint.origin.instance_id: n.checkpoint.expected_last_seq for n in updated}
         raise CheckpointRefused(f"{changed} of {len(rows)} instances have the expected last seq: {expected}")
+
+
+def _update_many(cursor: sqlite3.Cursor, rows: list[tuple[Value, ...]]) -> int:
+    """Returns how many rows it changed."""
+    running = [row for row in rows if row[_STATUS] == _RUNNING and _beyond_running(row) == _NOTHING_BEYOND_RUNNING]
+    if not running:
+        return _update_progress.run(cursor, rows)
+    cursor.execute(_make_running, (f"[{','.join([str(row[_NUMBER]) for row in running])}]",))
+    changed = _update_running.run(cursor, [_running(row) for row in running])
+    if len(running) == len(rows):
+        return changed
+    others = [row for row in rows if row[_STATUS] != _RUNNING or _beyond_running(row) != _NOTHING_BEYOND_RUNNING]
+    return changed + _update_progress.run(cursor, others)
 
 
 def _progress(numbered: NumberedCheckpoint) -> tuple[Value, ...]:
@@ -146,7 +176,10 @@ def _insert(cursor: sqlite3.Cursor, inserted: list[NumberedCheckpoint], created:
     for made in created:
         record = made.creation.record
         rows.append(write_origin(record.origin, made.number) + write_progress(record.progress, made.number))
-    _insert_instances.run(cursor, rows)
+    bare = [_bare(row) for row in rows if _beyond_bare(row) == _NOTHING_BEYOND_BARE]
+    if len(bare) < len(rows):
+        _insert_instances.run(cursor, [row for row in rows if _beyond_bare(row) != _NOTHING_BEYOND_BARE])
+    _insert_bare_instances.run(cursor, bare)
 
 
 def _episode(numbered: NumberedCheckpoint) -> tuple[Value, ...]:

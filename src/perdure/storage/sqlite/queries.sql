@@ -38,6 +38,22 @@ update instance set
 from (values :rows) as v
 where instance.number = v.column13 and instance.last_seq = v.column14;
 
+-- name: make_running
+-- What update_running takes for granted. It changes a row only when something wakes, which is seldom.
+update instance set status = 0, output = null, failure = null, completed_at = null, state = null, locked_by = null
+where number in (select value from json_each(?)) and (
+    status <> 0 or output is not null or failure is not null or completed_at is not null or state is not null
+    or locked_by is not null
+);
+
+-- name: update_running
+-- An index over a column that a statement sets is written for each row, also where the value stays as it is.
+update instance set
+    updated_at = v.column1, last_seq = v.column2, custom_status = v.column3, episode_at = v.column4,
+    awaited_events = v.column5, progress_crc = v.column6
+from (values :rows) as v
+where instance.number = v.column7 and instance.last_seq = v.column8;
+
 -- name: update_one_progress
 update instance set
     status = ?, updated_at = ?, last_seq = ?, custom_status = ?, output = ?, failure = ?, completed_at = ?,
@@ -61,6 +77,12 @@ insert into instance (
     trace_context, tags, origin_crc,
     status, updated_at, last_seq, custom_status, output, failure, completed_at, episode_at, awaited_events, state,
     locked_by, progress_crc
+) values :rows;
+
+-- name: insert_bare_instances
+insert into instance (
+    number, id, kind, name, execution_id, created_at, input, generation, origin_crc, status, updated_at, last_seq,
+    episode_at, progress_crc
 ) values :rows;
 
 -- name: insert_history
