@@ -1,0 +1,144 @@
+"""The gRPC server, on the engine's loop."""
+
+import asyncio
+import os
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from perdure.grpc_api.http2.connection import Connection, Shared
+from perdure.grpc_api.http2.limits import Limits
+from perdure.grpc_api.server_calls import CallAnswers, Handler
+
+RECEIVE_BYTES_MAX = 64 * 1024 * 1024
+HANDSHAKE_SECONDS = 30.0
+_BACKLOG = 1024
+_LOOK_SECONDS_MAX = 5.0
+_LOOKS = 4
+"""In the shortest time that something may stand still."""
+
+
+class PortTaken(Exception):
+    """The address cannot be listened on."""
+
+
+class Http2Server:
+    """Serves until it is stopped; ``start`` and ``stop`` belong to one loop."""
+
+    def __init__(self, receive_bytes_max: int = RECEIVE_BYTES_MAX, limits: Limits | None = None) -> None:
+        limits = Limits() if limits is None else limits
+        # One message of the largest size must fit, whatever the limit for all of them.
+        unfinished = max(limits.unfinished_bytes_max, 2 * receive_bytes_max)
+        limits = replace(
+            limits,
+            unfinished_bytes_max=unfinished,
+            all_unfinished_bytes_max=max(limits.all_unfinished_bytes_max, 2 * unfinished),
+        )
+        self._answers = CallAnswers(receive_bytes_max)
+        self._shared = Shared(self._answers, limits)
+        self._sockets: list[tuple[socket.socket, ssl.SSLContext | None]] = []
+        self._listening: list[asyncio.Server] = []
+        self._looking: asyncio.TimerHandle | None = None
+
+    def mount(self, handlers: Mapping[str, Handler], service: str) -> None:
+        """Answer these calls of a service."""
+        for name, handler in handlers.items():
+            self._answers.handlers[f"/{service}/{name}"] = handler
+
+    def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Take the address; returns the port, which is a free one for 0. Raises PortTaken."""
+        host = host.strip("[]")
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            for family, kind, protocol, _, address in dict.fromkeys(found):
+                # A name may stand for several addresses, which are to have the same port.
+                bound = _bound(family, kind, protocol, (address[0], port, *address[2:]))
+                self._sockets.append((bound, tls))
+                port = bound.getsockname()[1]
+        except OSError as error:
+            raise PortTaken(f"{host}:{port}: {error.strerror or error}") from error
+        return port
+
+    async def start(self) -> None:
+        """Take calls from here on."""
+        loop = asyncio.get_running_loop()
+        for bound, tls in self._sockets:
+            seconds = None if tls is None else HANDSHAKE_SECONDS
+            self._listening.append(
+                await loop.create_server(
+                    lambda: Connection(self._shared),
+                    sock=bound,
+                    ssl=tls,
+                    backlog=_BACKLOG,
+                    ssl_handshake_timeout=seconds,
+                )
+            )
+        self._look()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no more calls, and cut off those under way after ``grace_seconds``. Twice-safe."""
+        for server in self._listening:
+            server.close()
+        for bound, _ in self._sockets:
+            bound.close()
+        self._listening.clear()
+        self._sockets.clear()
+        connections = self._shared.connections
+        for connection in list(connections):
+            connection.drain()
+        await self._until_gone(grace_seconds)
+        calls = list(self._answers.under_way)
+        for call in calls:
+            call.cancel()
+        for call in calls:
+            await call.finished()
+        for connection in list(connections):
+            connection.close()
+        await self._until_gone(_LAST_BYTES_SECONDS)
+        for connection in list(connections):
+            connection.abort()
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+
+    async def _until_gone(self, seconds: float) -> None:
+        shared = self._shared
+        ends_at = time.monotonic() + seconds
+        while shared.connections and (left := ends_at - time.monotonic()) > 0:
+            shared.gone.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await shared.gone.wait()
+            except TimeoutError:
+                return
+
+    def _look(self) -> None:
+        limits = self._shared.limits
+        now = time.monotonic()
+        for connection in list(self._shared.connections):
+            connection.look(now)
+        shortest = min(limits.silent_seconds, limits.unfinished_seconds, limits.stalled_seconds)
+        pause = min(shortest / _LOOKS, _LOOK_SECONDS_MAX)
+        self._looking = asyncio.get_running_loop().call_later(pause, self._look)
+
+
+_LAST_BYTES_SECONDS = 0.5
+"""How long peers may take to read the last answers."""
+
+
+def _bound(family: int, kind: int, protocol: int, address: tuple[str | int, ...]) -> socket.socket:
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setblocking(False)
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+        bound.listen(_BACKLOG)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
