@@ -4,6 +4,8 @@ import hpack
 import pytest
 from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
+from hpack.huffman_table import decode_huffman
+from hpack.table import HeaderTable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +33,7 @@ def test_any_text_comes_back_from_its_code(text: bytes) -> None:
 @given(st.binary(max_size=40))
 def test_what_is_no_code_is_refused_and_what_is_one_is_read_as_others_read_it(coded: bytes) -> None:
     try:
-        expected = hpack.huffman_table.decode_huffman(coded)
+        expected = decode_huffman(coded)
     except hpack.HPACKDecodingError:
         with pytest.raises(ConnectionFailed):
             huffman.decode(coded)
@@ -40,7 +42,7 @@ def test_what_is_no_code_is_refused_and_what_is_one_is_read_as_others_read_it(co
 
 
 def test_the_fixed_fields_are_those_of_the_standard() -> None:
-    assert FIXED == hpack.table.HeaderTable.STATIC_TABLE
+    assert FIXED == HeaderTable.STATIC_TABLE
 
 
 @given(st.lists(st.tuples(FIELDS, st.booleans(), st.sampled_from([None, 0, 100, 4_096])), max_size=8))
