@@ -15,7 +15,7 @@ from perdure.cli.output import CommandFailed, print_json
 from perdure.cli.reaching import HubOptions, settings_of
 
 _BESIDE = (
-    "azure-functions", "azure-functions-durable", "durabletask", "durabletask-azuremanaged", "azure-identity",
+    "asyncpg", "azure-functions", "azure-functions-durable", "durabletask", "durabletask-azuremanaged", "azure-identity",
     "debugpy", "msgspec", "starlette", "uvicorn", "uvloop",
 )  # fmt: skip
 
@@ -56,6 +56,8 @@ def info(sdk_path: bool, as_json: bool, store: str | None, script_root: Path | N
 
 
 def _store(options: HubOptions) -> dict[str, Any]:
+    from perdure.storage.places import without_password
+
     try:
         settings = settings_of(options)
     except CommandFailed as error:
@@ -64,7 +66,7 @@ def _store(options: HubOptions) -> dict[str, Any]:
     return {
         "app": str(settings.app_folder),
         "taskHub": settings.hub_name,
-        "store": settings.hub.store_url.split("@")[-1],
+        "store": without_password(settings.hub.store_url),
         "durability": settings.hub.storage.durability.value,
     }
 

@@ -203,7 +203,7 @@ def _say_opened(host: FunctionsHost) -> None:
     for notice in settings.notices:
         print_error(f"Note: {notice}")
     if settings.app.get("AzureWebJobsStorage"):
-        logger.info("AzureWebJobsStorage is set and never opened: the store is %s.", settings.hub.store_url)
+        logger.info("AzureWebJobsStorage is set and never opened: the store is %s.", settings.hub.place.shown)
 
 
 def _say_ready(host: FunctionsHost) -> None:

@@ -20,7 +20,7 @@ _LEVELS = ["Trace", "Debug", "Information", "Warning", "Error", "Critical", "Non
 @click.option("--script-root", type=click.Path(path_type=Path), help="The app's folder, as APP_DIR.")
 @click.option("-p", "--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: 7071]")
 @click.option("--host", "--address", "address", help="IP address to listen on.  [default: 127.0.0.1]")
-@click.option("--store", help="Store URL: sqlite:PATH or memory:  [default: .perdure/hub.db under the app]")
+@click.option("--store", help="Store URL: sqlite:PATH, postgresql://…  [default: .perdure/hub.db under the app]")
 @click.option("--durability", type=click.Choice(["full", "relaxed"]), help="What a power cut may cost.")
 @click.option("--functions", multiple=True, help="Run only these functions (repeat, or separate by spaces).")
 @click.option("--reload", is_flag=True, help="Restart when the app's sources change.")

@@ -286,9 +286,10 @@ def _event_types(value: Any) -> tuple[str, ...]:
 def _read_storage(section: Section, warnings: list[str]) -> StorageProviderSettings:
     old = section.take("azureStorageConnectionStringName", text, section.take("connectionStringName", text, None))
     settings = StorageProviderSettings(
-        type=section.take("type", text, None), connection_name=section.take("connectionName", text, old)
+        type=section.take("type", text, None),
+        connection_name=section.take("connectionName", text, old),
+        partition_count=section.take("partitionCount", integer(1, 1024), None),
     )
-    section.take("partitionCount", integer(1, 16), 4)
     _warn_without_effect(section.ignore(*_STORAGE_WITHOUT_EFFECT), warnings)
     section.finish()
     return settings

@@ -46,6 +46,7 @@ class StorageProviderSettings:
 
     type: str | None = None
     connection_name: str | None = None
+    partition_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

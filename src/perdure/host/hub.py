@@ -28,7 +28,7 @@ from perdure.execution.turns import TurnPatience
 from perdure.execution.user_loop import UserLoop
 from perdure.storage.opening import DEFAULT_HUB, name_url, open_storage
 from perdure.storage.options import StorageOptions
-from perdure.storage.places import FilePlace, place_of
+from perdure.storage.places import FilePlace, StorePlace, place_of
 from perdure.storage.system_clock import SystemClock
 
 logger = logging.getLogger("perdure.host")
@@ -62,6 +62,11 @@ class HubOptions:
         default_factory=lambda: ExecutionLimits(threads_by_default(), activities_by_default())
     )
 
+    @property
+    def place(self) -> StorePlace:
+        """Where the store lies. Raises StoreUnusable for a URL that names none."""
+        return place_of(self.store_url)
+
 
 class Hub:
     """A running hub; ``start`` and ``stop`` belong to one event loop, the engine loop."""
@@ -76,7 +81,7 @@ class Hub:
         remote: RemoteWorkers | None = None,
     ) -> None:
         self._make_client = make_client
-        self.place = place_of(options.store_url)
+        self.place = options.place
         self.storage: Storage = open_storage(
             options.store_url, SystemClock() if clock is None else clock, options.storage, hub=options.name
         )

@@ -22,6 +22,7 @@ from perdure.host.sdk_choice import chosen_sdk
 from perdure.http_api.allowed_hosts import LOOPBACK_NAMES
 from perdure.http_api.cors import CorsRules, read_origins
 from perdure.storage.options import Durability, StorageOptions
+from perdure.storage.places import FORMS, is_store_url
 
 RUNTIME_SETTING = "FUNCTIONS_WORKER_RUNTIME"
 THREAD_COUNT_SETTING = "PYTHON_THREADPOOL_THREAD_COUNT"
@@ -35,7 +36,8 @@ GRACE_SECONDS = 30.0
 CORS_SETTING = "CORS_ALLOWED_ORIGINS"
 CORS_CREDENTIALS_SETTING = "CORS_SUPPORT_CREDENTIALS"
 LEVEL_SETTING = "FUNCTIONS_USER_LOG_LEVEL"
-_STORE_KINDS = frozenset({"sqlite", "postgresql", "memory"})
+_SERVER_KIND = "postgresql"
+_STORE_KINDS = frozenset({"sqlite", _SERVER_KIND, "memory"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,19 +162,35 @@ def store_url(said: str | None, folder: Path, host: HostSettings, app: AppSettin
     if configured:
         return configured
     provider = host.durable.storage
-    if provider.type is not None and provider.type.lower() in _STORE_KINDS:
+    kind = (provider.type or "").lower()
+    if kind in _STORE_KINDS:
         if provider.connection_name is not None:
-            url = app.get(provider.connection_name)
-            if not url:
-                raise StartFailed(
-                    f"host.json says that the setting '{provider.connection_name}' holds the store's URL, "
-                    "but there is no such setting.",
-                    1,
-                )
-            return url
-        if provider.type.lower() == "memory":
+            return _url_in(provider.connection_name, app)
+        if kind == "memory":
             return "memory:"
+        if kind == _SERVER_KIND:
+            raise StartFailed(
+                "host.json chooses PostgreSQL as store and says no place: name the setting that holds its URL in "
+                "storageProvider.connectionName, or give the URL with --store or PERDURE_STORE.",
+                3,
+            )
     return f"sqlite:{folder / '.perdure' / 'hub.db'}"
+
+
+def _url_in(setting: str, app: AppSettings) -> str:
+    url = app.get(setting)
+    if not url:
+        raise StartFailed(
+            f"host.json says that the setting '{setting}' holds the store's URL, but there is no such setting.", 1
+        )
+    if not is_store_url(url):
+        # What it holds may be a secret.
+        raise StartFailed(
+            f"host.json says that the setting '{setting}' holds the store's URL, but what it holds names no store; "
+            f"use {FORMS}.",
+            3,
+        )
+    return url
 
 
 def _hub_options(
@@ -181,11 +199,12 @@ def _hub_options(
     durable = host.durable
     durability = options.durability or app.get(DURABILITY_SETTING) or Durability.FULL.value
     try:
-        storage = StorageOptions(durability=Durability(durability.lower()))
+        storage = StorageOptions(durability=Durability(durability.lower()), partitions=_partitions(host))
     except ValueError:
         raise StartFailed(f"The durability is 'full' or 'relaxed', not '{durability}'.", 2) from None
     return HubOptions(
         store_url=store_url(options.store, folder, host, app),
+        name=task_hub_name(host.durable.hub_name, app),
         storage=storage,
         decisions=DecisionLimits(
             actions_max=durable.max_orchestration_actions, default_version=durable.default_version
@@ -207,6 +226,12 @@ def _hub_options(
             activity_seconds_max=None if host.function_timeout is None else host.function_timeout.total_seconds(),
         ),
     )
+
+
+def _partitions(host: HostSettings) -> int | None:
+    """What host.json asks for; of other stores than ours it says the number as well, and means something else."""
+    provider = host.durable.storage
+    return provider.partition_count if (provider.type or "").lower() == _SERVER_KIND else None
 
 
 def _connection_name(host: HostSettings) -> str:
