@@ -52,6 +52,15 @@ def test_child_gets_an_id_that_follows_from_the_parent() -> None:
     assert child.if_taken.target == "order-1"
 
 
+def test_child_knows_its_parents_version() -> None:
+    instance = pending()
+    instance.origin.version = "1.2"
+    checkpoint = episode(instance, [start_of(instance)], ac.TurnResult((ac.StartChild(10, "pack", "1"),)))
+    [child] = checkpoint.children
+    assert child.record.origin.parent is not None
+    assert child.record.origin.parent.version == "1.2"
+
+
 def test_children_of_later_executions_have_other_ids() -> None:
     instance = running()
     again = ac.TurnResult(ending=ac.ContinueAsNew("2"))

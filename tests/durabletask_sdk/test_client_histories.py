@@ -28,7 +28,7 @@ def all_kinds() -> list[ev.HistoryEvent]:
         ev.OrchestratorStarted(AT),
         ev.ExecutionStarted(
             "main", EXECUTION, '"x"', "1.0",
-            parent=ev.ParentLink("mother", EXECUTION, 1, 4, "mothers"),
+            parent=ev.ParentLink("mother", EXECUTION, 1, 4, "mothers", "1.0"),
             scheduled_start_at=AT, trace_context=f"{TRACE} a=b", tags={"team": "a"},
         ),
         ev.TaskScheduled(1, "one", "1", "2.0", {"k": "v"}, TRACE),

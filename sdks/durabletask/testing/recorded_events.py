@@ -194,6 +194,7 @@ def _parent(parent: Mapping[str, Any]) -> ev.ParentLink:
         -1,
         int(parent["task_scheduled_id"]),
         parent.get("name") or "",
+        parent.get("version"),
     )
 
 

@@ -228,7 +228,7 @@ def _call(event: ev.TaskScheduled | ev.SubOrchestrationCreated) -> dict[str, Any
 
 def _parent(parent: ev.ParentLink) -> history.ParentInstanceInfo:
     instance = history.OrchestrationInstance(parent.instance_id, parent.execution_id or None)
-    return history.ParentInstanceInfo(parent.task_id, parent.name or None, None, instance)
+    return history.ParentInstanceInfo(parent.task_id, parent.name or None, parent.version, instance)
 
 
 def _trace(kept: str | None) -> history.TraceContext | None:

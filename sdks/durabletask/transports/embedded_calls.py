@@ -243,6 +243,7 @@ class EmbeddedHubCalls:
                 request.input,
                 due_at=request.due_at,
                 request_id=request.request_id,
+                trace_context=request.trace,
             )
         )
 

@@ -34,6 +34,7 @@ async def signal(
     input: str | None,
     due_at: datetime | None,
     request_id: str | None,
+    trace_context: str | None = None,
 ) -> None:
     """Ask for an operation without an answer; returns once the request is durable."""
     entity_id = entity_id_of(entity_id.name, entity_id.key)
@@ -45,7 +46,7 @@ async def signal(
         if due_at.tzinfo is None:
             raise InvalidInput("The signal's due time has no time zone.")
         due_at = due_at if due_at > clock.now() else None
-    request = OperationRequest(operation, input, request_id=request_id)
+    request = OperationRequest(operation, input, request_id=request_id, trace_context=trace_context)
     await storage.send(Envelope(target=str(entity_id), message=request, due_at=due_at))
 
 

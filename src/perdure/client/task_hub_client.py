@@ -195,6 +195,7 @@ class TaskHubClient:
         *,
         due_at: datetime | None = None,
         request_id: str | None = None,
+        trace_context: str | None = None,
     ) -> None:
         """Ask an entity for an operation, at ``due_at`` when given; ``request_id`` is shown to whoever runs it.
 
@@ -209,6 +210,7 @@ class TaskHubClient:
             input=input,
             due_at=due_at,
             request_id=request_id,
+            trace_context=trace_context,
         )
 
     async def read_entity(self, entity_id: EntityId) -> str | None:

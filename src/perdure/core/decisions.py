@@ -278,7 +278,7 @@ def _refusal(parent: Origin, seq: int, text: str, error_type: str) -> ms.Envelop
 def child_creation(parent: Origin, seq: int, event: ev.SubOrchestrationCreated, at: datetime) -> Creation:
     """The child that the event at ``seq`` of its parent's history asks for."""
     instance_id = event.instance_id
-    link = ev.ParentLink(parent.instance_id, parent.execution_id, seq, event.task_id, parent.name)
+    link = ev.ParentLink(parent.instance_id, parent.execution_id, seq, event.task_id, parent.name, parent.version)
     # Any id that follows from the parent's execution will do: replay never looks at it, and a crash repeats nothing.
     execution_id = str(uuid.uuid5(uuid.UUID(parent.execution_id), f"child:{seq}"))
     trace = parent.trace_context if event.trace_context is None else event.trace_context

@@ -26,6 +26,7 @@ class ParentLink(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     scheduled_seq: int
     task_id: int
     name: str = ""
+    version: str | None = None
 
 
 class OrchestratorStarted(Event, frozen=True):

@@ -123,6 +123,8 @@ class OperationRequest(Message, frozen=True):
     input: str | None = None
     reply_to: ReplyTo | None = None
     request_id: str | None = None
+    trace_context: str | None = None
+    """Of whoever sent the signal. Batches for workers have no place for it; the engine's own spans do."""
 
 
 class OperationCompleted(Message, frozen=True):

@@ -88,6 +88,7 @@ class EntitySignal(msgspec.Struct, frozen=True, gc=False):
     input: str | None = None
     due_at: datetime | None = None
     request_id: str | None = None
+    trace_context: str | None = None
 
 
 class EntityStart(msgspec.Struct, frozen=True, gc=False):

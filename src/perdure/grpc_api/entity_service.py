@@ -8,6 +8,7 @@ from perdure.core.identifiers import EntityId, read_entity_id
 from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.instances import read_entity_query, write_entity
 from perdure.formats.protobuf.times import read_time
+from perdure.formats.protobuf.traces import read_trace
 from perdure.grpc_api.calls import Call, Unary
 from perdure.grpc_api.page_tokens import read_page_token, write_page_token
 from perdure.grpc_api.query_service import PAGE_BYTES_MAX, PAGE_SIZE
@@ -39,7 +40,12 @@ class EntityCalls:
 
         async def signal() -> None:
             await call.client.signal_entity(
-                entity_id, operation, said(request, "input"), due_at=due_at, request_id=request_id or None
+                entity_id,
+                operation,
+                said(request, "input"),
+                due_at=due_at,
+                request_id=request_id or None,
+                trace_context=read_trace(request),
             )
 
         if request_id:

@@ -20,7 +20,14 @@ from perdure.core.instance import InstanceKind, Origin
 from perdure.core.messages import OperationRequest
 from perdure.core.status import RuntimeStatus
 from perdure.telemetry.spans import Finished, Spans
-from perdure.telemetry.trace_contexts import SpanPlace, activity_span, call_span, orchestration_span, parent_of
+from perdure.telemetry.trace_contexts import (
+    SpanPlace,
+    activity_span,
+    call_span,
+    orchestration_span,
+    parent_of,
+    read_place,
+)
 
 REMEMBERED_MAX = 50_000
 """Open steps and instances whose trace is kept in memory; the oldest are forgotten first."""
@@ -166,7 +173,7 @@ class TracingObserver:
             message = envelope.message
             if not isinstance(message, OperationRequest):
                 continue
-            parent = None
+            parent = read_place(message.trace_context)
             if message.reply_to is not None and (known := self._traces.of(message.reply_to.instance_id)) is not None:
                 parent = known[1].at(call_span(message.reply_to.execution_id, message.reply_to.scheduled_seq))
             is_call = message.reply_to is not None

@@ -101,7 +101,7 @@ def test_locks_among_the_operations_are_left_to_the_server() -> None:
 
 
 def test_outcomes_come_back_with_the_state_after_the_last() -> None:
-    signal = EntitySignal("@log@all", "write", "1", T0)
+    signal = EntitySignal("@log@all", "write", "1", T0, trace_context="x")
     start = EntityStart("order", "order-9", "e-9", '"in"', "2.0", T0, "x")
     batch = EntityBatch("@counter@A", "1", (CALL, SIGNAL, CALL), names_requests=True)
     outcomes = [

@@ -60,7 +60,7 @@ ROWS: list[tuple[ev.HistoryEvent, int, dict[str, Any]]] = [
     ),
     (
         ev.ExecutionStarted(
-            "order", EXECUTION, "", "", parent=ev.ParentLink("boss", "e-1", 4, 2, "lead"), scheduled_start_at=T1,
+            "order", EXECUTION, "", "", parent=ev.ParentLink("boss", "e-1", 4, 2, "lead", "1.0"), scheduled_start_at=T1,
             trace_context=f"{TRACE} a=1", tags={"a": "b", "": ""},
         ),
         -1,
@@ -68,7 +68,7 @@ ROWS: list[tuple[ev.HistoryEvent, int, dict[str, Any]]] = [
             "executionStarted": pb.ExecutionStartedEvent(
                 name="order", version=text(""), input=text(""), orchestrationInstance=HERE,
                 parentInstance=pb.ParentInstanceInfo(
-                    taskScheduledId=2, name=text("lead"),
+                    taskScheduledId=2, name=text("lead"), version=text("1.0"),
                     orchestrationInstance=pb.OrchestrationInstance(instanceId="boss", executionId=text("e-1")),
                 ),
                 scheduledStartTimestamp=stamp(T1), parentTraceContext=TRACE_MESSAGE, tags={"a": "b", "": ""},

@@ -42,7 +42,7 @@ def decide_batch(
         outbox.extend(
             Envelope(
                 signal.entity_id,
-                OperationRequest(signal.operation, signal.input, None, signal.request_id),
+                OperationRequest(signal.operation, signal.input, None, signal.request_id, signal.trace_context),
                 due_at=signal.due_at,
             )
             for signal in outcome.signals

@@ -218,5 +218,5 @@ def _parent(parent: ev.ParentLink) -> dict[str, Any]:
         "Name": parent.name,
         "OrchestrationInstance": {"InstanceId": parent.instance_id, "ExecutionId": parent.execution_id},
         "TaskScheduleId": parent.task_id,
-        "Version": "",
+        "Version": parent.version or "",
     }

@@ -102,6 +102,7 @@ def _read_signal(action: pb.SendSignalAction) -> EntitySignal:
         action.name,
         action.input.value if action.HasField("input") else None,
         read_time(action.scheduledTime, "signal's scheduledTime") if action.HasField("scheduledTime") else None,
+        trace_context=read_trace(action),
     )
 
 

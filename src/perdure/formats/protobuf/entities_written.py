@@ -56,6 +56,8 @@ def _write_signal(action: pb.SendSignalAction, signal: EntitySignal) -> None:
         action.input.SetInParent()
     if signal.due_at is not None:
         action.scheduledTime.CopyFrom(write_time(signal.due_at))
+    if signal.trace_context is not None:
+        action.parentTraceContext.CopyFrom(write_trace(signal.trace_context))
 
 
 def _write_start(action: pb.StartNewOrchestrationAction, start: EntityStart) -> None:

@@ -329,7 +329,8 @@ def made_request_id(execution_id: str, task_id: int) -> str:
 
 def _parent(parent: ev.ParentLink) -> bytes:
     where = string(_T1, parent.instance_id) + text(_T2, parent.execution_id)
-    return b"\x08" + varint(parent.task_id) + text(_T2, parent.name) + message(_T4, where)
+    named = text(_T2, parent.name) + text(_T3, parent.version)
+    return b"\x08" + varint(parent.task_id) + named + message(_T4, where)
 
 
 def _failure(opening: bytes, failure: FailureDetails | None) -> bytes:

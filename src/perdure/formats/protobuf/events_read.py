@@ -239,7 +239,14 @@ def read_history(
 def _parent(parent: pb.ParentInstanceInfo) -> ev.ParentLink:
     where = parent.orchestrationInstance
     # The parent's own positions are not told, and nothing in a worker asks for them.
-    return ev.ParentLink(where.instanceId, where.executionId.value, -1, parent.taskScheduledId, parent.name.value)
+    return ev.ParentLink(
+        where.instanceId,
+        where.executionId.value,
+        -1,
+        parent.taskScheduledId,
+        parent.name.value,
+        _text(parent, "version"),
+    )
 
 
 def _failure(event: Any) -> FailureDetails:
