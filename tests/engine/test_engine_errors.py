@@ -10,13 +10,13 @@ from perdure.client import ClientOptions
 from perdure.contracts.errors import StoreFull
 from perdure.contracts.executor import EntityTurn, Executor, OrchestrationSession, Turn
 from perdure.contracts.observer import EpisodeFailed, PartitionFailed
-from perdure.contracts.records import PartitionLease, ReusePolicy
+from perdure.contracts.records import Hold, PartitionLease, ReusePolicy
 from perdure.core.actions import TurnResult
 from perdure.core.events import HistoryEvent
 from perdure.core.instance import Origin
 from perdure.core.messages import Envelope, OperationRequest, RaiseEvent
 from perdure.core.status import RuntimeStatus
-from perdure.engine import partition as partition_module
+from perdure.engine import runner as runner_module
 from perdure.testing.simulated_turns import simulated_turns
 from support.small_hub import Functions, on_virtual_time, small_hub, text
 
@@ -119,7 +119,7 @@ def test_a_part_that_is_cancelled_by_itself_is_heard(functions: Functions):
         facts = Facts()
         hub, storage = small_hub(functions, clock, observers=[facts])
 
-        async def cancelled(lease: PartitionLease) -> list[Envelope]:
+        async def cancelled(hold: Hold) -> list[Envelope]:
             raise asyncio.CancelledError
 
         storage.receive = cancelled
@@ -184,7 +184,7 @@ def test_what_the_replaced_instance_had_not_taken_goes_with_it(functions: Functi
 
 
 def test_a_large_backlog_is_taken_piece_by_piece_and_in_order(functions: Functions, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(partition_module, "MESSAGES_PER_ROUND", 10)
+    monkeypatch.setattr(runner_module, "MESSAGES_PER_ROUND", 10)
 
     async def scenario(clock):
         hub, storage = small_hub(functions, clock)

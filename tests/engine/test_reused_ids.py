@@ -9,7 +9,7 @@ import pytest
 
 from perdure.client import ClientOptions, InstanceExists, ReusePolicy, RuntimeStatus
 from perdure.contracts.executor import OrchestrationTurn, Turn
-from perdure.contracts.records import Committed, PartitionLease, Round
+from perdure.contracts.records import Committed, Hold, Round
 from perdure.core.checkpoint import Creation
 from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
 from perdure.core.messages import Envelope, StartExecution
@@ -185,11 +185,11 @@ def test_a_start_that_comes_while_its_former_ends_gets_nothing_of_it(functions: 
             starting.append(asyncio.create_task(hub.client.start("collect", instance_id="it")))
             await asyncio.sleep(1)
 
-        async def slow(lease: PartitionLease, round_: Round) -> Committed:
+        async def slow(hold: Hold, round_: Round) -> Committed:
             is_end = any(checkpoint.progress.status in TERMINAL for checkpoint in round_.checkpoints)
             if is_end and is_before:
                 await start_meanwhile()
-            committed = await commit(lease, round_)
+            committed = await commit(hold, round_)
             if is_end and not starting:
                 await start_meanwhile()
             return committed

@@ -18,8 +18,8 @@ from perdure.core.messages import Envelope, LockRelease, LockRequest, OperationF
 from perdure.engine.due_messages import DueMessages
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.orchestration_episode import LiveOrchestration
-from perdure.engine.partition import Partition
 from perdure.engine.routing import Router
+from perdure.engine.runner import Runner
 from perdure.execution import local
 from perdure.storage import one_process
 from perdure.storage.arrivals import Arrivals
@@ -39,7 +39,7 @@ def plant(function: Plant) -> Plant:
 
 @plant
 def activities_begin_before_their_commit(patch: pytest.MonkeyPatch) -> None:
-    begin = Partition.__init__
+    begin = Runner.__init__
 
     def planted(self: Any, *arguments: Any) -> None:
         begin(self, *arguments)
@@ -58,7 +58,7 @@ def activities_begin_before_their_commit(patch: pytest.MonkeyPatch) -> None:
 
         self._commits.commit = hasty
 
-    patch.setattr(Partition, "__init__", planted)
+    patch.setattr(Runner, "__init__", planted)
 
 
 @plant
@@ -95,7 +95,7 @@ def a_committed_message_wakes_nobody(patch: pytest.MonkeyPatch) -> None:
 
 @plant
 def results_go_to_a_list_that_nobody_reads(patch: pytest.MonkeyPatch) -> None:
-    take_results = Partition._take_results
+    take_results = Runner._take_results
 
     async def stale(self: Any) -> None:
         incoming = self._incoming
@@ -103,7 +103,7 @@ def results_go_to_a_list_that_nobody_reads(patch: pytest.MonkeyPatch) -> None:
         if incoming is not self._incoming:
             self._incoming = [e for e in self._incoming if e.ends_activity is None]
 
-    patch.setattr(Partition, "_take_results", stale)
+    patch.setattr(Runner, "_take_results", stale)
 
 
 @plant
@@ -200,16 +200,16 @@ def a_resume_forgets_what_was_held(patch: pytest.MonkeyPatch) -> None:
 
 @plant
 def a_resumed_instance_takes_timers_that_are_not_due(patch: pytest.MonkeyPatch) -> None:
-    reread = Partition._reread
+    reread = Runner._reread
 
     async def hasty(self: Any, live: Any) -> None:
-        self._incoming.extend(self._storage.receive_now(self._hold))
+        self._incoming.extend(self._held.receive_now())
         early = [e for e in self._incoming if e.target == live.instance_id and e.due_at is not None]
         self._incoming = [e for e in self._incoming if e not in early]
         await reread(self, live)
         live.queue.extend(early)
 
-    patch.setattr(Partition, "_reread", hasty)
+    patch.setattr(Runner, "_reread", hasty)
 
 
 @plant
@@ -227,7 +227,7 @@ def an_instance_rests_in_the_middle_of_a_round(patch: pytest.MonkeyPatch) -> Non
             await asyncio.sleep(5.0)
             self._rest()
 
-    patch.setattr(Partition, "_rest_now_and_then", restless)
+    patch.setattr(Runner, "_rest_now_and_then", restless)
 
 
 @plant
@@ -370,7 +370,7 @@ def a_replaced_holder_keeps_its_locks(patch: pytest.MonkeyPatch) -> None:
 
 @plant
 def what_waited_for_a_later_start_comes_last(patch: pytest.MonkeyPatch) -> None:
-    run = Partition._round
+    run = Runner._round
 
     async def careless(self: Any) -> None:
         waiting = self._router.take_postponed
@@ -379,4 +379,4 @@ def what_waited_for_a_later_start_comes_last(patch: pytest.MonkeyPatch) -> None:
         self._router.take_postponed = waiting
         self._incoming.extend(waiting())
 
-    patch.setattr(Partition, "_round", careless)
+    patch.setattr(Runner, "_round", careless)

@@ -82,7 +82,8 @@ class PendingActivity(msgspec.Struct, frozen=True, gc=False):
 class Round(msgspec.Struct, eq=False):
     """What one runner wants made true in one transaction.
 
-    ``kept``: envelopes without a row that no checkpoint consumes; they get an inbox row (architecture.md J2).
+    ``kept``: envelopes without a row that no checkpoint consumes; they get an inbox row (architecture.md J2). Only an
+    answer to a message that is discarded may be for a partition that is not held; it goes to its owner.
     ``discarded``: envelopes that have no effect; their rows, if any, are deleted.
     """
 

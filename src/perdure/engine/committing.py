@@ -1,37 +1,94 @@
-"""Makes a round true, without those parts of it that no store can take."""
+"""Makes a round true, without those parts of it that no store can take, or that are not ours to make true."""
 
-from perdure.contracts.errors import CheckpointRefused
-from perdure.contracts.records import Committed, Hold, Round
+from collections.abc import Callable, Collection
+
+from perdure.contracts.errors import CheckpointRefused, InstanceTaken, LeaseLost
+from perdure.contracts.records import Committed, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint
-from perdure.engine.live import Episode
+from perdure.core.messages import ChildFailed, Envelope, StartExecution
+from perdure.engine.held_partitions import HeldPartitions
+from perdure.engine.live import Episode, LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.patience import until_available
 from perdure.engine.routing import Router
 from perdure.engine.unstorable import unstorable_failure
 
+_ANSWERS = frozenset[type]({ChildFailed})
+"""What a dropped message is answered with; its receiver may be anywhere."""
+
 
 class Commits:
-    """Of one partition; one at a time."""
+    """Of one runner; one at a time."""
 
-    def __init__(self, hold: Hold, storage: Storage, live: LiveInstances, router: Router) -> None:
-        self._hold = hold
+    def __init__(
+        self,
+        held: HeldPartitions,
+        storage: Storage,
+        live: LiveInstances,
+        router: Router,
+        abandon: Callable[[LiveInstance], None],
+    ) -> None:
+        self._held = held
         self._storage = storage
         self._live = live
         self._router = router
+        self._abandon = abandon
+        """Let go of an instance that somebody else has, whatever it is doing."""
 
     async def commit(self, round_: Round, episodes: list[Episode]) -> Committed:
         """Commit the round; ``episodes`` are those that it holds, and both lose or change what is refused.
 
-        Raises LeaseLost, StoreFailed, and CheckpointRefused for what is not one episode's fault.
+        What belongs to partitions that are lost meanwhile, or to ids that others created first, is left out.
+        Raises StoreFailed, and CheckpointRefused for what is not one episode's fault.
         """
-        while True:
+        if self._held.lost:
+            self.leave_out_lost(round_, episodes)
+        while round_.checkpoints or round_.kept or round_.discarded:
             try:
                 # When it is unavailable nothing was written; the round is as true as before and goes again.
-                return await until_available(lambda: self._storage.commit(self._hold, round_))
+                return await until_available(lambda: self._storage.commit(self._held.hold, round_))
+            except LeaseLost as error:
+                self._held.note(error)
+                self.leave_out_lost(round_, episodes)
+            except InstanceTaken as error:
+                if not self._leave_out_taken(error.instance_ids, round_, episodes):
+                    raise
             except CheckpointRefused:
                 if not _fail_unstorable(round_, episodes) and not await self._leave_out_purged(round_, episodes):
                     raise
+        return Committed([])
+
+    def leave_out_lost(self, round_: Round, episodes: list[Episode]) -> None:
+        """The new owner finds all of it in the store; who sent what has no row yet has no answer yet."""
+        is_lost = self._held.is_lost
+        episodes[:] = [(live, made) for live, made in episodes if not is_lost(live.instance_id)]
+        round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
+        round_.kept[:] = [e for e in round_.kept if type(e.message) in _ANSWERS or not is_lost(e.target)]
+        round_.discarded[:] = [e for e in round_.discarded if not is_lost(e.target)]
+
+    def _leave_out_taken(self, instance_ids: Collection[str], round_: Round, episodes: list[Episode]) -> bool:
+        """Drop instances that were to begin, with their starts; what else came for their ids is routed again."""
+        taken = [(live, made) for live, made in episodes if _is_new(made) and live.instance_id in instance_ids]
+        for live, checkpoint in taken:
+            episodes.remove((live, checkpoint))
+            self._leave_to_others(live, checkpoint.consumed)
+        round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
+        # Those that begin later, or whose first turn is out.
+        starts = [e for e in round_.kept if type(e.message) is StartExecution and e.target in instance_ids]
+        for start in starts:
+            round_.kept.remove(start)
+            self._router.withdraw(start)
+            live = self._live.get(start.target)
+            if live is not None and _begins(live, start):
+                self._leave_to_others(live, live.in_hand())
+        return bool(taken or starts)
+
+    def _leave_to_others(self, live: LiveInstance, taken: Collection[Envelope]) -> None:
+        again = [envelope for envelope in (*taken, *live.queue) if not _begins(live, envelope)]
+        live.queue = []
+        self._abandon(live)
+        self._router.postpone(again)
 
     async def _leave_out_purged(self, round_: Round, episodes: list[Episode]) -> bool:
         """Drop the rewinds of instances that were purged meanwhile; answers whether there were any."""
@@ -65,3 +122,13 @@ def _fail_unstorable(round_: Round, episodes: list[Episode]) -> bool:
             episodes[at] = (live, live.fail(failure))
     round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
     return found and all(unstorable_failure(checkpoint) is None for checkpoint in round_.checkpoints)
+
+
+def _is_new(checkpoint: Checkpoint) -> bool:
+    return checkpoint.origin.number is None
+
+
+def _begins(live: LiveInstance, envelope: Envelope) -> bool:
+    """Whether it is the start of this very instance."""
+    message = envelope.message
+    return isinstance(message, StartExecution) and message.execution_id == live.execution_id

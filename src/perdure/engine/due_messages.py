@@ -115,6 +115,22 @@ class DueMessages:
             heapq.heapify(self._heap)
             self._forgotten = 0
 
+    def forget_all(self, is_gone: Callable[[str], bool]) -> None:
+        """These instances are somebody else's now, with what was due for them."""
+        for target in list(self._by_target):
+            if is_gone(target):
+                self.forget(target)
+
+    def remove(self, envelope: Envelope) -> None:
+        """This one has no effect; nothing happens when it is not here."""
+        entries = self._by_target.get(envelope.target, {})
+        for entry in [entry for entry in entries if entry.envelope is envelope]:
+            del entries[entry]
+            entry.envelope = None
+            self._forgotten += 1
+        if not entries:
+            self._by_target.pop(envelope.target, None)
+
     def stop(self) -> None:
         """Disarm. Twice-safe."""
         if self._timer is not None:

@@ -45,6 +45,10 @@ class Rejections:
         """It has ended."""
         self._known.pop(execution_id, None)
 
+    def forget(self, is_gone: Callable[[str], bool]) -> None:
+        """These instances are somebody else's now."""
+        self._known = {key: known for key, known in self._known.items() if not is_gone(known[0])}
+
     def take_if_accepted(self, execution_id: str) -> bool:
         """Whether this execution was rejected and is not any more; it is forgotten then."""
         known = self._known.get(execution_id)

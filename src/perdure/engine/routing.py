@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from perdure.contracts.observer import Fact, InstanceDamaged, MessageDropped
-from perdure.contracts.records import DamagedInstance, Hold, Round, StoredInstance
+from perdure.contracts.records import DamagedInstance, Round, StoredInstance
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Creation
 from perdure.core.control import refused_rewind, takes_rewind
@@ -19,6 +19,7 @@ from perdure.core.receiving import concerns_other
 from perdure.core.status import RuntimeStatus
 from perdure.engine.due_messages import DueMessages
 from perdure.engine.entity_episode import LiveEntity
+from perdure.engine.held_partitions import HeldPartitions
 from perdure.engine.live import LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.options import EngineOptions
@@ -34,7 +35,7 @@ class Router:
 
     def __init__(
         self,
-        hold: Hold,
+        held: HeldPartitions,
         storage: Storage,
         live: LiveInstances,
         due: DueMessages,
@@ -42,7 +43,7 @@ class Router:
         announce: Callable[[Fact], None],
         recall: Callable[[LiveInstance], bool],
     ) -> None:
-        self._hold = hold
+        self._held = held
         self._storage = storage
         self._live = live
         self._due = due
@@ -121,6 +122,17 @@ class Router:
         postponed, self._postponed = self._postponed, []
         return postponed
 
+    def forget(self, is_gone: Callable[[str], bool]) -> None:
+        """These instances are somebody else's now: whatever is known of them may change without being told."""
+        for instance_id in [instance_id for instance_id in self._finished if is_gone(instance_id)]:
+            del self._finished[instance_id]
+        self._damaged = {instance_id for instance_id in self._damaged if not is_gone(instance_id)}
+        self._postponed = [envelope for envelope in self._postponed if not is_gone(envelope.target)]
+
+    def withdraw(self, start: Envelope) -> None:
+        """A start that begins later makes nothing, since another process has taken its id."""
+        self._due.remove(start)
+
     def finished(self, live: LiveInstance) -> None:
         """The instance has ended and its end is durable."""
         self._live.remove(live)
@@ -178,7 +190,7 @@ class Router:
             record = await until_available(partial(self._storage.get, target))
             if record is None or record.progress.status.is_terminal:
                 continue
-            stored = await until_available(partial(self._storage.load, self._hold, [target]))
+            stored = await self._held.load([target])
             if isinstance(found := stored.get(target), StoredInstance):
                 creation.releases = leave_sections(target, Instance.loaded(found.record, found.history).sections)
 
@@ -226,7 +238,9 @@ class Router:
     async def _load(
         self, absent: dict[str, list[Envelope]], now: datetime, ready: dict[str, LiveInstance], round_: Round
     ) -> None:
-        stored = await until_available(lambda: self._storage.load(self._hold, absent.keys()))
+        stored = await self._held.load(absent.keys())
+        if self._held.lost:
+            absent = {target: envelopes for target, envelopes in absent.items() if self._held.has(target)}
         for target, envelopes in absent.items():
             found = stored.get(target)
             if isinstance(found, DamagedInstance):
@@ -263,7 +277,7 @@ class Router:
         target = record.origin.instance_id
         rows: set[int | None] = {None}
         if any(type(envelope.message) is Rewind for envelope in envelopes):
-            found = await until_available(lambda: self._storage.read_inbox(self._hold, target, now))
+            found = await self._held.read_inbox(target, now)
             rows.update(row.position for row in found)
         for envelope in envelopes:
             message = envelope.message
@@ -307,7 +321,8 @@ class Router:
         if isinstance(message, Rewind) and message.parent is not None:
             refusal = refused_rewind(message.parent, envelope.target)
             round_.kept.append(refusal)
-            self._postponed.append(refusal)
+            if self._held.has(refusal.target):
+                self._postponed.append(refusal)
         self._announce(MessageDropped(envelope.target, type(message).__name__, reason))
 
     def _without_rewinds(self, envelopes: list[Envelope], round_: Round) -> list[Envelope]:

@@ -1,5 +1,6 @@
 """Whom to tell once something is durable: the doors acknowledge a remote worker's answers only then."""
 
+from collections.abc import Callable
 from itertools import chain
 
 from perdure.contracts.executor import Settled, Turn
@@ -34,6 +35,17 @@ class Settlements:
     def owe_envelope(self, envelope: Envelope, settled: Settled) -> None:
         """The envelope is on its way."""
         self._of_envelopes[id(envelope)] = (envelope, settled)
+
+    def give_up(self, is_gone: Callable[[str], bool]) -> None:
+        """What was on its way to these instances is discarded for good."""
+        for envelope, _ in list(self._of_envelopes.values()):
+            if is_gone(envelope.target):
+                self.give_up_envelope(envelope)
+
+    def give_up_envelope(self, envelope: Envelope) -> None:
+        """The envelope is discarded for good."""
+        if (owed := self._of_envelopes.pop(id(envelope), None)) is not None:
+            owed[1]()
 
     def settle(self, round_: Round) -> None:
         """The round is true."""

@@ -1,4 +1,4 @@
-"""TaskHubWorker: owns the partitions of this process, from start to graceful stop."""
+"""TaskHubWorker: runs the partitions of this process, from start to graceful stop."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from perdure.contracts.clock import Clock
 from perdure.contracts.executor import Executor
 from perdure.contracts.observer import Observer, PartitionFailed
+from perdure.contracts.records import Hold
 from perdure.contracts.storage import Storage
 from perdure.engine.options import EngineOptions
-from perdure.engine.partition import Partition
+from perdure.engine.runner import Runner
 
 
 class TaskHubWorker:
@@ -29,23 +30,25 @@ class TaskHubWorker:
         self._options = options
         self._owner = owner
         self._observers = observers
-        self._partitions: list[Partition] = []
-        self._runs: list[asyncio.Task[None]] = []
+        self._runner: Runner | None = None
+        self._run: asyncio.Task[None] | None = None
         self._is_stopping = False
         self.failed: asyncio.Future[BaseException] | None = None
-        """Done when a partition ended with an error that the process should not survive."""
+        """Done when the runner ended with an error that the process should not survive."""
 
     async def start(self) -> None:
-        """Acquire the partitions and run them. Raises StorageError; ``stop`` is to be called then, too."""
+        """Acquire partitions; run them, and those that come later.
+
+        Raises StorageError; ``stop`` is to be called then, too.
+        """
         self._is_stopping = False
         self.failed = asyncio.get_running_loop().create_future()
         await self._executor.start()
-        for lease in await self._storage.acquire(self._owner):
-            partition = Partition(lease, self._storage, self._executor, self._clock, self._options, self._observers)
-            self._partitions.append(partition)
-            run = asyncio.create_task(partition.run())
-            run.add_done_callback(self._ended)
-            self._runs.append(run)
+        hold = Hold.of(*await self._storage.acquire(self._owner), count=self._storage.partition_count)
+        runner = Runner(hold, self._storage, self._executor, self._clock, self._options, self._observers)
+        self._runner = runner
+        self._run = asyncio.create_task(runner.run())
+        self._run.add_done_callback(self._ended)
 
     async def stop(self, grace_seconds: float = 30.0) -> bool:
         """Begin nothing new, let running activities end, commit, release.
@@ -55,36 +58,33 @@ class TaskHubWorker:
         """
         self._is_stopping = True
         drained = await self._executor.drain(grace_seconds)
-        for partition in self._partitions:
-            partition.stop()
+        if self._runner is not None:
+            self._runner.stop()
         try:
-            await self._end_runs(grace_seconds)
+            await self._end_run(grace_seconds)
         finally:
             await self._executor.stop()
         return drained
 
-    async def _end_runs(self, grace_seconds: float) -> None:
-        if self._runs:
-            _, unfinished = await asyncio.wait(self._runs, timeout=max(1.0, grace_seconds))
-            for run in unfinished:
-                run.cancel()
-            await asyncio.gather(*self._runs, return_exceptions=True)
-        self._runs.clear()
-        if self._partitions and not (self.failed is not None and self.failed.done()):
-            leases = [partition.lease for partition in self._partitions]
-            self._partitions.clear()
-            await self._storage.release(leases)
-        self._partitions.clear()
+    async def _end_run(self, grace_seconds: float) -> None:
+        run, self._run = self._run, None
+        if run is not None:
+            await asyncio.wait([run], timeout=max(1.0, grace_seconds))
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
+        runner, self._runner = self._runner, None
+        if runner is not None and not (self.failed is not None and self.failed.done()):
+            await self._storage.release(runner.leases())
 
     def observe(self, observer: Observer) -> None:
         """Tell one more observer from now on."""
         self._observers = [*self._observers, observer]
-        for partition in self._partitions:
-            partition.observe(observer)
+        if self._runner is not None:
+            self._runner.observe(observer)
 
     def live_count(self) -> int:
         """How many instances are in memory."""
-        return sum(partition.live_count() for partition in self._partitions)
+        return 0 if self._runner is None else self._runner.live_count()
 
     def _ended(self, run: "asyncio.Task[None]") -> None:
         error = RuntimeError("A part of the engine was cancelled.") if run.cancelled() else run.exception()

@@ -1,13 +1,13 @@
-"""One owned partition: receive → route → episodes → commit → follow-ups, round after round.
+"""The partitions of one process: receive → route → episodes → commit → follow-ups, round after round.
 
-It owns the loop and no rule. A round takes what is there, lets user code run, and commits once; what arrives
+It owns the loop and no rule. A round is one for all partitions held, with one commit, since a round's cost is shared:
+32 small loops would pay it 32 times. It takes what is there, lets user code run, and commits once; what arrives
 meanwhile joins the next. A message whose instance cannot take its turn in the round gets an inbox row (J2).
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from functools import partial
 
 from perdure.contracts.clock import Clock
 from perdure.contracts.executor import ActivityResult, Executor, Turn
@@ -20,34 +20,37 @@ from perdure.core.messages import ActivityCompleted, ActivityFailed, Envelope, S
 from perdure.engine.announcing import Announcer
 from perdure.engine.committing import Commits
 from perdure.engine.due_messages import LONGEST_SLEEP_SECONDS, DueMessages
+from perdure.engine.held_partitions import HeldPartitions
 from perdure.engine.live import Begun, Episode, LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.options import EngineOptions
 from perdure.engine.orchestration_episode import LiveOrchestration
-from perdure.engine.patience import until_available
 from perdure.engine.rejections import Rejections
 from perdure.engine.routing import Router
 from perdure.engine.settlements import Settlements
+from perdure.engine.turnovers import Concerned, Turnovers
 
 REST_EVERY_SECONDS = 5.0
 MESSAGES_PER_ROUND = 10_000
 """So many messages at most are with instances that have not taken them: what else a recovery found waits its turn."""
 
 
-class Partition:
-    """Runs one partition from recovery until it is stopped, its lease is lost or the store fails."""
+class Runner:
+    """Runs the partitions that this process holds until it is stopped or the store fails.
+
+    Partitions may come and go meanwhile; those it begins with are in ``hold``.
+    """
 
     def __init__(
         self,
-        lease: PartitionLease,
+        hold: Hold,
         storage: Storage,
         executor: Executor,
         clock: Clock,
         options: EngineOptions,
         observers: Sequence[Observer] = (),
     ) -> None:
-        self.lease = lease
-        self._hold = Hold.of(lease)
+        self._held = HeldPartitions(hold, storage)
         self._storage = storage
         self._executor = executor
         self._clock = clock
@@ -58,6 +61,10 @@ class Partition:
         self._late: list[Turn] = []
         self._out: dict[int, LiveInstance] = {}
         """Turns in user code beyond their round: id of the turn → its instance."""
+        self._abandoned: dict[int, LiveInstance] = {}
+        """Those of them whose instance is not ours any more: nothing comes of their result."""
+        self._set_aside: list[Envelope] = []
+        """What has come for partitions that are about to be given back."""
         self._ready: dict[str, LiveInstance] = {}
         """Instances with a queue and no turn out, in order of arrival."""
         self._live = LiveInstances(options.live)
@@ -65,10 +72,11 @@ class Partition:
         self._rejections = Rejections(options.versioning, self._wake.set)
         self._turns_per_round = options.turns_per_round
         self._router = Router(
-            self._hold, storage, self._live, self._due, options, self._announcer.announce, self._recall
+            self._held, storage, self._live, self._due, options, self._announcer.announce, self._recall
         )
-        self._commits = Commits(self._hold, storage, self._live, self._router)
+        self._commits = Commits(self._held, storage, self._live, self._router, self._abandon)
         self._settlements = Settlements()
+        self._turnovers = Turnovers(self._held, storage, self, self._wake.set)
         self._stopping = asyncio.Event()
         self._rest_is_due = False
         self._look_ahead_is_due = False
@@ -76,20 +84,17 @@ class Partition:
     async def run(self) -> None:
         """Recover, then run rounds until ``stop`` is called.
 
-        Raises LeaseLost and StoreFailed; nothing it did after the last commit was visible, activities excepted.
+        Raises StoreFailed, and LeaseLost when the store will never give it a partition again; nothing it did after the
+        last commit was visible, activities excepted.
         """
-        now = self._clock.now()
-        backlog = await until_available(lambda: self._storage.recover([self.lease], now, self._due.horizon))
-        for envelope in backlog.due:
-            self._due.add(envelope)
-        self._incoming.extend(backlog.ready)
-        self._executor.start_activities(backlog.activities)
+        await self.gain(self.leases())
         feeds = [
             self._feed(self._receive),
             self._feed(self._take_results),
             self._feed(self._take_late),
             self._look_ahead_now_and_then(),
             self._rest_now_and_then(),
+            self._turnovers.watch(),
         ]
         tasks = [asyncio.create_task(feed) for feed in feeds]
         rounds = asyncio.create_task(self._run_rounds())
@@ -97,7 +102,7 @@ class Partition:
             done, _ = await asyncio.wait([*tasks, rounds], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            assert self._stopping.is_set(), "a part of the partition ended by itself"
+            assert self._stopping.is_set(), "a part of the runner ended by itself"
         finally:
             self._due.stop()
             self._rejections.stop()
@@ -119,13 +124,50 @@ class Partition:
         """How many instances are in memory."""
         return len(self._live)
 
+    def leases(self) -> list[PartitionLease]:
+        """What it holds now."""
+        return list(self._held.hold.leases.values())
+
+    async def gain(self, leases: Sequence[PartitionLease]) -> None:
+        """Take partitions into the hold, with what was left behind in them; between rounds only."""
+        backlog = await self._held.recover(leases, self._clock.now(), self._due.horizon)
+        for envelope in backlog.due:
+            self._due.add(envelope)
+        self._incoming.extend(backlog.ready)
+        self._executor.start_activities(backlog.activities)
+
+    async def write_down(self, is_leaving: Concerned) -> None:
+        """Give a row to all that is in hand for these instances and has none; between rounds only."""
+        queued = (envelope for live in self._live if is_leaving(live.instance_id) for envelope in live.queue)
+        in_hand = [*queued, *self._set_aside, *self._incoming]
+        round_ = Round([], [e for e in in_hand if e.position is None and is_leaving(e.target)], [])
+        if round_.kept:
+            await self._commits.commit(round_, [])
+            self._settlements.settle(round_)
+
+    def drop(self, is_gone: Concerned) -> None:
+        """Forget all about these instances, whose partitions are not held any more; between rounds only."""
+        self._incoming = [envelope for envelope in self._incoming if not is_gone(envelope.target)]
+        self._set_aside = [envelope for envelope in self._set_aside if not is_gone(envelope.target)]
+        for live in [*self._live, *self._out.values()]:
+            if is_gone(live.instance_id):
+                self._abandon(live)
+        self._due.forget_all(is_gone)
+        self._rejections.forget(is_gone)
+        self._router.forget(is_gone)
+        self._settlements.give_up(is_gone)
+
+    def partitions_out(self) -> set[int]:
+        """The partitions of the turns that are in user code."""
+        return {self._held.hold.partition_of(live.instance_id) for live in self._out.values()}
+
     async def _feed(self, take: Callable[[], Awaitable[None]]) -> None:
         while True:
             await take()
             self._wake.set()
 
     async def _receive(self) -> None:
-        received = await until_available(lambda: self._storage.receive(self._hold))
+        received = await self._held.receive()
         self._incoming.extend(received)
 
     async def _take_results(self) -> None:
@@ -153,7 +195,7 @@ class Partition:
         self._look_ahead_is_due = False
         if (before := self._due.move_horizon()) is None:
             return
-        rows = await until_available(lambda: self._storage.read_due(self._hold, before, self._due.horizon))
+        rows = await self._held.read_due(before, self._due.horizon)
         now = self._clock.now()
         # Only after a jump of the clock can a row beyond the horizon have been due, and be in somebody's hands.
         is_behind = any(row.due_at is not None and row.due_at <= now for row in rows)
@@ -163,7 +205,7 @@ class Partition:
                 self._due.add(row)
 
     def _held_positions(self) -> set[int | None]:
-        self._incoming.extend(self._storage.receive_now(self._hold))
+        self._incoming.extend(self._held.receive_now())
         held = {envelope.position for envelope in self._incoming}
         held.update(envelope.position for live in self._live for envelope in live.queue)
         held.update(envelope.position for live in self._out.values() for envelope in (*live.queue, *live.in_hand()))
@@ -181,14 +223,24 @@ class Partition:
         self._rest_is_due = False
         self._live.rest(self._clock.now(), asyncio.get_running_loop().time())
         self._live.shrink_bytes()
+        for key, live in list(self._abandoned.items()):
+            # What no worker has any more, none need take again.
+            if live.turn is not None and self._executor.recall(live.turn):
+                del self._abandoned[key]
+                live.turn = None
+                live.close()
 
     async def _run_rounds(self) -> None:
         while True:
             if not (self._incoming or self._ready or self._late or self._rejections.is_look_due):
                 if self._stopping.is_set():
+                    await self._turnovers.end()
                     return
-                await self._wake.wait()
+                if not self._turnovers.are_told:
+                    await self._wake.wait()
             self._wake.clear()
+            if self._turnovers.are_due:
+                await self._turnovers.follow()
             if self._rest_is_due:
                 self._rest()
             if self._look_ahead_is_due:
@@ -196,17 +248,21 @@ class Partition:
             if self._rejections.is_look_due:
                 await self._look_again()
             await self._round()
-            self._incoming.extend(self._storage.receive_now(self._hold))
+            self._incoming.extend(self._held.receive_now())
             # A busy partition must let the loop's other guests have their turn.
             await asyncio.sleep(0)
 
     async def _round(self) -> None:
         now = self._clock.now()
-        self._incoming.extend(self._storage.receive_now(self._hold))
+        self._incoming.extend(self._held.receive_now())
         self._incoming.extend(self._due.take(now))
         round_ = Round([], [], [])
         for live in await self._router.route(self._take_incoming(), now, round_):
             self._ready[live.instance_id] = live
+        if self._held.lost:
+            # Nothing of them has begun in this round, so nothing need begin.
+            self._commits.leave_out_lost(round_, [])
+            self._turnovers.drop_lost()
         episodes = self._finish_late(round_)
         ready = self._take_ready()
         if self._rejections:
@@ -238,10 +294,22 @@ class Partition:
         room = MESSAGES_PER_ROUND - len(self._ready)
         if len(self._incoming) <= room:
             taken, self._incoming = self._incoming, []
-            return taken
-        taken = self._incoming[: max(room, 0)]
-        del self._incoming[: len(taken)]
-        return taken
+        else:
+            taken = self._incoming[: max(room, 0)]
+            del self._incoming[: len(taken)]
+        return taken if self._held.hold.count == 1 else self._ours(taken)
+
+    def _ours(self, envelopes: list[Envelope]) -> list[Envelope]:
+        """Those that can be taken now: an activity, for one, may end after its partition has gone."""
+        ours: list[Envelope] = []
+        for envelope in envelopes:
+            if not self._held.has(envelope.target):
+                self._settlements.give_up_envelope(envelope)
+            elif self._turnovers.is_leaving(envelope.target):
+                self._set_aside.append(envelope)
+            else:
+                ours.append(envelope)
+        return ours
 
     def _begin_all(
         self, ready: Sequence[LiveInstance], now: datetime, round_: Round, episodes: list[Episode]
@@ -283,13 +351,24 @@ class Partition:
         self._incoming.extend(self._due.take(now))
         held = self._held_positions()
         for instance_id in self._rejections.take_accepted():
-            rows = await until_available(partial(self._storage.read_inbox, self._hold, instance_id, now))
+            rows = await self._held.read_inbox(instance_id, now)
             waiting = [row for row in rows if row.position not in held]
             if (live := self._live.get(instance_id)) is not None:
                 waiting = [row for row in waiting if not live.leave_behind(row)]
                 if live.queue and live.turn is None:
                     self._ready[instance_id] = live
             self._incoming[:0] = waiting
+
+    def _abandon(self, live: LiveInstance) -> None:
+        """Somebody else has the instance: nothing that is here of it counts, nor what its turn may still give."""
+        if (turn := live.turn) is not None:
+            if self._recall(live):
+                live.turn = None
+            elif self._out.pop(id(turn), None) is not None:
+                self._abandoned[id(turn)] = live
+        if self._ready.get(live.instance_id) is live:
+            del self._ready[live.instance_id]
+        self._live.remove(live)
 
     def _recall(self, live: LiveInstance) -> bool:
         turn = live.turn
@@ -311,16 +390,23 @@ class Partition:
         if len(self._ready) <= self._turns_per_round:
             taken = list(self._ready.values())
             self._ready.clear()
-            return taken
-        taken = [live for live, _ in zip(self._ready.values(), range(self._turns_per_round), strict=False)]
-        for live in taken:
-            del self._ready[live.instance_id]
+        else:
+            taken = [live for live, _ in zip(self._ready.values(), range(self._turns_per_round), strict=False)]
+            for live in taken:
+                del self._ready[live.instance_id]
+        if self._turnovers.are_due:
+            return [live for live in taken if not self._turnovers.is_leaving(live.instance_id)]
         return taken
 
     def _finish_late(self, round_: Round) -> list[Episode]:
         episodes: list[Episode] = []
         late, self._late = self._late, []
         for turn in late:
+            if (live := self._abandoned.pop(id(turn), None)) is not None:
+                self._settlements.owe_turn(turn)
+                live.turn = None
+                live.close()
+                continue
             live = self._out.pop(id(turn))
             if turn.is_given_up:
                 self._try_again(live, round_)
@@ -383,7 +469,7 @@ class Partition:
     async def _reread(self, live: LiveInstance) -> None:
         """Give a resumed instance what the inbox holds for it, in order, and what is in memory only once."""
         now = self._clock.now()
-        self._incoming.extend(self._storage.receive_now(self._hold))
+        self._incoming.extend(self._held.receive_now())
         # What is due is in the inbox as well; left in the heap it would come a second time.
         self._incoming.extend(self._due.take(now))
         mine = live.queue
@@ -396,7 +482,7 @@ class Partition:
         self._incoming = others
         held: list[Envelope] = []
         until = max(now, self._due.horizon)
-        for envelope in await until_available(lambda: self._storage.read_inbox(self._hold, live.instance_id, until)):
+        for envelope in await self._held.read_inbox(live.instance_id, until):
             if live.leave_behind(envelope):
                 continue
             if envelope.due_at is None or envelope.due_at <= now:
