@@ -82,7 +82,7 @@ def test_fields_are_plain_values_as_dictionaries() -> None:
         "parent_instance": {
             "task_scheduled_id": 4,
             "name": "mothers",
-            "version": None,
+            "version": "1.0",
             "orchestration_instance": {"instance_id": "mother", "execution_id": EXECUTION},
         },
         "scheduled_start_timestamp": AT.isoformat(),
