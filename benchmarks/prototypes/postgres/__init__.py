@@ -1,1 +1,1 @@
-"""What decided how perdure commits to PostgreSQL (docs/decisions/0016-postgres-commits.md)."""
+"""What decided how perdure commits to PostgreSQL (docs/decisions/0017-postgres-commits.md)."""

@@ -1,10 +1,12 @@
 """What one commit costs by its shape, for 1, 8, 64 and 512 checkpoints: latency, rows a second, processor time.
 
-``python -m benchmarks.prototypes.postgres.commit_shapes``; shapes take turns, figures are medians of the rounds.
+``python -m benchmarks.prototypes.postgres.commit_shapes [SHAPE ...]``; shapes take turns, figures are medians of the
+rounds.
 """
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,21 +17,34 @@ import asyncpg
 import uvloop
 
 from benchmarks.prototypes.postgres.server import running
-from benchmarks.prototypes.postgres.shapes import Copied, Function, OneStatement, Separate
+from benchmarks.prototypes.postgres.shapes import (
+    GENERIC,
+    GUARDED,
+    Bracketed,
+    Copied,
+    Function,
+    GuardedFunction,
+    OneStatement,
+    Separate,
+)
 from benchmarks.prototypes.postgres.traffic import SCHEMA, Traffic
 
 ROWS = 6
-GENERIC = {"plan_cache_mode": "force_generic_plan"}
 SHAPES: dict[str, tuple[Callable[[], Any], dict[str, str]]] = {
     "separate": (Separate, {}),
     "separate, generic": (Separate, GENERIC),
+    "separate, guarded": (Separate, GUARDED),
     "one statement": (OneStatement, {}),
     "one statement, generic": (OneStatement, GENERIC),
-    "... unfenced": (lambda: OneStatement("no lock"), GENERIC),
-    "... for key share": (lambda: OneStatement("for key share"), GENERIC),
+    "one statement, guarded": (OneStatement, GUARDED),
+    "... unfenced": (lambda: OneStatement("no lock"), GUARDED),
+    "... for key share": (lambda: OneStatement("for key share"), GUARDED),
+    "... in BEGIN, COMMIT": (Bracketed, GUARDED),
+    "... counting rounds": (lambda: OneStatement().counting(), GUARDED),
     "one function": (Function, {}),
-    "one function, generic": (Function, GENERIC),
-    "inserts by COPY, generic": (Copied, GENERIC),
+    "one function, guarded": (Function, GUARDED),
+    "... by its own settings": (GuardedFunction, {}),
+    "inserts by COPY, guarded": (Copied, GUARDED),
 }
 
 
@@ -39,11 +54,12 @@ def backend_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def measure(url: str, *, rounds: int, seconds: float) -> None:
+async def measure(url: str, names: list[str], *, rounds: int, seconds: float) -> None:
     traffic = Traffic(1, 4_000)
     shapes: dict[str, Any] = {}
     pids: dict[str, int] = {}
-    for name, (make, settings) in SHAPES.items():
+    for name in names:
+        make, settings = SHAPES[name]
         connection = await asyncpg.connect(url, server_settings=settings)
         if not shapes:
             await connection.execute(SCHEMA)
@@ -89,7 +105,7 @@ def main() -> None:
     with running() as cluster:
         print(f"PostgreSQL {cluster.version()}, settings untouched")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(measure(cluster.url, rounds=3, seconds=1.0))
+            runner.run(measure(cluster.url, sys.argv[1:] or list(SHAPES), rounds=5, seconds=0.4))
 
 
 if __name__ == "__main__":

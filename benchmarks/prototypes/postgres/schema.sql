@@ -7,6 +7,15 @@ create table partition (
     expires_at timestamptz
 );
 
+-- How many rounds each process has committed: what tells after a lost answer whether the last one is among them.
+create table writer (
+    process int primary key,
+    incarnation int not null,
+    round bigint not null
+) with (fillfactor = 10);
+
+insert into writer values (1, 1, 0);
+
 create table instance (
     number bigint primary key,
     partition smallint not null,

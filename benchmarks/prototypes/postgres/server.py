@@ -3,7 +3,9 @@
 As a program it measures what a test harness pays: ``python -m benchmarks.prototypes.postgres.server``.
 """
 
+import asyncio
 import importlib.util
+import itertools
 import os
 import shutil
 import signal
@@ -14,6 +16,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import asyncpg
 
 START_SECONDS_MAX = 30.0
 ACCOUNT = "nobody"
@@ -71,20 +75,6 @@ class Cluster:
             self._server.wait(START_SECONDS_MAX)
             self._server = None
 
-    def server_seconds(self) -> float:
-        """Processor time that the server and its children have taken until now, the ended ones too."""
-        assert self._server is not None
-        ticks = 0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            own = int(stat.parent.name) == self._server.pid
-            if own or int(fields[1]) == self._server.pid:
-                ticks += sum(map(int, fields[11:15] if own else fields[11:13]))
-        return ticks / os.sysconf("SC_CLK_TCK")
-
     def version(self) -> str:
         """As the server says it."""
         return self._run("postgres", "--version").split()[2]
@@ -119,6 +109,15 @@ def running(*settings: str) -> Iterator[Cluster]:
     finally:
         cluster.stop()
         shutil.rmtree(folder)
+
+
+async def until(connection: asyncpg.Connection, question: str, *arguments: object) -> None:
+    """Ask until the answer is true. Raises TimeoutError after five seconds."""
+    async with asyncio.timeout(5):
+        for pause in itertools.repeat(0.002):
+            if await connection.fetchval(question, *arguments):
+                return
+            await asyncio.sleep(pause)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from typing import Protocol
 
 import asyncpg
 
-from benchmarks.prototypes.postgres.traffic import Batch
+from benchmarks.prototypes.postgres.traffic import Batch, Columns
 
 PROGRESS = """unnest(${0}::bigint[], ${1}::int[], ${2}::smallint[], ${3}::smallint[], ${4}::bigint[], ${5}::int[],
     ${6}::text[], ${7}::text[], ${8}::text[], ${9}::bigint[], ${10}::bigint[], ${11}::text[], ${12}::text[],
@@ -47,23 +47,64 @@ h as (insert into history select instance, first_seq, count, format, events, crc
     from {numbered(HISTORY, 18, 7)} join fence f on f.number = v.partition),
 a as (insert into activity select v.* from {numbered(ACTIVITIES, 25, 9)} join fence f on f.number = v.partition),
 ea as (delete from activity where number = any($34::bigint[]) and partition in (select number from fence)),
-m as (insert into inbox select v.* from {numbered(MESSAGES, 35, 7)}),
+m as (insert into inbox select v.* from {numbered(MESSAGES, 35, 7)} join fence f on f.number = v.partition),
 em as (delete from inbox where position = any($42::bigint[]) and partition in (select number from fence)
     returning position)
 select pg_current_xact_id()::text, (select array_agg(number) from fence), (select count(*) from u),
     (select count(*) from em)"""
-"""Messages go to other partitions as well: they need no fence, only the sender's, which the caller's rows imply here."""
+"""A message joins the fence of its sender, here the same partition: else what a zombie sends would go out."""
 
+ROUND = "r as (update writer set round = round + 1 where process = 1 and incarnation = 1 returning round)"
 ONE_LOCKS = {"for share": "for share of p", "for key share": "for key share of p", "no lock": ""}
 
-_TYPES = (
-    "smallint[] bigint[] "
-    "bigint[] int[] smallint[] smallint[] bigint[] int[] text[] text[] text[] bigint[] bigint[] text[] text[] text[] "
-    "bigint[] "
-    "bigint[] smallint[] int[] int[] smallint[] text[] bigint[] "
-    "bigint[] bigint[] smallint[] text[] int[] int[] text[] text[] bigint[] bigint[] "
-    "bigint[] smallint[] text[] bigint[] smallint[] text[] bigint[] bigint[]"
-).split()
+GENERIC = {"plan_cache_mode": "force_generic_plan"}
+GUARDED = GENERIC | {"enable_seqscan": "off"}
+"""A plan made while a table was small and kept when it has grown must not read it all for each row of a batch."""
+
+_TYPES = [
+    "smallint[]",
+    "bigint[]",
+    "bigint[]",
+    "int[]",
+    "smallint[]",
+    "smallint[]",
+    "bigint[]",
+    "int[]",
+    "text[]",
+    "text[]",
+    "text[]",
+    "bigint[]",
+    "bigint[]",
+    "text[]",
+    "text[]",
+    "text[]",
+    "bigint[]",
+    "bigint[]",
+    "smallint[]",
+    "int[]",
+    "int[]",
+    "smallint[]",
+    "text[]",
+    "bigint[]",
+    "bigint[]",
+    "bigint[]",
+    "smallint[]",
+    "text[]",
+    "int[]",
+    "int[]",
+    "text[]",
+    "text[]",
+    "bigint[]",
+    "bigint[]",
+    "bigint[]",
+    "smallint[]",
+    "text[]",
+    "bigint[]",
+    "smallint[]",
+    "text[]",
+    "bigint[]",
+    "bigint[]",
+]
 
 FUNCTION = f"""create function write_round({", ".join(_TYPES)}, out transaction text, out held smallint[],
     out updated int, out taken int) language plpgsql as $body$
@@ -77,7 +118,7 @@ begin
         from {numbered(HISTORY, 18, 7)} where v.partition = any(held);
     insert into activity select v.* from {numbered(ACTIVITIES, 25, 9)} where v.partition = any(held);
     delete from activity where number = any($34) and partition = any(held);
-    insert into inbox select v.* from {numbered(MESSAGES, 35, 7)};
+    insert into inbox select v.* from {numbered(MESSAGES, 35, 7)} where v.partition = any(held);
     delete from inbox where position = any($42) and partition = any(held);
     get diagnostics taken = row_count;
 end $body$"""
@@ -90,7 +131,8 @@ class Shape(Protocol):
     async def write(self, batch: Batch) -> None: ...
 
 
-def _all(batch: Batch) -> list[list[object]]:
+def arguments(batch: Batch) -> Columns:
+    """What the one statement and the function take."""
     return [
         batch.partitions, batch.epochs, *batch.progress, *batch.history, *batch.activities, batch.ended_activities,
         *batch.messages, batch.consumed,
@@ -121,31 +163,61 @@ class Separate:
 class OneStatement:
     """One data-modifying WITH: one round trip, its own transaction."""
 
-    def __init__(self, lock: str = "for share") -> None:
-        self.text = ONE.format(lock=ONE_LOCKS[lock])
+    def __init__(self, lock: str = "for share", *, hint: bool = False) -> None:
+        self.text = ONE.format(lock=ONE_LOCKS[lock]) + (", pg_notify('hub', '7')" if hint else "")
+
+    def counting(self) -> "OneStatement":
+        """With the process's row of rounds in it."""
+        self.text = self.text.replace("with fence as", f"with {ROUND}, fence as") + " from r"
+        return self
 
     async def prepare(self, connection: asyncpg.Connection) -> "OneStatement":
         self.statement = await connection.prepare(self.text)
         return self
 
     async def write(self, batch: Batch) -> None:
-        _, held, updated, taken = (await self.statement.fetch(*_all(batch)))[0]
+        _, held, updated, taken = (await self.statement.fetch(*arguments(batch)))[0][:4]
         assert len(held) == len(batch.partitions)
-        assert updated == len(batch.progress[0]) and taken == len(batch.consumed), (updated, taken)
+        assert [updated, taken] == [len(batch.progress[0]), len(batch.consumed)]
+
+
+class Bracketed(OneStatement):
+    """The one statement between BEGIN and COMMIT, so that its transaction's id is known before the COMMIT."""
+
+    async def prepare(self, connection: asyncpg.Connection) -> "Bracketed":
+        self.connection = connection
+        await super().prepare(connection)
+        return self
+
+    async def write(self, batch: Batch) -> None:
+        await self.connection.execute("begin")
+        await super().write(batch)
+        await self.connection.execute("commit")
 
 
 class Function:
     """One call of a function of the hub's: one round trip, its own transaction."""
 
+    name = "write_round"
+    settings = ""
+
     async def prepare(self, connection: asyncpg.Connection) -> "Function":
-        await connection.execute(FUNCTION.replace("create function", "create or replace function"))
-        self.statement = await connection.prepare(CALL)
+        text = FUNCTION.replace("create function write_round", f"create or replace function {self.name}")
+        await connection.execute(text.replace("language plpgsql", f"language plpgsql {self.settings}"))
+        self.statement = await connection.prepare(CALL.replace("write_round", self.name))
         return self
 
     async def write(self, batch: Batch) -> None:
-        _, held, updated, taken = (await self.statement.fetch(*_all(batch)))[0]
+        _, held, updated, taken = (await self.statement.fetch(*arguments(batch)))[0]
         assert len(held) == len(batch.partitions)
-        assert updated == len(batch.progress[0]) and taken == len(batch.consumed)
+        assert [updated, taken] == [len(batch.progress[0]), len(batch.consumed)]
+
+
+class GuardedFunction(Function):
+    """The planner's settings belong to the function, so that they hold behind a pooler as well."""
+
+    name = "write_round_guarded"
+    settings = "set plan_cache_mode = force_generic_plan set enable_seqscan = off"
 
 
 class Copied(Separate):
@@ -154,7 +226,6 @@ class Copied(Separate):
     async def write(self, batch: Batch) -> None:
         fence, progress, _, _, ended, _, consumed = self.statements
         connection = self.connection
-        _, _, *_ = batch.history
         history = [batch.history[0], *batch.history[2:]]
         await connection.execute("begin")
         await fence.fetch(batch.partitions, batch.epochs)

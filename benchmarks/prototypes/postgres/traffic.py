@@ -1,7 +1,7 @@
 """Batches of checkpoints as columns, the way a store would hand them to asyncpg's array parameters.
 
 One checkpoint: progress of one instance, one history row of some 600 bytes, one activity and one message inserted,
-the activity and the message of the instance's checkpoint before that deleted.
+the activity and the message of the instance's checkpoint before that deleted; each sixth has the status Completed.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,8 @@ class Traffic:
             list(self.partitions),
         )
         await connection.execute(
-            "insert into instance select n, ($3::smallint[])[1 + n % cardinality($3::smallint[])], 'order-' || n, 0, 'sequence', $4, 1, null,"
+            "insert into instance select n, ($3::smallint[])[1 + n % cardinality($3::smallint[])], 'order-' || n, 0,"
+            " 'sequence', $4, 1, null,"
             " '\"Tokyo\"', 1, null, null, null, null, 7, 0, 1, -1, null, null, null, null, 1, null, null, null, 9"
             " from generate_series($1::bigint, $1::bigint + $2::int - 1) n",
             self.first,
@@ -77,9 +78,11 @@ class Traffic:
         self._number += size
         for number, seq, row in zip(numbers, seqs, fresh, strict=True):
             self._open[number] = (seq + 3, row, row)
+        ended = [int(s // 3 % 6 == 5) for s in seqs]
+        now = [1_790_000_000_000_000 + self._turn] * size
         progress: Columns = [
-            numbers, seqs, partitions, [0] * size, [1_790_000_000_000_000] * size, [s + 3 for s in seqs],
-            nothing, nothing, nothing, nothing, [1_790_000_000_000_000] * size, nothing, nothing, nothing,
+            numbers, seqs, partitions, ended, now, [s + 3 for s in seqs],
+            nothing, nothing, nothing, [now[0] if e else None for e in ended], now, nothing, nothing, nothing,
             [123_456_789] * size,
         ]  # fmt: skip
         history: Columns = [
