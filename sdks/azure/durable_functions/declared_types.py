@@ -33,6 +33,9 @@ class PlainObjects(Enum):
     BUILD = "build"
     """Types the code asked for: build the object when the fields fit."""
 
+    # Members are one of a kind. Enum's own hash runs in Python, and each payload asks for it.
+    __hash__ = object.__hash__
+
 
 def reader_of(declared: Any, plain: PlainObjects) -> Reader | None:
     """The reader of a type, or of any other annotation; None when parsed JSON is already right."""

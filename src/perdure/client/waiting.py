@@ -34,6 +34,8 @@ async def _wait_for(
     if timeout_seconds is not None and timeout_seconds <= 0:
         record = await storage.get(instance_id)
         return record if record is not None and record.progress.status in wanted else None
+    if timeout_seconds is None:
+        return await storage.wait_for_status(instance_id, wanted)
     try:
         async with asyncio.timeout(timeout_seconds):
             return await storage.wait_for_status(instance_id, wanted)

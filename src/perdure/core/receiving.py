@@ -8,7 +8,7 @@ import msgspec
 from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.instance import Instance, OpenWork, Origin, WorkKind, former_links
-from perdure.core.status import RuntimeStatus
+from perdure.core.status import TERMINAL, RuntimeStatus
 
 
 class Intake(msgspec.Struct, eq=False):
@@ -43,7 +43,7 @@ def receive(instance: Instance, envelopes: Sequence[ms.Envelope], now: datetime)
         at=now if at is None or now > at else at, events=[], consumed=[], held=[], dropped=[],
         suspended=progress.status is RuntimeStatus.Suspended,
     )  # fmt: skip
-    if progress.status.is_terminal:
+    if progress.status in TERMINAL:
         intake.dropped.extend(envelopes)
         return intake
     if len(envelopes) > 1 and (terminate := _first_end(instance, envelopes)) is not None:

@@ -15,8 +15,8 @@ class Announcer:
     def __init__(self, observers: Sequence[Observer], options: EngineOptions) -> None:
         self._observers = observers
         self._wanted = frozenset[type]().union(*(observer.wants for observer in observers))
-        self._noticed_seq = options.history_events_noticed - 1
-        self._noticed_bytes = options.history_bytes_noticed
+        self.noticed_seq = options.history_events_noticed - 1
+        self.noticed_bytes = options.history_bytes_noticed
 
     def add(self, observer: Observer) -> None:
         """Tell one more observer from now on."""
@@ -35,10 +35,14 @@ class Announcer:
             for result in results:
                 self.announce(ActivityEnded(result.activity.instance_id, result.activity.name, result.failure))
 
-    def grown(self, live: LiveInstance, checkpoint: Checkpoint, bytes_before: int) -> None:
-        """The history is longer by this checkpoint: tell when it passes a limit, once."""
+    def grown(self, live: LiveInstance, checkpoint: Checkpoint) -> None:
+        """The history is longer by this checkpoint: tell when that passes a limit, once.
+
+        Need not be called for one that ends below both.
+        """
         last_seq, size = checkpoint.progress.last_seq, live.history_bytes
-        if checkpoint.expected_last_seq < self._noticed_seq <= last_seq or bytes_before < self._noticed_bytes <= size:
+        passes_seq = checkpoint.expected_last_seq < self.noticed_seq <= last_seq
+        if passes_seq or size - checkpoint.history_bytes < self.noticed_bytes <= size:
             self.announce(HistoryGrown(live.instance_id, checkpoint.origin.name, last_seq + 1, size))
 
     def committed(self, episodes: Sequence[Episode]) -> None:

@@ -22,6 +22,7 @@ from perdure.core.instance import Instance, InstanceRecord, WorkKind, is_regaini
 from perdure.core.messages import AnyMessage, Envelope, LockGranted, Resume, Rewind, Suspend, Terminate
 from perdure.core.partial_intake import take_only
 from perdure.core.receiving import Intake, awaits_start, ends, receive
+from perdure.core.status import TERMINAL
 from perdure.core.versioning import Failed, Rejected, Versioning, check
 from perdure.engine.live import Begun
 
@@ -204,7 +205,7 @@ class LiveOrchestration:
     def _decide(self, result: TurnResult | None) -> Checkpoint:
         assert self._intake is not None
         checkpoint = decide(self.instance, self._intake, result, self._limits)
-        if self.queue and checkpoint.progress.status.is_terminal:
+        if self.queue and checkpoint.progress.status in TERMINAL:
             # Their rows go with its end, and who sent them waits.
             checkpoint.outbox += refusals(self.instance.origin, self.queue)
         if self._rewound is not None:
@@ -331,7 +332,7 @@ class LiveOrchestration:
             self._history = [*self._history, *checkpoint.events] if rewound is None else checkpoint.events
         elif (follow := self._session.follow) is not None:
             follow(events)
-        if checkpoint.progress.status.is_terminal:
+        if checkpoint.progress.status in TERMINAL:
             self.close()
             return False
         return intake.reread_inbox
@@ -343,7 +344,7 @@ class LiveOrchestration:
 
     def is_finished(self) -> bool:
         """It takes no more messages."""
-        return self.instance.progress.status.is_terminal
+        return self.instance.progress.status in TERMINAL
 
     def may_rest(self, now: datetime) -> bool:
         """It waits only for events, or for timers that are not near (architecture.md J7)."""

@@ -17,6 +17,7 @@ from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint
 from perdure.core.failures import failure_of
 from perdure.core.messages import ActivityCompleted, ActivityFailed, Envelope, StartExecution
+from perdure.core.status import TERMINAL
 from perdure.engine.announcing import Announcer
 from perdure.engine.committing import Commits
 from perdure.engine.due_messages import LONGEST_SLEEP_SECONDS, DueMessages
@@ -276,7 +277,7 @@ class Runner:
             episodes.extend((live, self._finish(live)) for live, turn in begun if id(turn) not in self._out)
         for live, checkpoint in episodes:
             round_.checkpoints.append(checkpoint)
-            if checkpoint.progress.status.is_terminal and (gone := held.pop(live.instance_id, None)):
+            if held and checkpoint.progress.status in TERMINAL and (gone := held.pop(live.instance_id, None)):
                 round_.discarded.extend(gone)
                 live.queue = [envelope for envelope in live.queue if envelope not in gone]
         round_.kept.extend(e for envelopes in held.values() for e in envelopes if e.position is None)
@@ -321,7 +322,8 @@ class Runner:
             beginning = self._begin(live, now)
             if beginning.kept:
                 held[live.instance_id] = beginning.kept
-            round_.discarded.extend(beginning.dropped)
+            if beginning.dropped:
+                round_.discarded.extend(beginning.dropped)
             if beginning.turn is not None:
                 begun.append((live, beginning.turn))
             elif beginning.checkpoint is not None:
@@ -444,8 +446,8 @@ class Runner:
         if committed.activities:
             self._executor.start_activities(committed.activities)
         at = asyncio.get_running_loop().time()
+        noticed_seq, noticed_bytes = self._announcer.noticed_seq, self._announcer.noticed_bytes
         for live, checkpoint in episodes:
-            bytes_before = live.history_bytes
             reread = live.apply(checkpoint)
             if live.is_finished():
                 if (failure := checkpoint.progress.failure) is not None:
@@ -458,7 +460,8 @@ class Runner:
                 self._router.finished(live)
                 continue
             self._live.use(live, at)
-            self._announcer.grown(live, checkpoint, bytes_before)
+            if checkpoint.progress.last_seq >= noticed_seq or live.history_bytes >= noticed_bytes:
+                self._announcer.grown(live, checkpoint)
             if reread:
                 await self._reread(live)
             if live.queue and live.turn is None:

@@ -150,7 +150,7 @@ class LocalExecutor:
                 turn.result = self._poisoned_batch(turn) if self._box.is_poisoned(key) else self._run_entity(turn)
             except BaseException as error:
                 turn.result = _failed_batch(turn, failure_of(error))
-            self._leave(turn, key)
+            (self._box.leave_given_up if turn.is_given_up else self._box.leave)(key)
             return
         session: OrchestrationSession = turn.session
         assert isinstance(session, LocalSession)
@@ -167,15 +167,11 @@ class LocalExecutor:
         except BaseException as error:
             # What an SDK could not turn into a result is still the instance's failure, not the thread's.
             turn.result = TurnResult(ending=Fail(failure_of(error)))
-        self._leave(turn, key)
-        if turn.is_given_up:
-            session.end()
-
-    def _leave(self, turn: Turn, key: str) -> None:
-        if turn.is_given_up:
-            self._box.leave_given_up(key)
-        else:
+        if not turn.is_given_up:
             self._box.leave(key)
+        else:
+            self._box.leave_given_up(key)
+            session.end()
 
     def _poisoned_batch(self, turn: EntityTurn) -> list[OperationOutcome]:
         return _failed_batch(turn, poisoned(f"entity '{turn.entity}'"))

@@ -258,10 +258,12 @@ class OneProcessStorage:
 
     async def wait_for_status(self, instance_id: str, wanted: frozenset[RuntimeStatus]) -> InstanceRecord:
         self._check()
-        with self._waiters.waiting(instance_id, wanted) as announced:
+        # Nearly always it is too early: the status alone is a quarter of the work of a record.
+        while (status := self._tables.status_of(instance_id)) is not None and status in wanted:
             record = await self._tables.get(instance_id)
             if record is not None and record.progress.status in wanted:
                 return record
+        with self._waiters.waiting(instance_id, wanted) as announced:
             return await announced
 
     # Maintenance

@@ -168,16 +168,17 @@ def completed_task(value: Any = None) -> Task:
 class CallTask(Task):
     """A call that somebody answers by task id. Its input is let go once it is an action."""
 
-    __slots__ = ("_decode", "_input", "failure", "id", "name")
+    __slots__ = ("_decode", "_input", "_tags", "failure", "id", "name")
     kind: ClassVar[FailedKind]
 
-    def __init__(self, name: str, input: str | None, decode: Decode) -> None:
+    def __init__(self, name: str, input: str | None, decode: Decode, tags: Tags = None) -> None:
         super().__init__()
         self.id: int | None = None
         self.name = name
         self.failure: FailureDetails | None = None
         self._input = input
         self._decode = decode
+        self._tags = tags
 
     def action(self, task_id: int) -> Action:
         """What is asked for."""
@@ -208,12 +209,8 @@ class CallTask(Task):
 class ActivityTask(CallTask):
     """An activity call."""
 
-    __slots__ = ("_tags",)
+    __slots__ = ()
     kind = FailedKind.ACTIVITY
-
-    def __init__(self, name: str, input: str | None, decode: Decode, tags: Tags = None) -> None:
-        super().__init__(name, input, decode)
-        self._tags = tags
 
     def action(self, task_id: int) -> Action:
         return ScheduleActivity(task_id, self.name, self._input, tags=self._tags)
@@ -222,7 +219,7 @@ class ActivityTask(CallTask):
 class ChildTask(CallTask):
     """A child orchestration."""
 
-    __slots__ = ("_instance_id", "_tags", "_version")
+    __slots__ = ("_instance_id", "_version")
     kind = FailedKind.CHILD
 
     def __init__(
@@ -234,10 +231,9 @@ class ChildTask(CallTask):
         decode: Decode,
         tags: Tags = None,
     ) -> None:
-        super().__init__(name, input, decode)
+        super().__init__(name, input, decode, tags)
         self._instance_id = instance_id
         self._version = version
-        self._tags = tags
 
     def action(self, task_id: int) -> Action:
         return StartChild(task_id, self.name, self._input, self._instance_id, self._version, self._tags)

@@ -56,8 +56,12 @@ _backlog_sizes = ManyValues("backlog_sizes")
 
 
 def read_status(cursor: sqlite3.Cursor, instance_id: str) -> RuntimeStatus | None:
+    """Raises HistoryCorrupted."""
     row = _row_of(cursor, _status_of, instance_id)
-    return None if row is None else RuntimeStatus(row[0])
+    try:
+        return None if row is None else RuntimeStatus(row[0])
+    except ValueError as error:
+        raise HistoryCorrupted(instance_id, str(error)) from error
 
 
 def read_record(cursor: sqlite3.Cursor, instance_id: str) -> InstanceRecord | None:
