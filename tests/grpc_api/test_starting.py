@@ -10,6 +10,7 @@ import pytest
 
 from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.times import read_time, write_time
+from perdure.host.serve_options import REUSED_IDS
 from support.scheduler_server import Scheduler, code_of, run, scheduler, text
 
 Code = grpc.StatusCode
@@ -232,5 +233,20 @@ def test_of_many_starts_with_one_id_one_wins(store_url: str) -> None:
             ended = await asyncio.gather(*(start(server) for _ in range(20)), return_exceptions=True)
             assert ended.count("x") == 1
             assert all(e == "x" or (isinstance(e, grpc.RpcError) and e.code() is Code.ALREADY_EXISTS) for e in ended)
+
+    run(scenario)
+
+
+def test_a_server_may_give_the_ids_of_finished_instances_away(store_url: str) -> None:
+    async def scenario() -> None:
+        async with scheduler(store_url, replaceable=REUSED_IDS["finished"]) as server:
+            await put(server, RUNNING)
+            assert (await code_of(start(server)))[0] is Code.ALREADY_EXISTS
+            await server.client.TerminateInstance(instanceId="x")
+            await server.client.WaitForInstanceCompletion(instanceId="x")
+            # What a start says of itself wins.
+            assert (await code_of(start(server, policy=pb.OrchestrationIdReusePolicy())))[0] is Code.ALREADY_EXISTS
+            await start(server)
+            assert (await state_of(server)).name == "flow"
 
     run(scenario)

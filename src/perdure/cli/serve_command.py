@@ -41,6 +41,7 @@ _PACKAGES_MISSING = "perdure serve needs grpcio and protobuf: pip install 'perdu
 @click.option("--receive-mib-max", type=click.IntRange(4, 2047), help="Largest message taken, in MiB.  [default: 64]")
 @click.option("--item-mib-max", type=click.IntRange(4, 2047), help="Largest message to workers, in MiB.  [default: 4]")
 @click.option("--payload-mib-max", type=click.IntRange(1, 1024), help="Largest payload, in MiB.  [default: 16]")
+@click.option("--reuse-ids", type=click.Choice(["never", "finished"]), help="Instances whose id may be started anew.")
 @click.option("--log-level", type=click.Choice(_LEVELS, case_sensitive=False), help="Least level of log lines.")
 @click.option("--verbose", is_flag=True, help="More log lines.")
 @click.option("--debug", is_flag=True, help="Full stack traces of the tool's own errors.")
@@ -75,6 +76,7 @@ def _options(given: dict[str, Any]) -> "ServeOptions":
         GRPC_PORT,
         HTTP_PORT,
         MEBIBYTE,
+        REUSED_IDS,
         ServeOptions,
         check_exposure,
         grace_of,
@@ -108,6 +110,7 @@ def _options(given: dict[str, Any]) -> "ServeOptions":
         receive_bytes_max=(given["receive_mib_max"] or 64) * MEBIBYTE,
         item_bytes_max=(given["item_mib_max"] or 4) * MEBIBYTE,
         payload_bytes_max=(given["payload_mib_max"] or 16) * MEBIBYTE,
+        replaceable=REUSED_IDS[given["reuse_ids"] or "never"],
         grace_seconds=grace_of(environment),
     )
     check_exposure(options, is_insecure=given["insecure"])

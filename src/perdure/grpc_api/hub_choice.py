@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from perdure.client import TaskHubClient
+from perdure.client import RuntimeStatus, TaskHubClient
 from perdure.grpc_api.access import EVERYBODY, RIGHTS, Doorkeeper, Standing, bearer_token
 from perdure.grpc_api.statuses import Code, Refused
 from perdure.grpc_api.work_item_service import WorkItemService
@@ -22,6 +22,8 @@ class ServedHub:
     name: str
     client: TaskHubClient
     work_items: WorkItemService
+    replaceable: frozenset[RuntimeStatus] = frozenset()
+    """Instances of these statuses give way to a start that names no policy."""
 
 
 class Hubs(Protocol):

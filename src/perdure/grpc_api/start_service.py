@@ -28,7 +28,7 @@ async def start_instance(request: Any, call: Call) -> Any:
     """Start an orchestration; answers its id."""
     name = checked_name(request.name, "orchestrator name")
     instance_id: str = request.instanceId
-    replaceable = frozenset[RuntimeStatus]()
+    replaceable = call.hub.replaceable
     if request.HasField("orchestrationIdReusePolicy"):
         policy = request.orchestrationIdReusePolicy
         replaceable = _replaceable(policy)

@@ -75,7 +75,7 @@ class RunningHub:
                 check_id=check_portable_id, payload_bytes_max=options.payload_bytes_max, serves=executor.serves
             ),
         )
-        self.served = ServedHub(name, self.client, WorkItemService(executor))
+        self.served = ServedHub(name, self.client, WorkItemService(executor), options.replaceable)
 
     @property
     def file(self) -> Path | None:

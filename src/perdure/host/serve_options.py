@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from perdure.core.status import TERMINAL, RuntimeStatus
 from perdure.host.options import StartFailed
 from perdure.storage.options import Durability
 
@@ -17,6 +18,8 @@ MEBIBYTE = 1024 * 1024
 RECEIVE_MEBIBYTES_MIN = 4
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 USAGE = 2
+REUSED_IDS = {"never": frozenset[RuntimeStatus](), "finished": TERMINAL}
+"""``--reuse-ids``: whose ids a start may take that names no policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class ServeOptions:
     """What every worker takes in one message; 4 MiB is gRPC's own limit, unless a program raises it."""
     payload_bytes_max: int = 16 * MEBIBYTE
     history_events_max: int = 1_000_000
+    replaceable: frozenset[RuntimeStatus] = frozenset()
+    """Instances of these statuses give way to a start of their id that names no policy."""
     grace_seconds: float = 30.0
 
     @property
