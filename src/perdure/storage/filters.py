@@ -30,8 +30,8 @@ def purge_filter(filter_: InstanceFilter) -> InstanceFilter | None:
     )
 
 
-def where(filter_: InstanceFilter) -> tuple[str, list[Parameter]]:
-    """A condition over the instance table's columns; ``casefold`` is a function the storage provides."""
+def where(filter_: InstanceFilter, folded_name: str = "casefold(name)") -> tuple[str, list[Parameter]]:
+    """A condition over the instance table's columns; ``folded_name`` is the storage's expression for just that."""
     conditions = ["kind = ?"]
     parameters: list[Parameter] = [int(filter_.kind)]
 
@@ -53,7 +53,7 @@ def where(filter_: InstanceFilter) -> tuple[str, list[Parameter]]:
     if filter_.id_prefix:
         add("substr(id, 1, ?) = ?", len(filter_.id_prefix), filter_.id_prefix)
     if filter_.name is not None:
-        add("casefold(name) = ?", filter_.name.casefold())
+        add(f"{folded_name} = ?", filter_.name.casefold())
     if filter_.existing_entities_only and filter_.kind is InstanceKind.ENTITY:
         add("state is not null")
     return " and ".join(conditions), parameters

@@ -12,6 +12,7 @@ from zlib import crc32
 import msgspec
 
 from perdure.contracts.records import PendingActivity
+from perdure.core.checkpoint import Checkpoint
 from perdure.core.events import HistoryEvent
 from perdure.core.instance import InstanceKind, InstanceRecord, Origin, Progress
 from perdure.core.messages import Envelope
@@ -199,6 +200,15 @@ def write_episode(events: Sequence[HistoryEvent], instance: int, first_seq: int)
     count = len(events)
     crc = history_checksum(raw, instance, first_seq, count, stored.STORED_FORMAT)
     return (instance, first_seq, count, stored.STORED_FORMAT, raw.decode(), crc)
+
+
+def write_numbered_episode(checkpoint: Checkpoint, instance: int) -> tuple[Value, ...]:
+    """As ``write_episode``, of a checkpoint's events; the checkpoint learns their size."""
+    row = write_episode(checkpoint.events, instance, checkpoint.progress.last_seq + 1 - len(checkpoint.events))
+    text = row[4]
+    assert isinstance(text, str)
+    checkpoint.history_bytes = text_bytes(text)
+    return row
 
 
 def read_history(rows: Sequence[Row], last_seq: int) -> list[HistoryEvent]:

@@ -17,10 +17,9 @@ from perdure.storage.rows import (
     PROGRESS_COLUMNS,
     RUNNING_COLUMNS,
     Value,
-    text_bytes,
     write_activity,
     write_envelope,
-    write_episode,
+    write_numbered_episode,
     write_origin,
     write_progress,
 )
@@ -67,7 +66,7 @@ def apply(cursor: sqlite3.Cursor, changes: Changes) -> Outcome:
     if changes.updated:
         _update(cursor, changes)
     if changes.history:
-        _insert_history.run(cursor, [_episode(numbered) for numbered in changes.history])
+        _insert_history.run(cursor, [write_numbered_episode(n.checkpoint, n.number) for n in changes.history])
     if changes.finished:
         _delete_messages_to.run(cursor, [numbered.checkpoint.origin.instance_id for numbered in changes.finished])
         finished = numbers_text([numbered.number for numbered in changes.finished])
@@ -180,16 +179,6 @@ def _insert(cursor: sqlite3.Cursor, inserted: list[NumberedCheckpoint], created:
     if len(bare) < len(rows):
         _insert_instances.run(cursor, [row for row in rows if _beyond_bare(row) != _NOTHING_BEYOND_BARE])
     _insert_bare_instances.run(cursor, bare)
-
-
-def _episode(numbered: NumberedCheckpoint) -> tuple[Value, ...]:
-    checkpoint = numbered.checkpoint
-    first_seq = checkpoint.progress.last_seq + 1 - len(checkpoint.events)
-    row = write_episode(checkpoint.events, numbered.number, first_seq)
-    text = row[4]
-    assert isinstance(text, str)
-    checkpoint.history_bytes = text_bytes(text)
-    return row
 
 
 def _create_children(
