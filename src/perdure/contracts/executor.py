@@ -116,6 +116,13 @@ class Executor(Protocol):
         """Queue activities; they run within the executor's limits."""
         ...
 
+    def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
+        """Drop activities that nobody has begun: their instances have ended, or are another process's now.
+
+        Those that have begun go on, and their results are given as ever.
+        """
+        ...
+
     async def activity_results(self) -> list[ActivityResult]:
         """Wait for ended activities; at least one, each exactly once."""
         ...

@@ -224,6 +224,15 @@ def fold_open_work(
     return started
 
 
+def leaves_activities(open_work: dict[int, OpenWork], events: Iterable[ev.HistoryEvent]) -> bool:
+    """Whether activities would be open after these events, which end the execution."""
+    opened = [seq for seq, work in open_work.items() if work.kind is WorkKind.ACTIVITY]
+    if not opened:
+        return False
+    closed = {event.scheduled_seq for event in events if type(event) in _CLOSING}  # type: ignore[union-attr]
+    return not closed.issuperset(opened)
+
+
 class Instance:
     """A loaded orchestration as the core sees it: its record and its open work. Not its history.
 

@@ -20,6 +20,7 @@ class LiveEntity:
     """See ``LiveInstance``."""
 
     history_bytes = 0
+    leaves_activities = False
     revives = False
     __slots__ = (
         "_arrived", "_batch", "_default_version", "_entity", "_is_removed", "_now", "_operations_max", "_record",

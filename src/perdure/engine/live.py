@@ -36,6 +36,9 @@ class LiveInstance(Protocol):
     used_at: float
     """Loop time of its newest episode."""
 
+    leaves_activities: bool
+    """It has ended while activities of it had not; known once it has."""
+
     @property
     def history_bytes(self) -> int:
         """The size of its history as stored; 0 for an entity, which has none."""

@@ -18,7 +18,7 @@ from perdure.core.control import (
 from perdure.core.decisions import DecisionLimits, decide, leave_sections
 from perdure.core.events import HistoryEvent, OrchestratorStarted
 from perdure.core.failures import FailureDetails
-from perdure.core.instance import Instance, InstanceRecord, WorkKind, is_regaining
+from perdure.core.instance import Instance, InstanceRecord, WorkKind, is_regaining, leaves_activities
 from perdure.core.messages import AnyMessage, Envelope, LockGranted, Resume, Rewind, Suspend, Terminate
 from perdure.core.partial_intake import take_only
 from perdure.core.receiving import Intake, awaits_start, ends, receive
@@ -36,7 +36,8 @@ class LiveOrchestration:
 
     __slots__ = (
         "_accepted", "_ended", "_history", "_intake", "_is_without_code", "_limits", "_regained", "_regaining",
-        "_rewound", "_session", "_versioning", "execution_id", "instance", "instance_id", "left_behind", "queue",
+        "_rewound", "_session", "_versioning", "execution_id", "instance", "instance_id", "leaves_activities",
+        "left_behind", "queue",
         "turn", "used_at",
     )  # fmt: skip
 
@@ -57,6 +58,7 @@ class LiveOrchestration:
         """What was there for the instance that had the id before; it goes with the first episode."""
         self.turn: Turn | None = None
         self.used_at = 0.0
+        self.leaves_activities = False
         self._limits = limits
         self._versioning = versioning
         self._accepted = False
@@ -285,12 +287,15 @@ class LiveOrchestration:
         if self._rewound is not None or self._regained is not None:
             # What begins an execution anew is one event, and taken.
             return self._decide(result)
-        part = take_only(self.instance, self._intake, count)
+        part = take_only(self.instance, self._intake, count, self.queue)
         self._intake = part.intake
+        if part.again:
+            taken = {id(envelope) for envelope in part.intake.consumed}
+            self.queue = [envelope for envelope in self.queue if id(envelope) not in taken]
         self.queue[:0] = part.left
         checkpoint = self._decide(result)
         if not checkpoint.progress.status.is_terminal:
-            checkpoint.outbox = [*checkpoint.outbox, *part.carried]
+            checkpoint.outbox = [*checkpoint.outbox, *part.again]
         return checkpoint
 
     def refuse(self, envelopes: list[Envelope], now: datetime, failure: FailureDetails) -> Begun:
@@ -325,6 +330,8 @@ class LiveOrchestration:
             instance = self.instance = Instance.loaded(InstanceRecord(checkpoint.origin, checkpoint.progress), ())
             self.execution_id = checkpoint.origin.execution_id
             return intake.reread_inbox
+        if instance.open_work and checkpoint.progress.status.is_terminal:
+            self.leaves_activities = leaves_activities(instance.open_work, events)
         instance.fold(events, instance.progress.last_seq + 1)
         instance.progress = checkpoint.progress
         instance.history_bytes += checkpoint.history_bytes

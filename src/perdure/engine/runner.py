@@ -21,6 +21,7 @@ from perdure.core.status import TERMINAL
 from perdure.engine.announcing import Announcer
 from perdure.engine.committing import Commits
 from perdure.engine.due_messages import LONGEST_SLEEP_SECONDS, DueMessages
+from perdure.engine.ended_work import EndedWork
 from perdure.engine.held_partitions import HeldPartitions
 from perdure.engine.live import Begun, Episode, LiveInstance
 from perdure.engine.live_instances import LiveInstances
@@ -77,6 +78,7 @@ class Runner:
         )
         self._commits = Commits(self._held, storage, self._live, self._router, self._abandon)
         self._settlements = Settlements()
+        self._ended_work = EndedWork(executor)
         self._turnovers = Turnovers(self._held, storage, self, self._wake.set)
         self._stopping = asyncio.Event()
         self._rest_is_due = False
@@ -107,6 +109,7 @@ class Runner:
         finally:
             self._due.stop()
             self._rejections.stop()
+            self._ended_work.stop()
             for task in [*tasks, rounds]:
                 task.cancel()
             await asyncio.gather(*tasks, rounds, return_exceptions=True)
@@ -157,6 +160,7 @@ class Runner:
         self._rejections.forget(is_gone)
         self._router.forget(is_gone)
         self._settlements.give_up(is_gone)
+        self._executor.forget(lambda activity: is_gone(activity.instance_id))
 
     def partitions_out(self) -> set[int]:
         """The partitions of the turns that are in user code."""
@@ -453,6 +457,8 @@ class Runner:
                 if (failure := checkpoint.progress.failure) is not None:
                     self._announcer.announce(InstanceFailed(live.instance_id, checkpoint.origin.name, failure))
                 self._ready.pop(live.instance_id, None)
+                if live.leaves_activities:
+                    self._ended_work.add(live.execution_id, checkpoint.expected_last_seq)
                 if self._rejections:
                     self._rejections.discard(live.execution_id)
                 # It was for this instance: a start that has come meanwhile gives the id to another one.

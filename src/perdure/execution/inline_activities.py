@@ -36,6 +36,10 @@ class InlineActivities:
         self._queue.extend(activities)
         self._fill()
 
+    def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
+        """Drop what has not begun."""
+        self._queue = [activity for activity in self._queue if not is_gone(activity)]
+
     async def results(self) -> list[ActivityResult]:
         """Wait for ended activities; at least one, each once."""
         while not self._results:

@@ -123,6 +123,11 @@ class LocalExecutor:
         """Queue activities."""
         self._activities.begin(self._quarantine.sift(activities))
 
+    def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
+        """Drop activities that have not begun."""
+        self._quarantine.forget(is_gone)
+        self._activities.forget(is_gone)
+
     async def activity_results(self) -> list[ActivityResult]:
         """Ended activities."""
         return await self._activities.results()

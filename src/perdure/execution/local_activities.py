@@ -8,7 +8,7 @@ import asyncio
 import collections
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from perdure.contracts.executor import ActivityResult
@@ -137,6 +137,23 @@ class LocalActivities:
             self._for_threads = self._queue
         if not self._is_mixed:
             self._threads_taken += plain
+
+    def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
+        """Drop what has not begun."""
+        waiting = _drained(self._queue)
+        wanted = [entry for entry in waiting if not is_gone(entry[0])]
+        # Each that is in the queue has a place already.
+        self._threads_taken -= len(waiting) - len(wanted)
+        if self._for_threads is not self._queue:
+            self._for_threads = collections.deque(entry for entry in self._for_threads if not is_gone(entry[0]))
+        self._on_loop = collections.deque(entry for entry in self._on_loop if not is_gone(entry[0]))
+        self._queue.extend(wanted)
+        if self._draining:
+            return
+        # Threads that found nothing meanwhile are asleep.
+        self._wake_threads(len(wanted))
+        if self._is_mixed:
+            self._admit()
 
     async def results(self) -> list[ActivityResult]:
         """Wait for ended activities; at least one, each once."""

@@ -43,6 +43,10 @@ class Quarantine:
             self._timer = asyncio.get_running_loop().call_later(FIRST_AFTER_SECONDS, self._next)
         return free
 
+    def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
+        """Drop what has not begun."""
+        self._held = [activity for activity in self._held if not is_gone(activity)]
+
     def stop(self) -> None:
         """Begin no more. Twice-safe."""
         self._held.clear()

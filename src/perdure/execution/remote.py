@@ -5,7 +5,7 @@ Everything happens on the engine loop. No user code runs here, so no turn ever e
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -115,6 +115,23 @@ class RemoteExecutor:
         for activity in activities:
             lane = LaneKey(ItemKind.ACTIVITY, activity.name, activity.version or "")
             self._workers.offer(Work(lane, activity.instance_id, activity))
+
+    def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
+        """Drop activities that no worker has; what a connected worker has it may finish."""
+
+        def is_wanted(work: Work) -> bool:
+            return not (isinstance(work.subject, PendingActivity) and is_gone(work.subject))
+
+        for work in self._workers.waiting(ItemKind.ACTIVITY):
+            if not is_wanted(work):
+                self._workers.take_back(work)
+        for key, (work, timer) in list(self._later.items()):
+            if not is_wanted(work):
+                timer.cancel()
+                del self._later[key]
+        # A worker that has lost its stream gets no answer for long; nobody need do it again.
+        for lease in [lease for lease in self._leases if lease.stream is None and not is_wanted(lease.work)]:
+            self._end(lease)
 
     async def activity_results(self) -> list[ActivityResult]:
         """Activities that were answered, or that can never be."""

@@ -78,6 +78,11 @@ class RoutedExecutor:
         if len(here) < len(activities):
             self._remote.start_activities([activity for activity in activities if activity.name.lower() not in known])
 
+    def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
+        """Both drop them."""
+        self._local.forget(is_gone)
+        self._remote.forget(is_gone)
+
     async def activity_results(self) -> list[ActivityResult]:
         """Ended activities of either."""
         return await self._results.wait()

@@ -94,6 +94,9 @@ class _Lane:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __iter__(self) -> Iterator[Work]:
+        return iter(self._waiting.values())
+
     def add(self, work: Work) -> None:
         """It waits, behind what is older."""
         self._put += 1
@@ -198,6 +201,12 @@ class Workers:
                 self.let_go(stream, work.lane.kind)
                 return True
         return False
+
+    def waiting(self, kind: ItemKind) -> list[Work]:
+        """All work of the kind that no stream has taken."""
+        found = [work for lane in self._lanes.values() if lane.key.kind is kind for work in lane]
+        found += [work for stream in self._streams for work in stream.ahead if work.lane.kind is kind]
+        return found
 
     def let_go(self, stream: WorkerStream, kind: ItemKind) -> None:
         """The stream has one item of the kind less, and so room for another."""

@@ -1,7 +1,7 @@
 """An executor as remote workers are one: turns wait until somebody takes them, and everything ends late."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -112,6 +112,9 @@ class AwayExecutor:
 
     def start_activities(self, activities: Sequence[PendingActivity]) -> None:
         self._inner.start_activities(activities)
+
+    def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
+        self._inner.forget(is_gone)
 
     async def activity_results(self) -> list[ActivityResult]:
         while True:

@@ -1,7 +1,7 @@
 """The seams, with the audit listening: right above the real store, and around the executor."""
 
 import contextvars
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from perdure.contracts.errors import CheckpointRefused, StorageError
@@ -171,6 +171,9 @@ class AuditedExecutor:
     def start_activities(self, activities: Sequence[PendingActivity]) -> None:
         self._audit.activities_started(activities)
         self._executor.start_activities(activities)
+
+    def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
+        self._executor.forget(is_gone)
 
     async def activity_results(self) -> list[ActivityResult]:
         results = await self._executor.activity_results()
