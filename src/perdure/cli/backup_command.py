@@ -13,7 +13,7 @@ from perdure.cli.exit_codes import FAILURE, STORE
 from perdure.cli.grammar import CONTEXT, ForgivingCommand
 from perdure.cli.hub_files import store_file
 from perdure.cli.output import fail, print_json, progress_bar
-from perdure.cli.reaching import HubOptions, hub_options, reached, settings_of
+from perdure.cli.reaching import HubOptions, hub_options, place_of_store, reached, settings_of
 
 if TYPE_CHECKING:
     from perdure.host.settings import Settings
@@ -36,6 +36,7 @@ def backup(reach: HubOptions, dest: Path, as_json: bool) -> None:
         dest = dest / "hub.db"
     if dest.exists() or dest.is_symlink():
         fail(f"{dest} exists; a backup is written to a new file.", FAILURE)
+    _refuse_server(reach)
     with reached(reach) as door:
         if isinstance(door, HttpDoor):
             _download(door, dest)
@@ -46,6 +47,21 @@ def backup(reach: HubOptions, dest: Path, as_json: bool) -> None:
         print_json({"file": str(dest), "bytes": size})
     else:
         click.echo(f"Copied {size:,} bytes to {dest}")
+
+
+def _refuse_server(reach: HubOptions) -> None:
+    """A store on a server is copied by the server's own programs. Ends the command with exit code 3 for one."""
+    if reach.url is not None:
+        return
+    from perdure.storage.places import ServerPlace
+
+    place = place_of_store(settings_of(reach))
+    if isinstance(place, ServerPlace):
+        fail(
+            f"The store {place.shown} is no file: back it up with pg_dump, or copy the hub with "
+            "perdure hub copy SOURCE sqlite:FILE.",
+            STORE,
+        )
 
 
 def _copy(settings: "Settings", dest: Path) -> None:

@@ -15,8 +15,7 @@ from perdure.cli.output import fail
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from perdure.storage.memory.storage import MemoryStorage
-    from perdure.storage.sqlite.storage import SqliteStorage
+    from perdure.contracts.storage import Storage
 
 Query = Mapping[str, str | None]
 SECONDS_MAX = 600.0
@@ -43,7 +42,7 @@ class HubDoor(Protocol):
     where: str
     """The host's URL or the store's; for messages."""
     host_url: str | None
-    """The host that runs the hub; None when nobody does: nothing moves until a host is started."""
+    """A host that runs the hub, by URL or name; None when nobody does: nothing moves until a host is started."""
 
     def ask(
         self, method: str, path: str, *, query: Query | None = None, body: bytes | None = None,
@@ -148,12 +147,11 @@ def _lower(answer: http.client.HTTPResponse) -> dict[str, str]:
 
 
 class StoreDoor:
-    """A store that nobody holds, for the length of a command: the host's own routes, without a socket between."""
+    """A store itself, for the length of a command: the host's own routes, without a socket between."""
 
-    host_url: str | None = None
-
-    def __init__(self, where: str, storage: "SqliteStorage | MemoryStorage", app: "ASGIApp") -> None:
+    def __init__(self, where: str, storage: "Storage", app: "ASGIApp") -> None:
         self.where = where
+        self.host_url: str | None = None
         self._storage = storage
         self._app = app
         self._runner = asyncio.Runner()

@@ -1,6 +1,8 @@
 """`perdure hub list`, `perdure hub create` and `perdure hub drop`."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import click
@@ -8,31 +10,29 @@ import click
 from perdure.cli.confirming import confirm
 from perdure.cli.durable.options import json_option, yes_option
 from perdure.cli.exit_codes import NOT_FOUND, STORE, USAGE
-from perdure.cli.grammar import CONTEXT, ForgivingCommand, ForgivingGroup
-from perdure.cli.hub_files import drop_hub, store_file
+from perdure.cli.grammar import ForgivingCommand
+from perdure.cli.hub_files import store_file
+from perdure.cli.hub_removal import drop_hub
 from perdure.cli.output import fail, print_json
-from perdure.cli.reaching import HubOptions, hub_options, reached, settings_of
+from perdure.cli.reaching import HubOptions, hub_options, place_of_store, reached, settings_of
+from perdure.cli.server_hubs import at_server, server_required
 from perdure.cli.tables import table
+
+if TYPE_CHECKING:
+    from perdure.host.settings import Settings
+    from perdure.storage.places import ServerPlace
 
 PLACE = "/admin/perdure/hubs"
 SERVER_URL = "http://localhost:8082"
 
 
-@click.group("hub", cls=ForgivingGroup, context_settings=CONTEXT)
-def hub() -> None:
-    """Task hubs: the place where the state of an app is kept.
-
-    Example: perdure hub list
-    """
-
-
-@hub.command("list", cls=ForgivingCommand)
+@click.command("list", cls=ForgivingCommand)
 @json_option
 @hub_options
 def list_hubs(reach: HubOptions, as_json: bool) -> None:
     """List the task hubs of a store.
 
-    A store in SQLite has one; a server (perdure serve), named by --url, may have several.
+    A store in SQLite has one; a PostgreSQL database, or a server (perdure serve) named by --url, may have several.
 
     Example: perdure hub list --script-root samples/hello_cities
     """
@@ -64,7 +64,29 @@ def _through_host(reach: HubOptions) -> list[dict[str, object]]:
 
 
 def _in_store(reach: HubOptions) -> list[dict[str, object]]:
+    from perdure.storage.places import ServerPlace
+
     settings = settings_of(reach)
+    place = place_of_store(settings)
+    return _at_database(place) if isinstance(place, ServerPlace) else _in_file(reach, settings)
+
+
+def _at_database(place: "ServerPlace") -> list[dict[str, object]]:
+    return [
+        {
+            "taskHub": hub.name,
+            "store": place.shown,
+            "size": hub.size,
+            "changed": None,
+            "host": None if hub.hosts == 0 else f"{hub.hosts} host{'' if hub.hosts == 1 else 's'}",
+            "hosts": hub.hosts,
+            "schemaVersion": hub.version,
+        }
+        for hub in at_server(server_required(place).entries())
+    ]
+
+
+def _in_file(reach: HubOptions, settings: "Settings") -> list[dict[str, object]]:
     file = store_file(settings)
     if not file.exists():
         return []
@@ -72,25 +94,49 @@ def _in_store(reach: HubOptions) -> list[dict[str, object]]:
         host = door.host_url
     stat = file.stat()
     changed = f"{datetime.fromtimestamp(stat.st_mtime, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    found = {"taskHub": settings.hub_name, "store": settings.hub.store_url, "size": stat.st_size}
+    found = {"taskHub": settings.hub_name, "store": settings.hub.place.shown, "size": stat.st_size}
     return [{**found, "changed": changed, "host": host}]
 
 
-@hub.command("create", cls=ForgivingCommand)
+@click.command("create", cls=ForgivingCommand)
 @click.argument("name")
-@click.option("--url", default=SERVER_URL, help=f"The server's HTTP address.  [default: {SERVER_URL}]")
+@click.option("--url", help=f"The HTTP address of a server.  [default: {SERVER_URL}, unless the store is PostgreSQL]")
 @click.option("--code", help="A token with the role admin, where the server asks for one.")
+@click.option("--store", help="Make it in this PostgreSQL database.  [default: as the app's host]")
+@click.option("--partitions", type=click.IntRange(1, 1024), help="Into how many parts, for ever.  [default: 32]")
 @json_option
-def create(name: str, url: str, code: str | None, as_json: bool) -> None:
-    """Make a task hub at a running server (perdure serve).
+def create(
+    name: str, url: str | None, code: str | None, store: str | None, partitions: int | None, as_json: bool
+) -> None:
+    """Make a task hub.
 
-    Example: perdure hub create orders
+    In a PostgreSQL database, or at a running server (perdure serve).
+
+    Example: perdure hub create orders --store postgresql://app@db/shop
     """
-    made = _ask_server(HubOptions(url=url, code=code), "POST", name)
-    if as_json:
-        print_json({"taskHub": name, "created": made == 201})
+    place = None if url is not None else _database(store)
+    if place is not None:
+        made = at_server(server_required(place).create(name, partitions))
+    elif partitions is not None:
+        fail("--partitions is for a hub in a PostgreSQL database; name that with --store.", USAGE)
     else:
-        click.echo(f"Made the task hub '{name}'" if made == 201 else f"There is a task hub '{name}' already")
+        made = _ask_server(HubOptions(url=url or SERVER_URL, code=code), "POST", name) == 201
+    if as_json:
+        print_json({"taskHub": name, "created": made})
+    else:
+        click.echo(f"Made the task hub '{name}'" if made else f"There is a task hub '{name}' already")
+
+
+def _database(store: str | None) -> "ServerPlace | None":
+    """The database that ``--store`` or the app's files name, if they name one."""
+    from perdure.storage.places import ServerPlace
+
+    place = place_of_store(settings_of(HubOptions(store=store)))
+    if isinstance(place, ServerPlace):
+        return place
+    if store is not None:
+        fail(f"{place.shown} holds one task hub, which is made when its host starts.", USAGE)
+    return None
 
 
 def _ask_server(reach: HubOptions, method: str, name: str) -> int:
@@ -108,7 +154,7 @@ def _ask_server(reach: HubOptions, method: str, name: str) -> int:
         fail(f"{door.where} did not do it (HTTP {reply.status}).", STORE)
 
 
-@hub.command("drop", cls=ForgivingCommand)
+@click.command("drop", cls=ForgivingCommand)
 @click.argument("name", required=False)
 @yes_option
 @json_option
@@ -116,12 +162,12 @@ def _ask_server(reach: HubOptions, method: str, name: str) -> int:
 def drop(reach: HubOptions, name: str | None, yes: bool, as_json: bool) -> None:
     """Delete a task hub with everything in it.
 
-    No host may be running on it; a server (perdure serve), named by --url, drops the hub while it runs.
+    No host may be working on it; a server (perdure serve), named by --url, drops the hub while it runs.
 
     Example: perdure hub drop --yes
     """
     if name is not None:
-        reach = HubOptions(reach.url, reach.code, reach.store, name, reach.connection_setting, reach.script_root)
+        reach = replace(reach, hub=name)
     if reach.url is not None and name is not None:
         confirm(f"Delete the task hub '{name}' of {reach.url} with everything in it?", said_yes=yes)
         _ask_server(reach, "DELETE", name)

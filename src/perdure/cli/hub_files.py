@@ -1,71 +1,78 @@
-"""The files of a hub on SQLite: found, measured, deleted."""
+"""The files of a hub on SQLite: found, measured, brought up to date, deleted."""
 
 import asyncio
-import os
 import shutil
-from contextlib import suppress
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perdure.cli.confirming import confirm
-from perdure.cli.exit_codes import STORE, USAGE
+from perdure.cli.exit_codes import STORE
 from perdure.cli.output import fail
-from perdure.cli.reaching import HubOptions, settings_of
+from perdure.cli.reaching import place_of_store
 
 if TYPE_CHECKING:
     from perdure.host.settings import Settings
 
-_BESIDE = ("", "-wal", "-shm", ".box", ".suspects")
-"""What belongs to a store; its lock file stays, since to remove it would let two processes hold one each."""
-
 
 def store_file(settings: "Settings") -> Path:
     """The file of the hub's store. Ends the command with exit code 3 for a store that is no file."""
-    from perdure.contracts.errors import StorageError
-    from perdure.storage.opening import open_storage
-    from perdure.storage.sqlite.storage import SqliteStorage
-    from perdure.storage.system_clock import SystemClock
+    from perdure.storage.places import FilePlace
 
-    try:
-        storage = open_storage(settings.hub.store_url, SystemClock())
-    except StorageError as error:
-        fail(str(error), STORE)
-    if not isinstance(storage, SqliteStorage):
-        fail(f"The store {settings.hub.store_url} has no file.", STORE)
-    return storage.path.absolute()
+    place = place_of_store(settings)
+    if not isinstance(place, FilePlace):
+        fail(f"The store {place.shown} has no file.", STORE)
+    return place.path.absolute()
 
 
-def drop_hub(reach: HubOptions, *, said_yes: bool) -> str:
-    """Delete a hub's files; returns its name. Ends the command with exit code 3 while a process holds the store."""
-    if reach.url is not None:
-        fail("A hub is deleted where its store is, while no host runs; --url does not do it.", USAGE)
-    settings = settings_of(reach)
-    if reach.hub is not None and reach.hub.lower() != settings.hub_name.lower():
-        fail(f"There is no task hub '{reach.hub}' here; the app's hub is '{settings.hub_name}'.", STORE)
+def existing_file(settings: "Settings") -> Path:
+    """As ``store_file``; ends the command with exit code 3 when it is not there."""
     file = store_file(settings)
     if not file.exists():
         fail(f"There is no store {file}.", STORE)
-    confirm(f"Delete the task hub '{settings.hub_name}' ({file}) with everything in it?", said_yes=said_yes)
-    asyncio.run(_delete(file, settings))
-    return settings.hub_name
+    return file
 
 
-async def _delete(file: Path, settings: "Settings") -> None:
+def delete_files(settings: "Settings") -> None:
+    """Delete a hub with its files. Ends the command with exit code 3 while a process holds the store."""
     from perdure.contracts.errors import StorageError
-    from perdure.storage.sqlite.lock_file import LockFile
+    from perdure.host.store_files import delete_store
 
-    # Only the lock, not the store: one that is damaged can be deleted too.
-    lock = LockFile(f"{file}.lock", f"sqlite:{file}")
     try:
-        await lock.hold(0.2, "deleting")
+        asyncio.run(delete_store(existing_file(settings)))
+        shutil.rmtree(settings.app_folder / ".perdure" / "timers" / settings.hub_name.lower(), ignore_errors=True)
     except StorageError as error:
         fail(str(error), STORE)
-    try:
-        for ending in _BESIDE:
-            with suppress(FileNotFoundError):
-                os.unlink(f"{file}{ending}")
-        shutil.rmtree(settings.app_folder / ".perdure" / "timers" / settings.hub_name.lower(), ignore_errors=True)
     except OSError as error:
         fail(f"{error.filename} cannot be deleted: {error.strerror}.", STORE)
+
+
+def upgrade_file(settings: "Settings") -> tuple[int, int]:
+    """Bring a store to this program's version; versions before and after. Ends the command when it cannot be."""
+    from perdure.contracts.errors import StorageError
+    from perdure.storage.opening import open_storage
+    from perdure.storage.options import StorageOptions
+    from perdure.storage.system_clock import SystemClock
+
+    file = existing_file(settings)
+
+    async def migrate() -> None:
+        storage = open_storage(settings.hub.store_url, SystemClock(), StorageOptions(lock_seconds_max=0.2))
+        await storage.open()
+        await storage.close()
+
+    try:
+        before = _version_of(file)
+        asyncio.run(migrate())
+        return before, _version_of(file)
+    except StorageError as error:
+        fail(str(error), STORE)
+    except sqlite3.Error as error:
+        fail(f"The store {file} cannot be read: {error}.", STORE)
+
+
+def _version_of(file: Path) -> int:
+    connection = sqlite3.connect(file)
+    try:
+        return int(connection.execute("pragma user_version").fetchone()[0])
     finally:
-        lock.release()
+        connection.close()

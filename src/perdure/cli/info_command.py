@@ -15,8 +15,8 @@ from perdure.cli.output import CommandFailed, print_json
 from perdure.cli.reaching import HubOptions, settings_of
 
 _BESIDE = (
-    "asyncpg", "azure-functions", "azure-functions-durable", "durabletask", "durabletask-azuremanaged", "azure-identity",
-    "debugpy", "msgspec", "starlette", "uvicorn", "uvloop",
+    "asyncpg", "azure-functions", "azure-functions-durable", "durabletask", "durabletask-azuremanaged",
+    "azure-identity", "debugpy", "msgspec", "starlette", "uvicorn", "uvloop",
 )  # fmt: skip
 
 

@@ -59,7 +59,7 @@ def _add_commands() -> None:
         "durable": "durable.group:durable",
         "verify": "verify_command:verify",
         "backup": "backup_command:backup",
-        "hub": "hub_command:hub",
+        "hub": "hub_group:hub",
         "info": "info_command:info",
     }.items():
         perdure.import_on_use(name, f"perdure.cli.{place}")

@@ -2,7 +2,7 @@
 
 ``--url`` names a host. Else the store: ``--store``, ``--connection-string-setting``, or what the app's files say.
 A SQLite store that a running host holds is reached through that host, whose URL stands in the lock file; one that
-nobody holds is opened for the length of the command.
+nobody holds is opened for the length of the command. A hub on a database server is joined beside its hosts.
 """
 
 import os
@@ -10,7 +10,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,10 +23,10 @@ from perdure.cli.output import fail, print_error
 if TYPE_CHECKING:
     from perdure.contracts.errors import StoreInUse
     from perdure.host.settings import Settings
+    from perdure.storage.places import ServerPlace, StorePlace
 
 HELD_SECONDS_MAX = 10.0
 """How long to wait for a holder that names no URL: another command, or a host that is just starting."""
-_STORE_SCHEMES = ("sqlite:", "memory:", "postgresql:", "postgres:")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,6 +93,7 @@ def settings_of(options: HubOptions) -> "Settings":
     from perdure.functions.setting_tree import HostJsonError
     from perdure.host.options import StartFailed, StartOptions
     from perdure.host.settings import read_settings
+    from perdure.storage.places import is_store_url
 
     environment = dict(os.environ)
     try:
@@ -104,7 +105,7 @@ def settings_of(options: HubOptions) -> "Settings":
         url = settings.app.get(options.connection_setting)
         if not url:
             fail(f"There is no setting '{options.connection_setting}', in the environment or local.settings.json.", 1)
-        if not url.startswith(_STORE_SCHEMES):
+        if not is_store_url(url):
             print_error(f"Note: '{options.connection_setting}' names no store of perdure's; the app's own is used.")
             return settings
         return read_settings(StartOptions(options.folder, address="127.0.0.1", store=url), environment)
@@ -119,21 +120,40 @@ def _open(options: HubOptions, creates: bool) -> HubDoor:
         if not options.url.startswith(("http://", "https://")):
             fail(f"--url is the address of a host, such as http://localhost:7071, not '{options.url}'.", USAGE)
         return HttpDoor(options.url, options.code, hub=options.hub)
-    settings = settings_of(options)
-    if options.hub is not None and options.hub.lower() != settings.hub_name.lower():
-        fail(
-            f"There is no task hub '{options.hub}' here; the app's hub is '{settings.hub_name}'. "
-            "Name its store with --store, or its folder with --script-root.",
-            STORE,
-        )
-    return _store_or_holder(settings, options.code, creates)
+    return _store_or_holder(chosen_hub(options, settings_of(options)), options.code, creates)
+
+
+def place_of_store(settings: "Settings") -> "StorePlace":
+    """Where the hub's store lies. Ends the command with exit code 3 for a URL that names none."""
+    from perdure.contracts.errors import StoreUnusable
+
+    try:
+        return settings.hub.place
+    except StoreUnusable as error:
+        fail(str(error), STORE)
+
+
+def chosen_hub(options: HubOptions, settings: "Settings") -> "Settings":
+    """The settings for the hub that the options name: any on a server; a file holds one, the app's."""
+    from perdure.storage.places import ServerPlace
+
+    hub = options.hub
+    if hub is None or hub.lower() == settings.hub_name.lower():
+        return settings
+    if isinstance(place_of_store(settings), ServerPlace):
+        return replace(settings, hub_name=hub, hub=replace(settings.hub, name=hub))
+    fail(
+        f"There is no task hub '{hub}' here; the app's hub is '{settings.hub_name}'. "
+        "Name its store with --store, or its folder with --script-root.",
+        STORE,
+    )
 
 
 def _store_or_holder(settings: "Settings", code: str | None, creates: bool) -> HubDoor:
     from perdure.contracts.errors import StorageError, StoreInUse
+    from perdure.storage.places import MemoryPlace
 
-    url = settings.hub.store_url
-    if url.startswith("memory:"):
+    if isinstance(place_of_store(settings), MemoryPlace):
         fail("The store memory: lives in its host; name that with --url http://localhost:7071.", STORE)
     deadline = time.monotonic() + HELD_SECONDS_MAX
     while True:
@@ -164,19 +184,25 @@ def _store_door(settings: "Settings", creates: bool) -> StoreDoor:
     from perdure.http_api.app import management_routes
     from perdure.http_api.options import ManagementOptions
     from perdure.storage.opening import open_storage
-    from perdure.storage.options import Placement, StorageOptions
-    from perdure.storage.sqlite.storage import SqliteStorage
+    from perdure.storage.options import Access, Placement, StorageOptions
+    from perdure.storage.places import FilePlace, ServerPlace
     from perdure.storage.system_clock import SystemClock
 
-    hub, clock = settings.hub, SystemClock()
-    options = StorageOptions(durability=hub.storage.durability, placement=Placement.INLINE, lock_seconds_max=0.2)
-    storage = open_storage(hub.store_url, clock, options)
-    file = storage.path if isinstance(storage, SqliteStorage) else None
+    hub, place = settings.hub, settings.hub.place
+    file = place.path if isinstance(place, FilePlace) else None
     if file is not None and not file.exists() and not creates:
         raise StoreUnusable(f"There is no store {file}. Start the app once, or name the store with --store.")
+    joins = isinstance(place, ServerPlace) and not creates
+    options = StorageOptions(
+        durability=hub.storage.durability,
+        access=Access.JOIN if joins else Access.HOLD,
+        placement=Placement.INLINE,
+        lock_seconds_max=0.2,
+    )
+    storage = open_storage(hub.store_url, SystemClock(), options, hub=hub.name)
     client = TaskHubClient(
         storage,
-        clock,
+        storage.clock,
         ClientOptions(
             default_version=hub.decisions.default_version,
             reuse=hub.reuse,
@@ -189,9 +215,20 @@ def _store_door(settings: "Settings", creates: bool) -> StoreDoor:
         *management_routes(client, management),
         CommandRoutes(HubParts(client, storage.verify, file), OpenAccess()),
     ]
-    door = StoreDoor(hub.store_url, storage, Router(routes, redirect_slashes=False))
+    door = StoreDoor(place.shown, storage, Router(routes, redirect_slashes=False))
     door.open()
+    if isinstance(place, ServerPlace):
+        door.host_url = _working_host(place, hub.name)
     return door
+
+
+def _working_host(place: "ServerPlace", hub: str) -> str | None:
+    import asyncio
+
+    from perdure.storage.server_hubs import hub_server
+
+    alive = [host.name for host in asyncio.run(hub_server(place).status(hub)).hosts if host.is_alive]
+    return alive[0] if alive else None
 
 
 def _key_beside(settings: "Settings") -> str | None:

@@ -12,7 +12,7 @@ from perdure.cli.doors import HttpDoor
 from perdure.cli.exit_codes import FAILURE, STORE
 from perdure.cli.grammar import CONTEXT, ForgivingCommand
 from perdure.cli.output import fail, print_json
-from perdure.cli.reaching import HubOptions, holder_door, hub_options, settings_of
+from perdure.cli.reaching import HubOptions, chosen_hub, holder_door, hub_options, settings_of
 
 
 @click.command("verify", cls=ForgivingCommand, context_settings=CONTEXT)
@@ -25,7 +25,7 @@ def verify(reach: HubOptions, app_dir: Path | None, liveness: bool, as_json: boo
 
     Ends with exit code 1 when anything is damaged or stuck.
 
-    While a host runs, it reads its store itself.
+    While a host holds the store, it reads it itself.
 
     Example: perdure verify samples/hello_cities --liveness
     """
@@ -49,9 +49,9 @@ def _findings(reach: HubOptions, liveness: bool) -> list[dict[str, Any]]:
     if reach.url is not None:
         door = HttpDoor(reach.url, reach.code)
     else:
-        settings = settings_of(reach)
+        settings = chosen_hub(reach, settings_of(reach))
         try:
-            return asyncio.run(_read(settings.hub.store_url, liveness))
+            return asyncio.run(_read(settings.hub.store_url, settings.hub.name, liveness))
         except StoreInUse as error:
             door = holder_door(error, settings, reach.code)
         except StorageError as error:
@@ -65,13 +65,13 @@ def _findings(reach: HubOptions, liveness: bool) -> list[dict[str, Any]]:
         door.close()
 
 
-async def _read(url: str, liveness: bool) -> list[dict[str, Any]]:
+async def _read(url: str, hub: str, liveness: bool) -> list[dict[str, Any]]:
     """Without a write, and without a migration."""
     from perdure.storage.opening import open_storage
     from perdure.storage.options import Access, StorageOptions
     from perdure.storage.system_clock import SystemClock
 
-    storage = open_storage(url, SystemClock(), StorageOptions(access=Access.READ_ONLY))
+    storage = open_storage(url, SystemClock(), StorageOptions(access=Access.READ_ONLY), hub=hub)
     await storage.open()
     try:
         return [

@@ -11,6 +11,8 @@ import msgspec
 from perdure.contracts.errors import StorageError, StoreUnusable
 from perdure.storage.places import ServerPlace
 
+PACKAGE_MISSING = "A PostgreSQL store needs the package asyncpg: pip install 'perdure[postgres]'"
+
 
 class NoSuchHub(StorageError):
     """There is no task hub of that name on the server."""
@@ -39,8 +41,9 @@ class HostRow(msgspec.Struct, frozen=True, kw_only=True):
 class HubStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a hub is doing, at the server's time ``now``.
 
-    ``free``: partitions that nobody holds. ``messages``: rows in inboxes that are due; ``oldest_message_at`` is when
-    the oldest of them was written, None without any. ``activities``: scheduled and not ended.
+    ``free``: partitions that nobody holds. ``messages``: rows in inboxes that are due. ``oldest_at``: since when the
+    oldest waits, of the messages that had a due time and the instances whose start nobody has taken; None without any.
+    ``activities``: scheduled and not ended.
     ``connections``: to the server's database, by anybody; ``connections_max`` is what the server takes.
     """
 
@@ -53,7 +56,7 @@ class HubStatus(msgspec.Struct, frozen=True, kw_only=True):
     free: tuple[int, ...]
     hosts: tuple[HostRow, ...]
     messages: int
-    oldest_message_at: datetime | None
+    oldest_at: datetime | None
     activities: int
     connections: int
     connections_max: int
@@ -89,4 +92,10 @@ class HubServer(Protocol):
 
 def hub_server(place: ServerPlace) -> HubServer:
     """The server at a place. Raises StoreUnusable when the package for it is not installed."""
-    raise StoreUnusable(f"This version has no store for {place.shown} yet; use sqlite:PATH, or memory: for tests.")
+    try:
+        from perdure.storage.postgres.hubs import PostgresHubs
+    except ImportError as error:
+        if error.name != "asyncpg":
+            raise
+        raise StoreUnusable(PACKAGE_MISSING) from error
+    return PostgresHubs(place.url)

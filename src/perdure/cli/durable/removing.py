@@ -8,7 +8,7 @@ from perdure.cli.doors import HubDoor, Reply
 from perdure.cli.durable.options import FINISHED, json_option, range_options, statuses_of, time_of, yes_option
 from perdure.cli.exit_codes import USAGE
 from perdure.cli.grammar import ForgivingCommand
-from perdure.cli.hub_files import drop_hub
+from perdure.cli.hub_removal import drop_hub
 from perdure.cli.output import fail, print_json
 from perdure.cli.reaching import HubOptions, hub_options, reached
 
