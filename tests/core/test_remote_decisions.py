@@ -1,5 +1,6 @@
 """What workers of other processes say of their calls reaches history, activities, children and entities."""
 
+import msgspec
 import pytest
 
 from perdure.core import actions as ac
@@ -119,12 +120,30 @@ def test_an_intake_can_be_taken_in_part(count: int) -> None:
     part = take_only(instance, whole, count)
     assert part.intake.at == whole.at
     assert part.intake.events == whole.events[:count]
-    assert [*part.intake.consumed, *part.left] == whole.consumed
-    taken_start = min(count, 3)
-    sent_again = [event.message for event in part.carried]
-    expected = [ms.RaiseEvent("x", "1"), ms.RaiseEvent("y", "2")][max(taken_start - 1, 0) :] if taken_start else []
-    assert sent_again == expected
+    splits_the_start = count in (1, 2)
+    assert {*map(id, part.intake.consumed), *map(id, part.left)} == {*map(id, whole.consumed)}
+    # What came after the events that are sent again is sent again after them.
+    events = [ms.RaiseEvent("x", "1"), ms.RaiseEvent("y", "2"), ms.RaiseEvent("z", "3")]
+    assert [event.message for event in part.again] == (events[count - 1 :] if splits_the_start else [])
+    left = [type(envelope.message) for envelope in part.left]
+    assert left == (
+        [ms.Suspend] if splits_the_start else [type(e.message) for e in whole.consumed[max(count - 2, 0) :]]
+    )
     assert part.intake.suspended is (count == 5)
+
+
+def test_events_that_came_during_a_turn_come_after_what_its_start_carried() -> None:
+    instance = pending()
+    start = start_of(instance)
+    assert isinstance(start.message, ms.StartExecution)
+    start.message = msgspec.structs.replace(start.message, carried=(ac.CarriedEvent("x"), ac.CarriedEvent("y")))
+    whole = receive(instance, [start], after(5))
+    stored, unstored, other = envelope(ms.RaiseEvent("z")), envelope(ms.RaiseEvent("new")), envelope(ms.Resume())
+    stored.position = other.position = 7
+    part = take_only(instance, whole, 2, [stored, other, unstored])
+    assert [sent.message for sent in part.again] == [ms.RaiseEvent("y"), ms.RaiseEvent("z")]
+    assert part.intake.consumed == [start, stored]
+    assert part.left == []
 
 
 def test_an_end_at_once_leaves_alone_who_holds_locks() -> None:

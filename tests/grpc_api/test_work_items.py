@@ -443,6 +443,37 @@ def test_events_that_a_worker_left_come_again(url: str) -> None:
     run(scenario)
 
 
+def test_events_that_an_execution_hands_on_keep_their_places_when_a_worker_leaves_some(url: str) -> None:
+    async def scenario() -> None:
+        async with serving(url) as world:
+            instance_id = await world.client.start("order")
+            worker = RawWorker(world.port)
+            await worker.connect()
+            again = pb.OrchestratorAction(id=1)
+            again.completeOrchestration.orchestrationStatus = pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW
+            for n in range(3):
+                carried = again.completeOrchestration.carryoverEvents.add().eventRaised
+                carried.name, carried.input.value = "approved", str(n)
+            first = await worker.take()
+            await world.client.raise_event(instance_id, "approved", "3")
+            await worker.answer_turn(first, again)
+            item = await worker.take()
+            assert [event.input.value for event in seen(item.orchestratorRequest, "eventRaised")] == list("0123")
+            await world.client.raise_event(instance_id, "approved", "4")
+            # It takes its start and the first event.
+            await worker.answer_turn(item, numEventsProcessed=pb.Int32Value(value=2))
+            came = ["0"]
+            while len(came) < 5:
+                item = await worker.take()
+                new = [e for e in item.orchestratorRequest.newEvents if e.WhichOneof("eventType") == "eventRaised"]
+                came += [event.eventRaised.input.value for event in new]
+                await worker.answer_turn(item)
+            assert came == list("01234")
+            await worker.close()
+
+    run(scenario)
+
+
 def test_events_that_do_not_fit_together_come_one_after_the_other(url: str) -> None:
     async def scenario() -> None:
         async with serving(url) as world:
