@@ -225,7 +225,7 @@ def _store_door(settings: "Settings", creates: bool) -> StoreDoor:
 def _working_host(place: "ServerPlace", hub: str) -> str | None:
     import asyncio
 
-    from perdure.storage.server_hubs import hub_server
+    from perdure.storage.opening import hub_server
 
     alive = [host.name for host in asyncio.run(hub_server(place).status(hub)).hosts if host.is_alive]
     return alive[0] if alive else None

@@ -17,7 +17,7 @@ T = TypeVar("T")
 def server_required(place: "ServerPlace") -> "HubServer":
     """The server at a place. Ends the command with exit code 3 when it cannot be used from here."""
     from perdure.contracts.errors import StoreUnusable
-    from perdure.storage.server_hubs import hub_server
+    from perdure.storage.opening import hub_server
 
     try:
         return hub_server(place)

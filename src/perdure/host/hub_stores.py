@@ -9,8 +9,9 @@ from typing import Protocol
 
 from perdure.host.serve_options import HUB_NAME
 from perdure.host.store_files import delete_store
+from perdure.storage.opening import hub_server
 from perdure.storage.places import FilePlace, MemoryPlace, ServerPlace, place_of
-from perdure.storage.server_hubs import NoSuchHub, hub_server
+from perdure.storage.server_hubs import NoSuchHub
 
 LOOK_SECONDS = 10.0
 """How often a server looks for hubs that other processes have made or dropped."""

@@ -6,7 +6,8 @@ from perdure.contracts.clock import Clock
 from perdure.contracts.errors import StoreUnusable
 from perdure.contracts.storage import Storage
 from perdure.storage.options import StorageOptions
-from perdure.storage.places import FilePlace, MemoryPlace, place_of
+from perdure.storage.places import FilePlace, MemoryPlace, ServerPlace, place_of
+from perdure.storage.server_hubs import HubServer
 from perdure.storage.sqlite.storage import SqliteStorage
 
 if TYPE_CHECKING:
@@ -34,7 +35,23 @@ def open_storage(
             raise StoreUnusable("This version has no PostgreSQL store yet; use sqlite:PATH, or memory: for tests.")
 
 
+def hub_server(place: ServerPlace) -> HubServer:
+    """The server at a place, to ask about its hubs. Raises StoreUnusable when the package for it is not installed."""
+    try:
+        from perdure.storage.postgres.hubs import PostgresHubs
+    except ImportError as error:
+        raise _missing(error) from error
+    return PostgresHubs(place.url)
+
+
 def name_url(storage: Storage, url: str) -> None:
     """Tell whoever finds the store held where this process can be reached; what many share, nobody finds held."""
     if isinstance(storage, SqliteStorage):
         storage.name_url(url)
+
+
+def _missing(error: ImportError) -> Exception:
+    """What it means that a module of the PostgreSQL store cannot be imported."""
+    if error.name != "asyncpg":
+        return error
+    return StoreUnusable("A PostgreSQL store needs the package asyncpg: pip install 'perdure[postgres]'")

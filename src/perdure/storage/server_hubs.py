@@ -8,10 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from perdure.contracts.errors import StorageError, StoreUnusable
-from perdure.storage.places import ServerPlace
-
-PACKAGE_MISSING = "A PostgreSQL store needs the package asyncpg: pip install 'perdure[postgres]'"
+from perdure.contracts.errors import StorageError
 
 
 class NoSuchHub(StorageError):
@@ -88,14 +85,3 @@ class HubServer(Protocol):
     async def status(self, hub: str) -> HubStatus:
         """How the hub is doing. Raises NoSuchHub."""
         ...
-
-
-def hub_server(place: ServerPlace) -> HubServer:
-    """The server at a place. Raises StoreUnusable when the package for it is not installed."""
-    try:
-        from perdure.storage.postgres.hubs import PostgresHubs
-    except ImportError as error:
-        if error.name != "asyncpg":
-            raise
-        raise StoreUnusable(PACKAGE_MISSING) from error
-    return PostgresHubs(place.url)
