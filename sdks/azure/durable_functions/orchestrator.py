@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Coroutine, Generator
+from types import CoroutineType, GeneratorType
 from typing import Any
 
 from azure.durable_functions.generations import is_native_orchestrator
@@ -12,6 +13,9 @@ from azure.durable_functions.serialization import to_optional_text
 from perdure.core.errors import OrchestratorMisuse
 from perdure.core.registry import OrchestratorDefinition, Program, Returned
 from perdure.core.replay.recorder import Recorder
+
+# The types before the abstract classes: those are asked for only by what is written by hand.
+_PROGRAMS = (GeneratorType, CoroutineType, Generator, Coroutine)
 
 
 class OrchestratorHandle(Handle):
@@ -75,7 +79,7 @@ class Orchestrator:
 
 
 def _begun(value: Any) -> Program | Returned:
-    if isinstance(value, Generator | Coroutine):
+    if isinstance(value, _PROGRAMS):
         return value
     if inspect.isasyncgen(value):
         raise OrchestratorMisuse(

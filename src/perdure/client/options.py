@@ -1,6 +1,6 @@
 """What a client is told about its hub. No behaviour besides looking up names."""
 
-import uuid
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -12,6 +12,19 @@ from perdure.core.registry import Registry
 from perdure.core.versioning import Versioning
 
 PAYLOAD_BYTES_MAX = 16 * 1024 * 1024
+_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+
+
+def random_hex() -> str:
+    """The 32 digits of a random UUID. ``uuid.uuid4`` takes more than twice as long, a percent of a whole start."""
+    digits = os.urandom(16).hex()
+    return f"{digits[:12]}4{digits[13:16]}{_VARIANT[digits[16]]}{digits[17:]}"
+
+
+def random_uuid() -> str:
+    """A random UUID as text."""
+    digits = random_hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 class FunctionKind(Enum):
@@ -64,5 +77,5 @@ class ClientOptions:
     serves: Serves | None = None
     is_local: Callable[[str], bool] = lambda orchestrator: False
     check_id: Callable[[str], None] = check_instance_id
-    new_id: Callable[[], str] = lambda: uuid.uuid4().hex
-    new_execution_id: Callable[[], str] = lambda: str(uuid.uuid4())
+    new_id: Callable[[], str] = random_hex
+    new_execution_id: Callable[[], str] = random_uuid

@@ -86,7 +86,6 @@ class LiveOrchestration:
         if self.instance.origin.generation and awaits_start(self.instance, envelopes):
             self.queue = envelopes
             return Begun(kept=envelopes)
-        begun = Begun()
         failed: TurnResult | None = None
         if not self._accepted:
             verdict = self._judge()
@@ -94,8 +93,7 @@ class LiveOrchestration:
                 failed = verdict
             elif not any(ends(self.instance, envelope.message) for envelope in envelopes):
                 # Left for a process that runs its version: the messages stay in the inbox. Its end needs no code.
-                begun.kept, begun.rejected = envelopes, verdict.text
-                return begun
+                return Begun(kept=envelopes, rejected=verdict.text)
         intake = receive(self.instance, envelopes, now)
         if intake.foreign is not None:
             if self.instance.origin.number is not None:
@@ -103,8 +101,7 @@ class LiveOrchestration:
             # Its start comes first, with everything else.
             self.queue = [envelope for envelope in envelopes if isinstance(envelope.message, Rewind)]
             intake = receive(self.instance, [e for e in envelopes if not isinstance(e.message, Rewind)], now)
-        begun.kept = [*intake.held, *self.queue] if self.queue else intake.held
-        begun.dropped = intake.dropped
+        begun = Begun(kept=[*intake.held, *self.queue] if self.queue else intake.held, dropped=intake.dropped)
         if self.left_behind:
             begun.dropped += self.left_behind
             self.left_behind = []

@@ -1,1 +1,0 @@
-"""The storage in a PostgreSQL schema, for many processes."""
