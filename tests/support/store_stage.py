@@ -5,7 +5,7 @@ import importlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,8 @@ from perdure.core.events import HistoryEvent
 from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
+from perdure.storage.memory.shared_memory import SharedMemory
+from perdure.storage.memory.shared_storage import SharedMemoryStorage
 from perdure.storage.memory.storage import MemoryStorage
 from perdure.storage.options import Placement, StorageOptions
 from perdure.storage.sqlite.storage import SqliteStorage
@@ -74,8 +76,40 @@ class SqliteFactory:
         return SqliteStorage(str(path), WallClock(), options)
 
 
+class SharedMemoryFactory:
+    """One process on a hub that many may share. After a crash its time is over at once."""
+
+    PARTITIONS = 1
+
+    def __init__(self) -> None:
+        self._clock = _MovedClock()
+
+    def make(self, folder: Path) -> Storage:
+        return self._over(SharedMemory(self._clock, self.PARTITIONS))
+
+    async def crashed(self, storage: Storage, folder: Path) -> Storage:
+        assert isinstance(storage, SharedMemoryStorage)
+        storage.crash()
+        self._clock.moved += timedelta(seconds=60)
+        return self._over(storage.tables.memory)
+
+    def _over(self, memory: SharedMemory) -> Storage:
+        return SharedMemoryStorage(memory, self._clock, StorageOptions(waiting_max=20_000))
+
+
+class _MovedClock:
+    """The time, and then some."""
+
+    def __init__(self) -> None:
+        self.moved = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.moved
+
+
 FACTORIES: dict[str, Callable[[], StoreFactory]] = {
     "memory": MemoryFactory,
+    "shared-memory": SharedMemoryFactory,
     "sqlite": lambda: SqliteFactory(Placement.ADAPTIVE),
     "sqlite-thread": lambda: SqliteFactory(Placement.THREAD),
 }

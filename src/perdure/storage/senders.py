@@ -94,14 +94,24 @@ class Senders:
         """Messages without a row, queued or handed out, in the order in which they came."""
         return list(self._arrivals.values())
 
+    def is_undecided(self, arrival: Arrival) -> bool:
+        """Whether it is neither durable nor consumed nor refused."""
+        return self._arrivals.get(id(arrival.envelope)) is arrival
+
     def fail(self, error: BaseException) -> None:
         """End all senders' awaits with this error."""
         self.claims.fail(error)
-        for key, arrival in list(self._arrivals.items()):
-            del self._arrivals[key]
-            self._forget(key, arrival, made=False)
-            if not arrival.saved.done():
-                arrival.saved.set_exception(error)
+        self.fail_these(self.undecided(), error)
+
+    def fail_these(self, arrivals: Iterable[Arrival], error: BaseException) -> None:
+        """End the awaits of these senders, those that are not ended yet, with this error."""
+        for arrival in arrivals:
+            if self.is_undecided(arrival):
+                key = id(arrival.envelope)
+                del self._arrivals[key]
+                self._forget(key, arrival, made=False)
+                if not arrival.saved.done():
+                    arrival.saved.set_exception(error)
 
     def _forget(self, key: int, arrival: Arrival, *, made: bool) -> None:
         self._waiting_bytes -= arrival.size

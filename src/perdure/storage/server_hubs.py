@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from perdure.contracts.errors import StorageError
+from perdure.storage.notes import Notes
 
 
 class NoSuchHub(StorageError):
@@ -80,6 +81,10 @@ class HubServer(Protocol):
 
     async def drop(self, hub: str) -> None:
         """Delete the hub with everything in it. Raises NoSuchHub; StoreInUse while a host works on it, naming it."""
+        ...
+
+    def notes(self, hub: str) -> Notes:
+        """The notes of a hub, which is there."""
         ...
 
     async def status(self, hub: str) -> HubStatus:

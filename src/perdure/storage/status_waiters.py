@@ -1,7 +1,7 @@
 """Who waits for an instance to reach a status; woken by commits."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
 from contextlib import contextmanager
 
 from perdure.core.instance import InstanceRecord
@@ -16,6 +16,18 @@ class StatusWaiters:
 
     def __bool__(self) -> bool:
         return bool(self._waiters)
+
+    def instance_ids(self) -> KeysView[str]:
+        """Whose statuses are waited for."""
+        return self._waiters.keys()
+
+    def is_waited_for(self, instance_id: str) -> bool:
+        """Whether anybody waits for this instance."""
+        return instance_id in self._waiters
+
+    def is_wanted(self, instance_id: str, status: RuntimeStatus) -> bool:
+        """Whether anybody waits for this instance to be in this status."""
+        return any(status in wanted for wanted, _ in self._waiters.get(instance_id, ()))
 
     @contextmanager
     def waiting(self, instance_id: str, wanted: frozenset[RuntimeStatus]) -> Iterator[asyncio.Future[InstanceRecord]]:

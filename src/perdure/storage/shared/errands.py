@@ -1,0 +1,138 @@
+"""Starts that replace a living instance: only the owner of its partition can do that, and it may be another process."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from typing import Any
+
+import msgspec
+
+from perdure.contracts.errors import CheckpointRefused, StorageError
+from perdure.contracts.records import CreateOutcome, Replaceable, ReusePolicy
+from perdure.core.checkpoint import Creation
+from perdure.core.status import RuntimeStatus
+from perdure.storage.changes import Numbers
+from perdure.storage.shared.hints import Hints
+from perdure.storage.shared.tables import Errand, Hint, SharedTables
+
+
+class _Body(msgspec.Struct):
+    """What an errand says. ``statuses`` when exactly instances in these may be replaced."""
+
+    creation: Creation
+    policy: ReusePolicy | None = None
+    statuses: frozenset[RuntimeStatus] | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Body).decode
+
+
+class Errands:
+    """Leaves errands for owners and does those of others. ``create_here`` gives None when we are no owner now."""
+
+    def __init__(
+        self,
+        tables: SharedTables,
+        numbers: Numbers,
+        hints: Hints,
+        create_here: Callable[[Creation, Replaceable], Awaitable[CreateOutcome | None]],
+    ) -> None:
+        self._tables = tables
+        self._numbers = numbers
+        self._hints = hints
+        self._create_here = create_here
+        self._awaited: dict[int, asyncio.Future[CreateOutcome]] = {}
+        self._doing: set[int] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody here waits for an answer."""
+        return bool(self._awaited)
+
+    # Asking
+
+    async def ask(
+        self, creation: Creation, reuse: Replaceable, *, process: int, partition: int, owner: int
+    ) -> CreateOutcome:
+        """Let the owner do it; what it answers. Raises Unavailable."""
+        body = _Body(creation, reuse) if isinstance(reuse, ReusePolicy) else _Body(creation, statuses=reuse)
+        try:
+            text = _encode(body).decode()
+        except UnicodeEncodeError as error:
+            raise CheckpointRefused(f"UnicodeEncodeError: {error}") from error
+        errand = Errand(number=self._numbers.take(), asker=process, partition=partition, body=text)
+        answer = self._awaited[errand.number] = asyncio.get_running_loop().create_future()
+        try:
+            await self._tables.leave_errand(errand)
+            self._hints.tell(owner, Hint(sender=0, has_errands=True))
+            return await answer
+        finally:
+            del self._awaited[errand.number]
+            if not answer.done() or answer.cancelled():
+                self._spawn(self._drop(errand.number))
+
+    async def collect(self, process: int) -> None:
+        """Take the answers that are there. Raises Unavailable."""
+        if self._awaited:
+            for number, body in (await self._tables.collect_errands(process)).items():
+                answer = self._awaited.get(number)
+                if answer is not None and not answer.done():
+                    answer.set_result(CreateOutcome(body))
+
+    def fail(self, error: BaseException) -> None:
+        """No answer will come any more."""
+        for answer in self._awaited.values():
+            if not answer.done():
+                answer.set_exception(error)
+
+    def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    # Doing
+
+    async def serve(self, partitions: Collection[int]) -> None:
+        """Begin what was left for these partitions. Raises Unavailable."""
+        for errand in await self._tables.errands(partitions):
+            if errand.number not in self._doing:
+                self._doing.add(errand.number)
+                self._spawn(self._do(errand))
+
+    async def _do(self, errand: Errand) -> None:
+        creation, reuse = _read(errand.body)
+        origin = creation.record.origin
+        try:
+            record = await self._tables.get(origin.instance_id)
+            if record is not None and record.origin.execution_id == origin.execution_id:
+                # An owner before us did it and could not say so.
+                outcome = CreateOutcome.REPLACED
+            else:
+                outcome = await self._create_here(creation, reuse)
+            if outcome is not None:
+                await self._tables.answer_errand(errand.number, outcome.value)
+                self._hints.tell(errand.asker, Hint(sender=0, has_errands=True))
+        except StorageError:
+            # It stays where it is: the next look begins it again, here or at a new owner.
+            return
+        finally:
+            self._doing.discard(errand.number)
+
+    async def _drop(self, number: int) -> None:
+        try:
+            await self._tables.drop_errand(number)
+        except StorageError:
+            # It goes with this process's row.
+            return
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _read(text: str) -> tuple[Creation, Replaceable]:
+    body = _decode(text)
+    if body.policy is not None:
+        return body.creation, body.policy
+    return body.creation, frozenset() if body.statuses is None else body.statuses

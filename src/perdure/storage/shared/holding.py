@@ -1,0 +1,185 @@
+"""The partitions this process holds, and the messages on their way to whoever runs them."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+
+from perdure.contracts.errors import LeaseLost
+from perdure.contracts.records import Backlog, Hold, PartitionLease, Turnover
+from perdure.core.checkpoint import Creation
+from perdure.core.messages import Envelope
+from perdure.core.partitions import partition_of
+from perdure.storage.senders import Arrival, Senders
+
+
+def lease_lost(partitions: Iterable[int]) -> LeaseLost:
+    """Of these partitions."""
+    lost = frozenset(partitions)
+    named = ", ".join(map(str, sorted(lost)))
+    return LeaseLost(f"This process no longer holds the partitions {named}.", lost)
+
+
+class Holding(Senders):
+    """The queue behind ``receive``, and what ``turnover`` tells.
+
+    Messages for a partition wait apart until it is in the hold of whoever receives, so that nobody gets a message
+    before the backlog that comes before it.
+    """
+
+    def __init__(self, waiting_max: int, waiting_bytes_max: int) -> None:
+        super().__init__(waiting_max, waiting_bytes_max)
+        self.count = 1
+        self.leases: dict[int, PartitionLease] = {}
+        """What is in force."""
+        self.going: set[int] = set()
+        """Held, and asked back."""
+        self._to_tell: set[int] = set()
+        """Asked back, and not told yet."""
+        self._queue: list[Envelope] = []
+        self._early: dict[int, list[Envelope]] = {}
+        self._before_backlog: dict[int, set[int]] = {}
+        """Partition whose backlog is not read yet → positions of rows that were queued for it before."""
+        self._wake: asyncio.Future[None] | None = None
+        self._changed: asyncio.Future[None] | None = None
+
+    def partition_of(self, instance_id: str) -> int:
+        return partition_of(instance_id, self.count)
+
+    # Leases
+
+    def check(self, hold: Hold) -> None:
+        """Raise LeaseLost unless all of it is in force."""
+        self.check_leases(hold.leases.values())
+
+    def check_leases(self, leases: Iterable[PartitionLease]) -> None:
+        """Raise LeaseLost, naming those that are not in force."""
+        held = self.leases
+        lost = [lease.partition for lease in leases if held.get(lease.partition) != lease]
+        if lost:
+            raise lease_lost(lost)
+
+    def epochs(self, hold: Hold) -> dict[int, int]:
+        """What a write for this hold is fenced by."""
+        return {partition: lease.epoch for partition, lease in hold.leases.items()}
+
+    def lost_of(self, fence: Mapping[int, int]) -> frozenset[int]:
+        """Those that are not in force under these epochs."""
+        held = self.leases
+        return frozenset(
+            partition
+            for partition, epoch in fence.items()
+            if (lease := held.get(partition)) is None or lease.epoch != epoch
+        )
+
+    def gain(self, leases: Iterable[PartitionLease]) -> None:
+        """From here on messages for them are kept in memory."""
+        for lease in leases:
+            self.leases[lease.partition] = lease
+            self._early[lease.partition] = []
+            self._before_backlog[lease.partition] = set()
+        self._note_change()
+
+    def ask_back(self, partitions: Collection[int]) -> None:
+        """Somebody else should have them."""
+        self.going.update(partitions)
+        self._to_tell.update(partitions)
+        if partitions:
+            self._note_change()
+
+    def let_go(self, partitions: Collection[int]) -> None:
+        """Hand out nothing more of them; who receives hears of it. Messages without a row stay known."""
+        gone = {partition for partition in partitions if self.leases.pop(partition, None) is not None}
+        if not gone:
+            return
+        self.going -= gone
+        self._to_tell -= gone
+        for partition in gone:
+            self._early.pop(partition, None)
+            self._before_backlog.pop(partition, None)
+        self._queue = [envelope for envelope in self._queue if self.partition_of(envelope.target) not in gone]
+        for key, creation in list(self._created.items()):
+            if self.partition_of(creation.start.target) in gone:
+                del self._created[key]
+        self._wake_receiver()
+        self._note_change()
+
+    async def turnover(self, hold: Hold) -> Turnover:
+        """As ``Leases.turnover``."""
+        while True:
+            held = self.leases
+            gained = [lease for partition, lease in held.items() if hold.leases.get(partition) != lease]
+            lost = frozenset(p for p, lease in hold.leases.items() if held.get(p) != lease)
+            wanted_back = frozenset(p for p in self._to_tell if held[p] == hold.leases.get(p))
+            if gained or lost or wanted_back:
+                self._to_tell -= wanted_back
+                return Turnover(gained, lost, wanted_back)
+            if any(partition in hold.leases for partition in self._early):
+                self._wake_receiver()
+            changed = self._changed = asyncio.get_running_loop().create_future()
+            await changed
+
+    # Messages
+
+    def admit(self, envelope: Envelope, creation: Creation | None, partition: int) -> asyncio.Future[bool]:
+        """Queue a message without a row for a partition that is held; the future ends when it is durable or consumed.
+
+        Raises Overloaded.
+        """
+        saved = self.await_saving(envelope, creation)
+        self._early.get(partition, self._queue).append(envelope)
+        self._wake_receiver()
+        return saved
+
+    def deliver(self, envelope: Envelope, partition: int) -> None:
+        """Queue a message that has a row, for a partition that is held."""
+        if self._before_backlog and envelope.position is not None:
+            before = self._before_backlog.get(partition)
+            if before is not None:
+                before.add(envelope.position)
+        self._early.get(partition, self._queue).append(envelope)
+        self._wake_receiver()
+
+    def without_delivered(self, leases: Iterable[PartitionLease], backlog: Backlog) -> Backlog:
+        """The backlog just read, without what has been queued already."""
+        delivered: set[int | None] = set()
+        for lease in leases:
+            delivered |= self._before_backlog.pop(lease.partition, set())
+        if delivered:
+            backlog.ready = [envelope for envelope in backlog.ready if envelope.position not in delivered]
+            backlog.due = [envelope for envelope in backlog.due if envelope.position not in delivered]
+        return backlog
+
+    def forget_start(self, start: Envelope) -> None:
+        """Nobody here will consume this start of a committed creation."""
+        self._created.pop(id(start), None)
+
+    def undecided_of(self, partitions: Collection[int]) -> list[Arrival]:
+        """Messages of these partitions without a row, in the order in which they came."""
+        return [arrival for arrival in self.undecided() if self.partition_of(arrival.envelope.target) in partitions]
+
+    def take(self, hold: Hold) -> list[Envelope]:
+        """All that is queued for these partitions. Raises LeaseLost."""
+        self.check(hold)
+        if self._early:
+            for partition in [partition for partition in self._early if partition in hold.leases]:
+                self._queue += self._early.pop(partition)
+        queue = self._queue
+        if queue:
+            self._queue = []
+        return queue
+
+    async def wait(self, hold: Hold) -> list[Envelope]:
+        """As ``take``, at least one."""
+        while not (taken := self.take(hold)):
+            wake = self._wake = asyncio.get_running_loop().create_future()
+            await wake
+        return taken
+
+    def _wake_receiver(self) -> None:
+        wake, self._wake = self._wake, None
+        if wake is not None and not wake.done():
+            wake.set_result(None)
+
+    def _note_change(self) -> None:
+        changed, self._changed = self._changed, None
+        if changed is not None and not changed.done():
+            changed.set_result(None)

@@ -1,0 +1,183 @@
+"""This process among those of the hub: announced, renewed, expired by its own clock, announced anew."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from perdure.contracts.errors import StoreFailed, Unavailable
+from perdure.storage.shared.store_clock import StoreClock
+from perdure.storage.shared.tables import Hint, SharedTables, Sight
+
+
+class LeaseTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a process is taken to be alive, and how often it says so (reliability.md O2). Seconds."""
+
+    lease: float = 10.0
+    renewal: float = 3.0
+    margin: float = 3.0
+    """So long before the store's judgement a process stops by its own clock."""
+    owed: float = 1.0
+    """How often it looks while something is owed from outside, so that a lost hint is late by no more."""
+    again: float = 0.5
+    """How soon it tries again when the store cannot be reached."""
+
+
+class Keeping:
+    """Keeps this process on the list, as long as it is kept, and looks at the hub each time.
+
+    ``seen`` is awaited with each sight; ``gone`` is called when nothing this process held is its own any more: its
+    time ran out by its own clock, or it has been buried. It is announced anew, under a new number, when it can be.
+    ``heard`` is called with the hints that come for any of its numbers.
+    """
+
+    def __init__(
+        self,
+        tables: SharedTables,
+        clock: StoreClock,
+        times: LeaseTimes,
+        *,
+        seen: Callable[[Sight], Awaitable[None]],
+        gone: Callable[[], None],
+        heard: Callable[[Hint], None],
+    ) -> None:
+        self.process: int | None = None
+        """Our number; None while we are not on the list, as far as we know."""
+        self.runs = False
+        """Whether this process takes partitions."""
+        self.owes: Callable[[], bool] = lambda: False
+        """Whether something is owed from outside."""
+        self.name = ""
+        self._tables = tables
+        self._clock = clock
+        self._times = times
+        self._seen = seen
+        self._gone = gone
+        self._heard = heard
+        self._former: int | None = None
+        """A number that may still be on the list."""
+        self._announcing = asyncio.Lock()
+        self._looking = asyncio.Lock()
+        self._poked = asyncio.Event()
+        self._deadline: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._looked_at = 0.0
+
+    async def announced(self) -> int:
+        """Our number. Raises Unavailable when we have none and the store cannot be reached."""
+        if self.process is None:
+            async with self._announcing:
+                if self.process is None:
+                    await self._announce()
+        assert self.process is not None
+        return self.process
+
+    def buried(self, process: int) -> None:
+        """The store says that this number is off the list."""
+        if process == self.process:
+            self._former = None
+            self._lose()
+            self.poke()
+
+    def poke(self) -> None:
+        """Look soon: something has changed."""
+        self._poked.set()
+
+    async def look(self) -> None:
+        """Renew, and act on what is seen. Raises Unavailable."""
+        async with self._looking:
+            await self._look()
+
+    async def stop(self) -> None:
+        """Leave the list. What cannot be told to the store now it finds out by itself, when our time is over."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        process = self.process or self._former
+        self.abandon()
+        if process is not None:
+            try:
+                await self._tables.depart(process)
+            except Unavailable:
+                return
+
+    def abandon(self) -> None:
+        """Stop without a word, as a killed process does."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        self.process = self._former = None
+        self.runs = False
+
+    # Below
+
+    async def _announce(self) -> None:
+        if self._former is not None:
+            await self._tables.depart(self._former)
+            self._former = None
+        sent = asyncio.get_running_loop().time()
+        self.process = await self._tables.announce(self.name, self._times.lease)
+        self._tables.listen(self.process, self._heard)
+        self._extend(sent)
+        if self._task is None:
+            self._task = asyncio.create_task(self._keep())
+        self.poke()
+
+    async def _keep(self) -> None:
+        """Look again and again. Only StoreFailed ends it: then the store is shut by whoever met it."""
+        while True:
+            await self._until_due()
+            try:
+                await self.look()
+            except Unavailable:
+                await asyncio.sleep(self._times.again)
+                self.poke()
+            except StoreFailed:
+                return
+
+    async def _until_due(self) -> None:
+        """Until it is time to look, or somebody pokes. What is owed shortens a wait that has begun."""
+        loop, times = asyncio.get_running_loop(), self._times
+        while (wait := self._looked_at + (times.owed if self.owes() else times.renewal) - loop.time()) > 0:
+            try:
+                async with asyncio.timeout(min(wait, times.owed)):
+                    await self._poked.wait()
+                    break
+            except TimeoutError:
+                continue
+        self._poked.clear()
+
+    async def _look(self) -> None:
+        process = await self.announced()
+        sent = self._looked_at = asyncio.get_running_loop().time()
+        sight = await self._tables.renew(process, self._times.lease, runs=self.runs)
+        if sight is None:
+            self.buried(process)
+        elif process == self.process:
+            self._extend(sent)
+            self._clock.heard(sight.now)
+            await self._seen(sight)
+
+    def _extend(self, sent: float) -> None:
+        """Counted from before the asking: a slow answer does not stretch it."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        until = sent + self._times.lease - self._times.margin
+        self._deadline = asyncio.get_running_loop().call_at(until, self._expire)
+
+    def _expire(self) -> None:
+        """By our own clock somebody else may soon have what we hold."""
+        self._former = self.process
+        self._lose()
+        self.poke()
+
+    def _lose(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        self.process = None
+        self._gone()

@@ -1,0 +1,481 @@
+"""A Storage for stores that many processes hold together: joins the parts of this folder over ``SharedTables``."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from datetime import datetime
+
+from perdure.contracts.clock import Clock
+from perdure.contracts.errors import (
+    CheckpointRefused,
+    InstanceTaken,
+    LeaseLost,
+    StorageError,
+    StoreFailed,
+    StoreFull,
+    Unavailable,
+)
+from perdure.contracts.offers import OfferedWork
+from perdure.contracts.records import (
+    Backlog,
+    Committed,
+    CreateOutcome,
+    DamagedInstance,
+    EndedFilter,
+    EndedKey,
+    EndedPage,
+    Finding,
+    Hold,
+    InstanceFilter,
+    Page,
+    PageKey,
+    PartitionLease,
+    Replaceable,
+    Round,
+    StoredInstance,
+    Turnover,
+)
+from perdure.core.checkpoint import Creation
+from perdure.core.events import HistoryEvent
+from perdure.core.instance import InstanceRecord
+from perdure.core.messages import Envelope
+from perdure.core.status import RuntimeStatus
+from perdure.storage.changes import Changes, Placed, changes_of
+from perdure.storage.filters import PurgeKey
+from perdure.storage.options import StorageOptions
+from perdure.storage.senders import Arrival
+from perdure.storage.settling import Settling
+from perdure.storage.shared.arriving import ArrivalReading
+from perdure.storage.shared.chores import Chore
+from perdure.storage.shared.creating import Creating
+from perdure.storage.shared.errands import Errands
+from perdure.storage.shared.handing_over import HandingOver
+from perdure.storage.shared.hints import Hints
+from perdure.storage.shared.holding import Holding
+from perdure.storage.shared.keeping import Keeping, LeaseTimes
+from perdure.storage.shared.numbers import ReservedNumbers
+from perdure.storage.shared.offering import Offering
+from perdure.storage.shared.ownership import Ownership, look_if_reachable
+from perdure.storage.shared.statuses import StatusReads
+from perdure.storage.shared.store_clock import StoreClock
+from perdure.storage.shared.tables import Hint, IdsTaken, SharedTables, Sight
+from perdure.storage.shared.transacting import Transacting
+from perdure.storage.shared.watching import Watching
+from perdure.storage.status_waiters import StatusWaiters
+
+PURGE_BATCH = 500
+
+_DEFAULT_TIMES = LeaseTimes()
+
+
+class ManyProcessStorage:
+    """Implements ``Storage``; the promises are stated there."""
+
+    def __init__(
+        self, tables: SharedTables, clock: Clock, options: StorageOptions, times: LeaseTimes = _DEFAULT_TIMES
+    ) -> None:
+        self._tables = tables
+        self._clock = StoreClock(clock)
+        self._options = options
+        self._times = times
+        self._unusable: StorageError | None = Unavailable("The store is not open.")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._assemble()
+
+    def _assemble(self) -> None:
+        """All parts anew: nothing of one opening is left in the next one."""
+        tables, options = self._tables, self._options
+        self._numbers = ReservedNumbers()
+        self._holding = holding = Holding(options.waiting_max, options.waiting_bytes_max)
+        self._waiters = StatusWaiters()
+        self._hints = Hints(tables, lambda: self._keeping.process)
+        self._ownership = Ownership(tables, holding, self._hints)
+        self._keeping = Keeping(tables, self._clock, self._times, seen=self._seen, gone=self._gone, heard=self._heard)
+        self._keeping.owes = self._owes
+        self._transacting = Transacting(
+            tables,
+            holding,
+            Settling(holding, self._waiters),
+            process=self._keeping.announced,
+            buried=self._keeping.buried,
+            sent=self._tell_of_arrivals,
+            failed=self._shut,
+        )
+        self._ownership.keeping = self._keeping
+        self._ownership.transacting = self._transacting
+        self._creating = Creating(holding, self._ownership, StatusReads(tables), self._transacting, self._numbers)
+        self._errands = Errands(tables, self._numbers, self._hints, self._creating.create_here)
+        self._creating.errands = self._errands
+        self._handing_over = HandingOver(holding, self._creating, self._transacting, self._numbers)
+        self._watching = Watching(tables, self._waiters, self._hints, self._owner_of, lambda: self._keeping.process)
+        self._arriving = ArrivalReading(tables, self._deliver)
+        self._offering = Offering(
+            tables,
+            holding,
+            self._ownership,
+            self._numbers,
+            check=self._check,
+            tell=lambda process: self._hints.tell(process, Hint(sender=0, has_offers=True)),
+            tell_all=self._tell_all_of_offers,
+            arrived=self._tell_of_arrivals,
+        )
+        self._arrivals = Chore(self._arriving.read)
+        self._sweeping = Chore(self._watching.sweep)
+        self._errand_work = Chore(self._work_on_errands)
+        self._reserving = Chore(self._reserve)
+        self._reached: set[str] = set()
+        self._reading_reached = Chore(self._read_reached)
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    def partition_count(self) -> int:
+        return self._tables.partition_count
+
+    @property
+    def offered_work(self) -> OfferedWork:
+        """For executors; of the present opening."""
+        return self._offering
+
+    async def open(self) -> None:
+        if self._unusable is None:
+            return
+        if isinstance(self._unusable, StoreFailed):
+            raise self._unusable
+        self._assemble()
+        await self._tables.open()
+        self._holding.count = self._tables.partition_count
+        self._unusable = None
+
+    async def close(self) -> None:
+        if self._unusable is None:
+            others = self._ownership.others if self._keeping.process is not None else ()
+            process = self._keeping.process
+            self._stop(Unavailable("The store is closed."))
+            await self._keeping.stop()
+            for other in others:
+                await self._tables.hint(other, Hint(sender=process or 0, has_partitions=True))
+        await self._tables.close()
+
+    def abandon(self, reason: StorageError) -> None:
+        """Stop without a word, as a killed process does. Closed afterwards, but for the way to the store."""
+        self._stop(reason)
+        self._keeping.abandon()
+
+    def describe(self) -> str:
+        return self._tables.describe()
+
+    # Leases
+
+    async def acquire(self, owner: str) -> list[PartitionLease]:
+        self._check()
+        return await self._ownership.acquire(owner)
+
+    async def turnover(self, hold: Hold) -> Turnover:
+        self._check()
+        return await self._holding.turnover(hold)
+
+    async def renew(self, leases: Sequence[PartitionLease]) -> list[PartitionLease]:
+        self._check()
+        return [lease for lease in leases if self._holding.leases.get(lease.partition) == lease]
+
+    async def release(self, leases: Sequence[PartitionLease]) -> None:
+        """Beyond what ``Leases`` says: whoever releases what it was not asked for takes no more until ``acquire``."""
+        self._check()
+        holding = self._holding
+        async with self._ownership.changing_hands():
+            epochs = {lease.partition: lease.epoch for lease in await self.renew(leases)}
+            if not epochs:
+                return
+            ends = not epochs.keys() <= holding.going
+            if ends:
+                self._keeping.runs = False
+            arrivals = holding.undecided_of(epochs)
+            self._let_go(epochs)
+            borrowed = self._transacting.borrowed
+            borrowed.update(epochs)
+            try:
+                await self._handing_over.write(arrivals, epochs)
+            finally:
+                for partition in epochs:
+                    borrowed.pop(partition, None)
+                await self._ownership.give_back(epochs)
+        if ends:
+            # Others count us until they are told.
+            await look_if_reachable(self._keeping)
+        self._ownership.tell_others()
+
+    # Inboxes
+
+    async def create_instance(self, creation: Creation, reuse: Replaceable) -> CreateOutcome:
+        self._check_room()
+        await self._have_numbers()
+        return await self._creating.create(creation, reuse)
+
+    async def send(self, envelope: Envelope) -> None:
+        self._check_room()
+        partition = self._holding.partition_of(envelope.target)
+        if partition in self._holding.leases:
+            await self._holding.admit(envelope, None, partition)
+            return
+        await self._have_numbers()
+        await self._transacting.write_messages(Changes(kept=[Placed(self._numbers.take(), envelope)]), {})
+
+    async def recover(self, leases: Sequence[PartitionLease], now: datetime, horizon: datetime) -> Backlog:
+        self._check()
+        self._holding.check_leases(leases)
+        partitions = [lease.partition for lease in leases]
+        backlog, mark = await self._tables.recover(partitions, now, horizon)
+        self._check()
+        self._holding.check_leases(leases)
+        self._arriving.begin(partitions, mark, [*backlog.ready, *backlog.due])
+        self._arrivals.poke()
+        self._errand_work.poke()
+        return self._holding.without_delivered(leases, backlog)
+
+    async def receive(self, hold: Hold) -> list[Envelope]:
+        self._check()
+        try:
+            return await self._holding.wait(hold)
+        except LeaseLost:
+            self._check()
+            raise
+
+    def receive_now(self, hold: Hold) -> list[Envelope]:
+        self._check()
+        return self._holding.take(hold)
+
+    async def read_due(self, hold: Hold, after: datetime, until: datetime) -> list[Envelope]:
+        self._check_hold(hold)
+        return await self._tables.read_due(hold.partitions, after, until)
+
+    async def read_inbox(self, hold: Hold, instance_id: str, now: datetime) -> list[Envelope]:
+        self._check_hold(hold)
+        return await self._tables.read_inbox(instance_id, now)
+
+    def creation_of(self, start: Envelope) -> Creation | None:
+        return self._holding.creation_of(start)
+
+    # Checkpoints
+
+    async def commit(self, hold: Hold, round_: Round) -> Committed:
+        self._check_hold(hold)
+        await self._have_numbers()
+        holding = self._holding
+        if holding.unsaved and any(id(envelope) in holding.unsaved for envelope in round_.discarded):
+            raise CheckpointRefused("The start of an instance that has no row yet cannot be discarded.")
+        changes = changes_of(round_, self._numbers, holding.unsaved, holding.claims)
+        if changes.replaced:
+            changes.replaced_if_ended = self._creating.ended_before(changes)
+        try:
+            await self._transacting.write_round(round_, changes, holding.epochs(hold))
+        except IdsTaken as taken:
+            raise InstanceTaken(taken.instance_ids) from taken
+        self._watching.committed(round_.checkpoints)
+        if self._offering.is_owed:
+            self._offering.forget(changes.ended_activities)
+        return Committed(changes.activities)
+
+    # Instances
+
+    async def get(self, instance_id: str) -> InstanceRecord | None:
+        self._check()
+        return await self._tables.get(instance_id)
+
+    async def load(self, hold: Hold, instance_ids: Collection[str]) -> dict[str, StoredInstance | DamagedInstance]:
+        self._check_hold(hold)
+        return await self._tables.load(instance_ids)
+
+    async def history(self, instance_id: str) -> list[HistoryEvent]:
+        self._check()
+        return await self._tables.history(instance_id)
+
+    async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None = None) -> Page:
+        self._check()
+        return await self._tables.query(filter_, limit, after)
+
+    async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None = None) -> EndedPage:
+        self._check()
+        return await self._tables.ended(filter_, limit, after)
+
+    async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]:
+        self._check()
+        return await self._tables.backlog_sizes(instance_ids)
+
+    async def purge(self, instance_ids: Collection[str]) -> int:
+        self._check()
+        ids = list(dict.fromkeys(instance_ids))
+        purged = 0
+        for first in range(0, len(ids), PURGE_BATCH):
+            purged += await self._transacting.purge(ids[first : first + PURGE_BATCH])
+        return purged
+
+    async def purge_matching(self, filter_: InstanceFilter) -> int:
+        self._check()
+        purged = 0
+        after: PurgeKey | None = None
+        # Each batch goes on where the last one ended, so that what does not match is walked over once.
+        while found := await self._tables.purgeable(filter_, PURGE_BATCH, after):
+            purged += await self.purge([instance_id for _, instance_id in found])
+            after = found[-1]
+        return purged
+
+    async def wait_for_status(self, instance_id: str, wanted: frozenset[RuntimeStatus]) -> InstanceRecord:
+        self._check()
+        with self._waiters.waiting(instance_id, wanted) as announced:
+            if self._holding.partition_of(instance_id) not in self._holding.leases:
+                # Whom we ask must know whom to tell.
+                await self._keeping.announced()
+                self._watching.begin(instance_id)
+            record = await self._tables.get(instance_id)
+            if record is not None and record.progress.status in wanted:
+                return record
+            return await announced
+
+    # Maintenance
+
+    def verify(self, liveness: bool) -> AsyncIterator[Finding]:
+        self._check()
+        return self._tables.verify(liveness)
+
+    # What the hub tells
+
+    async def _seen(self, sight: Sight) -> None:
+        await self._ownership.seen(sight)
+        alive = [row.number for row in sight.processes if row.is_alive]
+        self._hints.keep_to(alive)
+        self._watching.keep_to(alive)
+        if sight.has_arrivals:
+            self._arrivals.poke()
+        if sight.has_errands:
+            self._errand_work.poke()
+        if sight.has_offers:
+            self._offering.stir()
+        if self._waiters:
+            self._sweeping.poke()
+
+    def _heard(self, hint: Hint) -> None:
+        if self._unusable is not None:
+            return
+        if hint.has_arrivals:
+            self._arrivals.poke()
+        if hint.has_errands:
+            self._errand_work.poke()
+        if hint.has_offers:
+            self._offering.stir()
+        if hint.has_partitions:
+            self._keeping.poke()
+        if hint.watched:
+            self._watching.watched(hint.sender, hint.watched)
+        if hint.reached:
+            self._reached.update(hint.reached)
+            self._reading_reached.poke()
+
+    def _gone(self) -> None:
+        """Nothing is ours any more; what has no row is written for whoever is next, when the store can be reached."""
+        self._errands.fail(Unavailable("This process lost touch with the store; whether it was done is to be read."))
+        self._offering.forget_all()
+        partitions = dict.fromkeys(self._holding.leases)
+        arrivals = self._holding.undecided_of(partitions)
+        self._let_go(partitions)
+        if arrivals and self._unusable is None:
+            task = asyncio.create_task(self._rescue(arrivals))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _rescue(self, arrivals: Sequence[Arrival]) -> None:
+        try:
+            await self._handing_over.write(arrivals, {})
+        except StorageError:
+            # Their senders have heard it.
+            return
+
+    def _let_go(self, partitions: Collection[int]) -> None:
+        self._holding.let_go(partitions)
+        self._arriving.end(partitions)
+
+    def _deliver(self, envelopes: Iterable[Envelope], partitions: Collection[int]) -> None:
+        holding = self._holding
+        for envelope in envelopes:
+            partition = holding.partition_of(envelope.target)
+            if partition in partitions and partition in holding.leases:
+                holding.deliver(envelope, partition)
+
+    # What is told to others
+
+    def _tell_of_arrivals(self, partition: int) -> None:
+        owner = self._ownership.owner_of(partition)
+        if owner is None:
+            return
+        if owner == self._keeping.process:
+            self._arrivals.poke()
+        else:
+            self._hints.tell(owner, Hint(sender=0, has_arrivals=True))
+
+    def _tell_all_of_offers(self) -> None:
+        for process in self._ownership.others:
+            self._hints.tell(process, Hint(sender=0, has_offers=True))
+
+    # Below
+
+    def _owner_of(self, instance_id: str) -> int | None:
+        return self._ownership.owner_of(self._holding.partition_of(instance_id))
+
+    def _owes(self) -> bool:
+        return self._errands.is_awaited or self._offering.is_owed or self._watching.is_waited_for
+
+    async def _work_on_errands(self) -> None:
+        if (process := self._keeping.process) is not None:
+            await self._errands.collect(process)
+            if self._holding.leases:
+                await self._errands.serve(self._holding.leases.keys())
+
+    async def _read_reached(self) -> None:
+        reached, self._reached = self._reached, set()
+        await self._watching.read(reached)
+
+    async def _have_numbers(self) -> None:
+        """So that nobody waits for a number later."""
+        if self._numbers.is_empty:
+            await self._reserve()
+        elif self._numbers.is_short:
+            self._reserving.poke()
+
+    async def _reserve(self) -> None:
+        self._numbers.add(await self._tables.reserve_numbers())
+
+    def _check(self) -> None:
+        if self._unusable is not None:
+            raise self._unusable
+
+    def _check_hold(self, hold: Hold) -> None:
+        self._check()
+        self._holding.check(hold)
+
+    def _check_room(self) -> None:
+        self._check()
+        full_until = self._transacting.full_until
+        if full_until and asyncio.get_running_loop().time() < full_until:
+            raise StoreFull("The store has no space left; nothing is accepted until there is.")
+
+    def _shut(self, reason: StorageError) -> None:
+        """After StoreFailed: refuse everything from here on; who waits gets the reason."""
+        self._stop(reason)
+        self._keeping.abandon()
+
+    def _stop(self, reason: StorageError) -> None:
+        if self._unusable is None:
+            self._unusable = reason
+        self._let_go(list(self._holding.leases))
+        self._transacting.fail(reason)
+        self._holding.fail(reason)
+        self._errands.fail(reason)
+        self._waiters.fail(reason)
+        self._arriving.stop()
+        for part in (self._arrivals, self._sweeping, self._errand_work, self._reserving, self._reading_reached):
+            part.stop()
+        self._errands.stop()
+        self._hints.stop()
+        for task in self._tasks:
+            task.cancel()
