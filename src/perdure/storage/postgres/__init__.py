@@ -1,0 +1,1 @@
+"""The storage in a PostgreSQL schema, for many processes."""

@@ -1,0 +1,76 @@
+-- Work that any process may do, and errands for the holder of a partition.
+
+create type hub.offer_1 as (
+    number bigint, kind text, name text, version text, instance_id text, partition smallint, body text
+);
+
+create function hub.offer_1(
+    p_process bigint, p_incarnation bigint, p_token bigint, p_partitions smallint[], p_epochs bigint[],
+    p_offers hub.offer_1[]
+) returns void language plpgsql as $body$
+begin
+    perform hub.fence_1(p_process, p_incarnation, p_token, p_partitions, p_epochs);
+    insert into hub.offer (number, kind, name, version, instance_id, partition, body)
+        select o.* from unnest(p_offers) o
+        where o.kind <> 'activity' or exists (select 1 from hub.activity a where a.number = o.number)
+        on conflict (number) do nothing;
+end $body$;
+
+create function hub.claim_offers_1(
+    p_process bigint, p_incarnation bigint, p_token bigint, p_served text[], p_limit integer
+) returns setof hub.offer_1 language plpgsql as $body$
+begin
+    perform hub.fence_1(p_process, p_incarnation, p_token, '{}', '{}');
+    -- A second try after a lost answer finds what the first one took.
+    if not exists (select 1 from hub.offer where claimed_by = p_process and token = p_token) then
+        update hub.offer o set claimed_by = p_process, token = p_token
+            where o.number = any(array(
+                select f.number from hub.offer f
+                where f.claimed_by is null and f.answer is null and f.kind || ' ' || f.name = any(p_served)
+                order by f.placed limit p_limit for update skip locked
+            ));
+    end if;
+    return query select o.number, o.kind::text, o.name::text, o.version, o.instance_id::text, o.partition, o.body
+        from hub.offer o where o.claimed_by = p_process and o.token = p_token order by o.placed;
+end $body$;
+
+create function hub.finish_offer_1(
+    p_process bigint, p_incarnation bigint, p_token bigint, p_number bigint, p_claim bigint, p_answer text,
+    p_ended bigint, p_messages hub.message_1[]
+) returns void language plpgsql as $body$
+begin
+    perform hub.fence_1(p_process, p_incarnation, p_token, '{}', '{}');
+    if p_answer is null then
+        delete from hub.offer where number = p_number and claimed_by = p_process and token = p_claim;
+    else
+        update hub.offer set answer = p_answer, claimed_by = null, token = null
+            where number = p_number and claimed_by = p_process and token = p_claim;
+    end if;
+    if not found then
+        raise exception 'offer gone' using errcode = 'PD005';
+    end if;
+    if p_answer is null then
+        if p_ended is not null then
+            delete from hub.activity where number = p_ended;
+            if not found then
+                raise exception 'activity gone' using errcode = 'PD005';
+            end if;
+        end if;
+        insert into hub.inbox (position, target, due_at, format, message, crc, partition, xid)
+            select m.position, m.target, m.due_at, m.format, m.message, m.crc, m.partition,
+                pg_current_xact_id()::text::bigint
+            from unnest(p_messages) m;
+    end if;
+end $body$;
+
+create function hub.withdraw_1(p_process bigint, p_incarnation bigint, p_token bigint, p_numbers bigint[])
+returns bigint[] language plpgsql as $body$
+declare
+    v_back bigint[];
+begin
+    perform hub.fence_1(p_process, p_incarnation, p_token, '{}', '{}');
+    with back as (delete from hub.offer where number = any(p_numbers) and claimed_by is null returning number)
+    select coalesce(array_agg(number), '{}') into v_back from back;
+    update hub.writer set answer = array_to_json(v_back)::text where process = p_process;
+    return v_back;
+end $body$;

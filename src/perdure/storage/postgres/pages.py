@@ -1,0 +1,107 @@
+"""Conditions with numbered parameters, and which index a page of instances is read by.
+
+In the order of creation there is an index of all and, by status, one of all that are not completed. An id's beginning
+that few ids have is looked up by id.
+"""
+
+import sys
+from itertools import count
+from re import sub
+from typing import Any
+
+import msgspec
+
+from perdure.contracts.records import EndedFilter, EndedKey, InstanceFilter, PageKey
+from perdure.core.instance import InstanceKind
+from perdure.core.status import RuntimeStatus
+from perdure.storage.filters import Parameter, PurgeKey, where, where_ended
+from perdure.storage.rows import micros
+
+FEW_IDS = 1_000
+"""So many rows are read and sorted faster than a long index is walked."""
+FOLDED_NAME = "coalesce(folded_name, name)"
+_SURROGATES = range(0xD800, 0xE000)
+_ORDER = "order by created_at, id limit ?"
+
+Asked = tuple[str, list[Any]]
+"""A statement and its parameters."""
+
+
+def numbered(text: str) -> str:
+    """Every ``?`` becomes $1, $2 …; none stands in a literal of ours."""
+    numbers = count(1)
+    return sub(r"\?", lambda _: f"${next(numbers)}", text)
+
+
+def prefix_bounds(prefix: str | None) -> tuple[str, str] | None:
+    """The first id that begins so, and the first one behind them all."""
+    if not prefix:
+        return None
+    last = ord(prefix[-1])
+    if last == sys.maxunicode:
+        return None
+    behind = last + 1 if last + 1 not in _SURROGATES else _SURROGATES.stop
+    return prefix, prefix[:-1] + chr(behind)
+
+
+def page_query(
+    select: str, filter_: InstanceFilter, limit: int, after: PageKey | None, few: tuple[str, str] | None
+) -> Asked:
+    """``few``: the bounds of the ids, when few lie between them."""
+    if few is not None:
+        condition, parameters = _after(filter_, after)
+        arms = [f"{condition} and id >= ? and id < ?"]
+        parameters += few
+    elif filter_.kind is InstanceKind.ORCHESTRATION and filter_.statuses:
+        arms, parameters = list[str](), list[Parameter]()
+        for status in sorted(filter_.statuses):
+            narrowed = msgspec.structs.replace(filter_, statuses=frozenset({status}))
+            condition, more = _after(narrowed, after)
+            # The index is taken when its own condition stands there.
+            arms.append(condition if status is RuntimeStatus.Completed else f"{condition} and kind = 0 and status <> 1")
+            parameters += more
+    else:
+        condition, parameters = _after(filter_, after)
+        arms = [condition]
+    selects = [f"({select.replace(':condition', arm)} {_ORDER})" for arm in arms]
+    if len(selects) == 1:
+        return numbered(selects[0]), [*parameters, limit]
+    text = f"select * from ({' union all '.join(selects)}) arms {_ORDER}"
+    return numbered(text), _with_limits(arms, parameters, limit)
+
+
+def _with_limits(arms: list[str], parameters: list[Parameter], limit: int) -> list[Any]:
+    """Each arm has its own limit, behind its own parameters."""
+    placed: list[Any] = []
+    first = 0
+    for arm in arms:
+        last = first + arm.count("?")
+        placed += [*parameters[first:last], limit]
+        first = last
+    return [*placed, limit]
+
+
+def _after(filter_: InstanceFilter, after: PageKey | None) -> tuple[str, list[Parameter]]:
+    if after is not None and filter_.created_from is not None and filter_.created_from <= after.created_at:
+        filter_ = msgspec.structs.replace(filter_, created_from=None)
+    condition, parameters = where(filter_, FOLDED_NAME)
+    if after is not None:
+        condition += " and (created_at, id) > (?, ?)"
+        parameters += [micros(after.created_at), after.instance_id]
+    return condition, parameters
+
+
+def purge_query(select: str, narrowed: InstanceFilter, limit: int, after: PurgeKey | None) -> Asked:
+    condition, parameters = where(narrowed, FOLDED_NAME)
+    if after is not None:
+        condition += " and (created_at, id) > (?, ?)"
+        parameters += after
+    return numbered(select.replace(":condition", condition).replace(":limit", "?")), [*parameters, limit]
+
+
+def ended_query(select: str, filter_: EndedFilter, limit: int, after: EndedKey | None) -> Asked:
+    condition, parameters = where_ended(filter_)
+    if after is not None:
+        condition += " and (completed_at, id) > (?, ?)"
+        parameters += [micros(after.completed_at), after.instance_id]
+    return numbered(select.replace(":condition", condition).replace(":limit", "?")), [*parameters, limit]
