@@ -87,3 +87,77 @@ def test_killing_a_process_ends_its_tasks_and_theirs_and_no_others():
         return killed, at
 
     assert run_simulated(main) == (["child", "parent"], 1)
+
+
+def test_nothing_of_a_paused_process_runs_until_it_wakes_and_then_everything_in_order():
+    seen = []
+
+    async def tick(name, loop):
+        while True:
+            seen.append((name, loop.time()))
+            await asyncio.sleep(1)
+
+    async def main(loop):
+        paused, other = SimulatedProcess(), SimulatedProcess()
+        paused.run(lambda: tick("paused", loop))
+        other.run(lambda: tick("other", loop))
+        await asyncio.sleep(0.5)
+        paused.pause()
+        paused.call_soon(lambda: seen.append(("told", loop.time())))
+        await asyncio.sleep(3)
+        paused.wake()
+        await asyncio.sleep(0.2)
+        for process in (paused, other):
+            await process.kill()
+
+    run_simulated(main)
+
+    others = [("other", at) for at in range(4)]
+    assert seen == [("paused", 0), *others, ("told", 3.5), ("paused", 3.5)]
+
+
+def test_a_timer_that_is_cancelled_before_its_process_wakes_does_not_run():
+    seen = []
+
+    async def main(loop):
+        async def begin():
+            second = loop.call_later(2, seen.append, "second")
+            loop.call_later(1, lambda: (seen.append("first"), second.cancel()))
+
+        process = SimulatedProcess()
+        await process.run(begin)
+        process.pause()
+        await asyncio.sleep(5)
+        process.wake()
+        await asyncio.sleep(5)
+
+    run_simulated(main)
+
+    assert seen == ["first"]
+
+
+def test_a_paused_process_can_be_killed():
+    async def main(loop):
+        process = SimulatedProcess()
+        task = process.run(lambda: asyncio.sleep(1))
+        await asyncio.sleep(0.5)
+        process.pause()
+        await asyncio.sleep(5)
+        await process.kill()
+        return task.cancelled() or task.done()
+
+    assert run_simulated(main)
+
+
+def test_a_process_counts_time_by_its_own_clock():
+    async def main(loop):
+        async def sleep():
+            before = loop.time()
+            await asyncio.sleep(10)
+            return loop.time() - before
+
+        begun = loop.time()
+        counted = await SimulatedProcess(rate=2.0).run(sleep)
+        return counted, loop.time() - begun
+
+    assert run_simulated(main) == (10, 5)

@@ -2,6 +2,7 @@
 
 Virtual time is a whole number of microseconds, so that the far future is as exact as the present.
 Ready callbacks run in the order asyncio promises; nothing is shuffled.
+Several processes may share a loop: each can be killed, stopped for a while, and have a monotonic clock that drifts.
 """
 
 import asyncio
@@ -48,7 +49,28 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self.set_task_factory(_make_task)
 
     def time(self) -> float:
-        return self._virtual.microseconds / 1e6
+        """Virtual time, as the process that asks measures it."""
+        seconds = self._virtual.microseconds / 1e6
+        process = _process.get()
+        return seconds if process is None else seconds * process.rate
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = super().call_soon(callback, *args, context=context)  # type: ignore[arg-type]
+        if _process_of(context) is not None:
+            handle.__class__ = _Step
+        return handle
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        if (process := _process.get()) is not None:
+            when /= process.rate
+        timer = super().call_at(when, callback, *args, context=context)  # type: ignore[arg-type]
+        if _process_of(context) is not None:
+            timer.__class__ = _TimedStep
+        return timer
 
     @property
     def microseconds(self) -> int:
@@ -77,23 +99,52 @@ class SimulatedClock:
 
 
 class SimulatedProcess:
-    """Whatever tasks were begun within ``run`` and by those tasks: they can be ended together, at any await."""
+    """Whatever tasks were begun within ``run`` and by those tasks: they can be ended together, at any await.
 
-    def __init__(self) -> None:
+    ``rate``: how many seconds its monotonic clock counts in one second.
+    """
+
+    def __init__(self, rate: float = 1.0) -> None:
+        self.rate = rate
+        self.is_paused = False
         self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._withheld: list[asyncio.Handle] = []
 
     def run(self, begin: Callable[[], Awaitable[T]]) -> "asyncio.Task[T]":
         """Begin a task of this process."""
+        return asyncio.get_running_loop().create_task(_awaited(begin), context=self.context())
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> None:
+        """Let something that happens outside reach this process."""
+        asyncio.get_running_loop().call_soon(callback, *args, context=self.context())
+
+    def context(self) -> contextvars.Context:
+        """The present context, of this process."""
         context = contextvars.copy_context()
         context.run(_process.set, self)
-        return asyncio.get_running_loop().create_task(_awaited(begin), context=context)
+        return context
 
     def adopt(self, task: "asyncio.Task[Any]") -> None:
         self._tasks[task] = None
         task.add_done_callback(self._forget)
 
+    def pause(self) -> None:
+        """From here on nothing of it runs, while the time of all others goes on."""
+        self.is_paused = True
+
+    def wake(self) -> None:
+        """What it would have run meanwhile runs now, in order."""
+        self.is_paused = False
+        withheld, self._withheld = self._withheld, []
+        outside().run(lambda: [asyncio.get_running_loop().call_soon(_run_late, step) for step in withheld])
+
+    def withhold(self, step: asyncio.Handle) -> None:
+        """Run it when the process wakes."""
+        self._withheld.append(step)
+
     async def kill(self) -> None:
         """End all its tasks, in the order of their beginning; returns when none is left."""
+        self.wake()
         while tasks := list(self._tasks):
             for task in tasks:
                 task.cancel()
@@ -104,6 +155,46 @@ class SimulatedProcess:
 
 
 _process: contextvars.ContextVar[SimulatedProcess | None] = contextvars.ContextVar("simulated_process", default=None)
+
+
+def outside() -> contextvars.Context:
+    """The present context, of no process: what runs in it goes on when a process does not."""
+    context = contextvars.copy_context()
+    context.run(_process.set, None)
+    return context
+
+
+def _process_of(context: contextvars.Context | None) -> SimulatedProcess | None:
+    return _process.get() if context is None else context.get(_process)
+
+
+class _Step(asyncio.Handle):
+    """A callback of a process; one that is due while the process is paused runs when it wakes."""
+
+    __slots__ = ()
+
+    def _run(self) -> None:
+        _run_or_withhold(self, super()._run)
+
+
+class _TimedStep(asyncio.TimerHandle):
+    __slots__ = ()
+
+    def _run(self) -> None:
+        _run_or_withhold(self, super()._run)
+
+
+def _run_or_withhold(step: asyncio.Handle, run: Callable[[], None]) -> None:
+    process = step._context.get(_process)  # type: ignore[attr-defined]
+    if process is not None and process.is_paused:
+        process.withhold(step)
+    else:
+        run()
+
+
+def _run_late(step: asyncio.Handle) -> None:
+    if not step.cancelled():
+        step._run()  # type: ignore[attr-defined]
 
 
 def _make_task(
