@@ -1,25 +1,28 @@
-"""`perdure keys`: the keys that callers of an app's host need (functions-host.md §8), kept in files beside the store.
+"""`perdure keys`: the keys that callers of an app's host need (functions-host.md §8).
 
-A running host sees a change at its next request.
+They are kept in files beside a store that is a file, and in a hub that many hosts share. A running host sees a change
+at its next request, beside others after three seconds.
 """
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from perdure.cli.exit_codes import FAILURE, USAGE
+from perdure.cli.exit_codes import FAILURE, STORE, USAGE
 from perdure.cli.grammar import CONTEXT, ForgivingCommand, ForgivingGroup
 from perdure.cli.output import fail, print_json
 from perdure.cli.reaching import HubOptions, settings_of
 from perdure.cli.tables import table
 
 if TYPE_CHECKING:
-    from perdure.host.key_files import KeyFiles
+    from perdure.host.key_store import KeyStore
     from perdure.http_api.keys import KeyPlace, KeyRing
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 @click.group("keys", cls=ForgivingGroup, context_settings=CONTEXT)
@@ -49,7 +52,7 @@ def list_keys(function: str | None, system: bool, script_root: Path | None, stor
 
     Example: perdure keys list --function hello
     """
-    ring = _ring(_files(script_root, store))
+    ring = _ring(_kept(script_root, store))
     rows = [row for row in _rows(ring) if _wanted(row, function, system)]
     if as_json:
         print_json(rows)
@@ -73,13 +76,13 @@ def set_key(
     """
     from perdure.http_api.keys import InvalidKey, new_key
 
-    files = _files(script_root, store)
+    kept = _kept(script_root, store)
     value = new_key() if value is None else value
     try:
-        ring = _ring(files).with_key(_place(function, system), name, value)
+        ring = _ring(kept).with_key(_place(function, system), name, value)
     except InvalidKey as error:
         fail(str(error), USAGE)
-    _save(files, ring)
+    _save(kept, ring)
     if as_json:
         print_json({"name": name, "value": value})
     else:
@@ -98,15 +101,15 @@ def delete_key(
     """
     from perdure.http_api.keys import InvalidKey
 
-    files, place = _files(script_root, store), _place(function, system)
-    ring = _ring(files)
+    kept, place = _kept(script_root, store), _place(function, system)
+    ring = _ring(kept)
     try:
         without = ring.without_key(place, name)
     except InvalidKey as error:
         fail(str(error), USAGE)
     if without == ring:
         fail(f"There is no key '{name}' there.", FAILURE)
-    _save(files, without)
+    _save(kept, without)
     if as_json:
         print_json({"name": name})
     else:
@@ -140,26 +143,32 @@ def _wanted(row: dict[str, str], function: str | None, system: bool) -> bool:
     return row["of"] == ("system" if system else f"function {(function or '').lower()}")
 
 
-def _files(script_root: Path | None, store: str | None) -> "KeyFiles":
-    from perdure.host.key_files import KeyFiles, key_folder
+def _kept(script_root: Path | None, store: str | None) -> "KeyStore":
+    from perdure.contracts.errors import StoreUnusable
+    from perdure.host.key_store import key_store
 
     settings = settings_of(HubOptions(store=store, script_root=script_root))
-    return KeyFiles(key_folder(settings.hub.store_url, settings.app_folder, settings.app))
+    try:
+        return key_store(settings.hub, settings.app_folder, settings.app)
+    except StoreUnusable as error:
+        fail(str(error), STORE)
 
 
-def _ring(files: "KeyFiles") -> "KeyRing":
+def _ring(kept: "KeyStore") -> "KeyRing":
+    return _done(kept.read())
+
+
+def _save(kept: "KeyStore", ring: "KeyRing") -> None:
+    _done(kept.save(ring))
+
+
+def _done(asked: Coroutine[Any, Any, T]) -> T:
+    from perdure.contracts.errors import StorageError
     from perdure.host.key_files import KeyFilesError
 
     try:
-        return files.ring()
+        return asyncio.run(asked)
     except KeyFilesError as error:
         fail(str(error), FAILURE)
-
-
-def _save(files: "KeyFiles", ring: "KeyRing") -> None:
-    from perdure.host.key_files import KeyFilesError
-
-    try:
-        files.save(ring)
-    except KeyFilesError as error:
-        fail(str(error), FAILURE)
+    except StorageError as error:
+        fail(str(error), STORE)

@@ -34,7 +34,7 @@ from perdure.functions.descriptions import (
 from perdure.functions.manual_runs import ManualRuns, NoSuchFunction, UnusableInput
 from perdure.functions.routes import full_route
 from perdure.host.condition import Condition
-from perdure.host.key_files import KeyFiles
+from perdure.host.key_store import KeyStore
 from perdure.http_api.access import LEVELS, Access, Verdict
 from perdure.http_api.answers import NOT_FOUND, Answer, ClientGone, ErrorShape, answer_to, json_answer, send_answer
 from perdure.http_api.keys import (
@@ -63,7 +63,7 @@ class AdminParts:
 
     app: LoadedApp
     manual_runs: ManualRuns
-    keys: KeyFiles
+    keys: KeyStore
     links: ManagementOptions
     condition: Condition
     host_id: str
@@ -238,7 +238,7 @@ async def _show_key(request: Request, parts: AdminParts) -> Answer:
 
 
 async def _make_key(request: Request, parts: AdminParts) -> Answer:
-    return _keep_key(request, parts, new_key())
+    return await _keep_key(request, parts, new_key())
 
 
 async def _set_key(request: Request, parts: AdminParts) -> Answer:
@@ -247,12 +247,12 @@ async def _set_key(request: Request, parts: AdminParts) -> Answer:
     value = said.get("value")
     if not isinstance(value, str) or not isinstance(said.get("name", ""), str):
         raise InvalidKey('The body is a JSON object with "value", the key\'s value as a string; "name" is not needed.')
-    return _keep_key(request, parts, value)
+    return await _keep_key(request, parts, value)
 
 
-def _keep_key(request: Request, parts: AdminParts, value: str) -> Answer:
+async def _keep_key(request: Request, parts: AdminParts, value: str) -> Answer:
     place, name = _place(request, parts), request.parameters["key"]
-    parts.keys.save(parts.keys.ring().with_key(place, name, value))
+    await parts.keys.save(parts.keys.ring().with_key(place, name, value))
     return _key_answer(request, parts, name, value)
 
 
@@ -261,7 +261,7 @@ async def _delete_key(request: Request, parts: AdminParts) -> Answer:
     without = ring.without_key(_place(request, parts), request.parameters["key"])
     if without == ring:
         return NOT_FOUND
-    parts.keys.save(without)
+    await parts.keys.save(without)
     return Answer(204)
 
 

@@ -54,7 +54,8 @@ def app_door(parts: DoorParts) -> ASGIApp:
     settings = parts.settings
     functions = _functions(parts)
     routes = _own_routes(parts, functions)
-    return front_door(routes, functions, settings.allowed_hosts, settings.cors, settings.host.http)
+    door = front_door(routes, functions, settings.allowed_hosts, settings.cors, settings.host.http)
+    return parts.gate.with_fresh_keys(door)
 
 
 def _own_routes(parts: DoorParts, functions: FunctionsApp) -> list[BaseRoute]:

@@ -88,8 +88,8 @@ class FunctionsHost:
         """Open the store. Raises StoreInUse, StoreUnusable."""
         await self.hub.open()
 
-    def load(self) -> LoadedApp:
-        """Import the app and build its doors. Raises AppLoadError, KeyFilesError, StartFailed."""
+    async def load(self) -> LoadedApp:
+        """Import the app and build its doors. Raises AppLoadError, KeyFilesError, StorageError, StartFailed."""
         settings = self.settings
         sdk = sdk_choice.prepare(settings.sdk, settings.host.durable.has_local_rpc)
         app = self.app = load_app(
@@ -97,7 +97,7 @@ class FunctionsHost:
         )
         know_turns(self.hub.turn_here)
         self._token = attached.attach(self.hub.client, asyncio.get_running_loop())
-        code = self.gate.prepare(app)
+        code = await self.gate.prepare(app)
         terms = LinkTerms(f"{self.url}{PREFIX}", settings.hub_name, settings.connection_name, code)
         links = self._management_options(app, code)
         rpc = self._rpc_of(links)

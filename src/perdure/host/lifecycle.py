@@ -76,9 +76,11 @@ async def run_host(settings: Settings, bound: socket.socket, say: Announcements)
     try:
         say.opened(host)
         try:
-            host.load()
+            await host.load()
         except (AppLoadError, KeyFilesError) as error:
             raise StartFailed(str(error), 1) from error
+        except StorageError as error:
+            raise StartFailed(str(error), 3) from error
         assert host.door is not None
         spare_collections()
         stop_on_signals(stop)
