@@ -144,6 +144,30 @@ def test_equal_workers_take_turns() -> None:
     on_virtual_time(scenario)
 
 
+def test_workers_whose_connections_never_wait_share_what_is_there_at_once() -> None:
+    async def scenario() -> None:
+        stage = RemoteStage()
+        workers = [stage.worker(f"w{n}") for n in range(3)]
+        taken: list[list[bytes | None]] = [[], [], []]
+
+        async def take_all(number: int) -> None:
+            while (item := await stage.executor.next_item(workers[number].stream)) is not None:
+                taken[number].append(item)
+
+        taking = [asyncio.ensure_future(take_all(number)) for number in range(3)]
+        await settle_down()
+        for _ in range(150):
+            stage.activity()
+        await settle_down()
+        assert sum(map(len, taken)) == 150
+        assert min(map(len, taken)) >= 50 - AHEAD_MAX
+        for take in taking:
+            take.cancel()
+        await asyncio.gather(*taking, return_exceptions=True)
+
+    on_virtual_time(scenario)
+
+
 def test_a_stream_that_is_not_read_keeps_little_from_the_others() -> None:
     async def scenario() -> None:
         stage = RemoteStage()

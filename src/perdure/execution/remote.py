@@ -217,6 +217,9 @@ class RemoteExecutor:
         timer: asyncio.TimerHandle | None = None
         try:
             while not stream.ended:
+                if not stream.ahead and self._workers.are_many:
+                    # Writing may not wait at all; the others get their part of what there is before this one's next.
+                    await asyncio.sleep(0)
                 work = self._workers.next_for(stream)
                 if work is not None:
                     if (item := self._dispatch(stream, work)) is not None:

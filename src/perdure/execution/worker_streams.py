@@ -139,6 +139,11 @@ class Workers:
     def __contains__(self, stream: object) -> bool:
         return stream in self._streams
 
+    @property
+    def are_many(self) -> bool:
+        """Whether more than one stream is open."""
+        return len(self._streams) > 1
+
     def connect(self, terms: WorkerTerms) -> WorkerStream:
         """A worker opened a stream."""
         stream = WorkerStream(terms, self._limit, asyncio.get_running_loop().time())
