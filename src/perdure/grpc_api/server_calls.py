@@ -18,10 +18,10 @@ from perdure.grpc_api.call_messages import (
     told_bytes,
 )
 from perdure.grpc_api.codes import Code
-from perdure.grpc_api.http2.connection import Connection
 from perdure.grpc_api.http2.header_table import Field
 from perdure.grpc_api.http2.header_writer import literal
 from perdure.grpc_api.http2.stream import Exchange, Stream
+from perdure.grpc_api.http2.streams import Streams
 
 _log = logging.getLogger("perdure.grpc_api")
 _GOOD_END = literal(b"grpc-status", b"0")
@@ -43,7 +43,7 @@ class Handler:
 
 
 class CallAnswers:
-    """Answers the calls of all connections (``http2.connection.Answers``)."""
+    """Answers the calls of all connections (``http2.streams.Answers``)."""
 
     def __init__(self, receive_bytes_max: int) -> None:
         self.receive_bytes_max = receive_bytes_max
@@ -55,9 +55,9 @@ class CallAnswers:
     def read_head(self, fields: list[Field]) -> CallHead:
         return read_call_head(fields)
 
-    def open(self, connection: Connection, stream: Stream, head: CallHead) -> Exchange | None:
+    def open(self, streams: Streams, stream: Stream, head: CallHead) -> Exchange | None:
         if head.plain_answer is not None:
-            connection.end_plainly(stream, head.plain_answer)
+            streams.end_plainly(stream, head.plain_answer)
             return None
         handler = self.handlers.get(head.path)
         problem = head.problem
@@ -65,28 +65,37 @@ class CallAnswers:
             problem = Code.UNIMPLEMENTED, f"There is no call {head.path} here."
         if problem is not None or handler is None:
             assert problem is not None
-            connection.end_answer(stream, status_block(*problem), begun=False)
+            streams.end_answer(stream, status_block(*problem), begun=False)
             return None
         stream.content_bytes = head.content_bytes
-        return ServerCall(self, connection, stream, head, handler)
+        return ServerCall(self, streams, stream, head, handler)
 
-    def refuse_headers(self, connection: Connection, stream: Stream, text: str) -> None:
-        connection.end_answer(stream, status_block(Code.RESOURCE_EXHAUSTED, text), begun=False)
+    def refuse_headers(self, streams: Streams, stream: Stream, text: str) -> None:
+        streams.end_answer(stream, status_block(Code.RESOURCE_EXHAUSTED, text), begun=False)
 
 
 class ServerCall:
     """One call, also what its handler sees of it."""
 
     __slots__ = (
-        "_answers", "_body", "_connection", "_ends_at", "_handler", "_has_begun", "_head", "_is_released", "_stream",
-        "_task", "_timer",
+        "_answers",
+        "_body",
+        "_ends_at",
+        "_handler",
+        "_has_begun",
+        "_head",
+        "_is_released",
+        "_stream",
+        "_streams",
+        "_task",
+        "_timer",
     )  # fmt: skip
 
     def __init__(
-        self, answers: CallAnswers, connection: Connection, stream: Stream, head: CallHead, handler: Handler
+        self, answers: CallAnswers, streams: Streams, stream: Stream, head: CallHead, handler: Handler
     ) -> None:
         self._answers = answers
-        self._connection = connection
+        self._streams = streams
         self._stream = stream
         self._head = head
         self._handler = handler
@@ -111,8 +120,8 @@ class ServerCall:
         return self._head.metadata
 
     def peer(self) -> str:
-        """The caller's connection."""
-        return self._connection.peer
+        """The caller's streams."""
+        return self._streams.peer
 
     def time_remaining(self) -> float | None:
         """Seconds until the caller's deadline; None without one."""
@@ -125,11 +134,11 @@ class ServerCall:
 
     async def write(self, message: bytes) -> None:
         """Send one message; waits while the caller does not read."""
-        stream, connection = self._stream, self._connection
+        stream, streams = self._stream, self._streams
         if not self._has_begun and not stream.has_ended:
             self._has_begun = True
-            connection.begin_answer(stream)
-        if not connection.send(stream, framed(message)):
+            streams.begin_answer(stream)
+        if not streams.send(stream, framed(message)):
             await stream.until_sent()
 
     def take(self, piece: bytes, *, is_last: bool) -> None:
@@ -162,7 +171,7 @@ class ServerCall:
 
     def cancel(self) -> None:
         """The server waits no more for its end."""
-        self._connection.cancel_answer(self._stream)
+        self._streams.cancel_answer(self._stream)
 
     async def finished(self) -> None:
         """Wait until nothing is done for it any more."""
@@ -195,7 +204,7 @@ class ServerCall:
         try:
             answer = await self._handler.answer(message, self)
             if not self._handler.streams:
-                if self._connection.answer_at_once(self._stream, framed(answer), _GOOD_END):
+                if self._streams.answer_at_once(self._stream, framed(answer), _GOOD_END):
                     return
                 await self.write(answer)
             self._end(_GOOD_END)
@@ -208,7 +217,7 @@ class ServerCall:
             self._release()
 
     def _end(self, trailers: bytes) -> None:
-        self._connection.end_answer(self._stream, trailers, begun=self._has_begun)
+        self._streams.end_answer(self._stream, trailers, begun=self._has_begun)
 
     def _expire(self) -> None:
         # Loops whose time can be set forward call too early.
@@ -227,7 +236,7 @@ class ServerCall:
         if self._timer is not None:
             self._timer.cancel()
         self._answers.under_way.discard(self)
-        self._connection.release()
+        self._streams.release()
 
 
 def status_block(code: Code, text: str) -> bytes:
