@@ -79,7 +79,7 @@ class SqliteFactory:
 class SharedMemoryFactory:
     """One process on a hub that many may share. After a crash its time is over at once."""
 
-    PARTITIONS = 1
+    PARTITIONS = 8
 
     def __init__(self) -> None:
         self._clock = _MovedClock()
@@ -125,9 +125,9 @@ def known_factories() -> dict[str, Callable[[], StoreFactory]]:
 
 
 class Stage:
-    """One store and the lease on it, with short forms of what every test does."""
+    """One store and the leases on all its partitions, with short forms of what every test does."""
 
-    lease: PartitionLease
+    leases: list[PartitionLease]
 
     def __init__(self, factory: StoreFactory, folder: Path) -> None:
         self._factory = factory
@@ -153,15 +153,30 @@ class Stage:
         await self.storage.open()
 
     async def hold(self, owner: str = "test") -> PartitionLease:
-        """Take the partition and recover nothing that is looked at."""
-        [self.lease] = await self.storage.acquire(owner)
-        await self.storage.recover([self.lease], T0, T0)
-        return self.lease
+        """Take the partitions and recover nothing that is looked at; one of the leases."""
+        self.leases = await self.storage.acquire(owner)
+        assert len(self.leases) == self.storage.partition_count
+        await self.storage.recover(self.leases, T0, T0)
+        return self.leases[0]
+
+    @property
+    def lease(self) -> PartitionLease:
+        """One of them."""
+        return self.leases[0]
+
+    @lease.setter
+    def lease(self, lease: PartitionLease) -> None:
+        """The only one."""
+        self.leases = [lease]
 
     @property
     def held(self) -> Hold:
-        """What the newest lease allows."""
-        return Hold.of(self.lease)
+        """What the newest leases allow."""
+        return self.holding(*self.leases)
+
+    def holding(self, *leases: PartitionLease) -> Hold:
+        """What these leases allow."""
+        return Hold.of(*leases, count=self.storage.partition_count)
 
     async def create(self, made: Creation, reuse: Replaceable = ReusePolicy.NON_RUNNING) -> CreateOutcome:
         return await self.storage.create_instance(made, reuse)
@@ -217,9 +232,9 @@ class Stage:
         return checkpoint
 
     async def backlog(self, now: datetime = T0, horizon: datetime = T0 + HOUR) -> Any:
-        """What a new holder finds; the lease is taken anew."""
-        [self.lease] = await self.storage.acquire("next")
-        return await self.storage.recover([self.lease], now, horizon)
+        """What a new holder finds; the leases are taken anew."""
+        self.leases = await self.storage.acquire("next")
+        return await self.storage.recover(self.leases, now, horizon)
 
     async def findings(self, *, liveness: bool = True) -> list[Any]:
         return [finding async for finding in self.storage.verify(liveness)]

@@ -123,7 +123,7 @@ async def test_a_finished_instance_is_replaced_whole(stage: Stage, status: Runti
     await stage.hold()
     old = await stage.begin(creation("a"), status=status, output='"old"', custom_status='"mark"')
     if not held:
-        await stage.storage.release([stage.lease])
+        await stage.storage.release(stage.leases)
     client = stage.creating(creation("a", created_at=later(9), name="other"))
     if held:
         [start] = await stage.receive()
@@ -169,7 +169,7 @@ async def test_what_lets_go_of_locks_is_sent_with_the_replacement(stage: Stage, 
     await stage.hold()
     await stage.begin(creation("a"))
     if how == "nobody holds":
-        await stage.storage.release([stage.lease])
+        await stage.storage.release(stage.leases)
     successor = creation("a", created_at=later(9))
     successor.releases = [Envelope("@ledger@a", ms.LockRelease("a", "s1")), raised("b")]
     client = stage.creating(successor, ReusePolicy.ANY)
@@ -184,7 +184,7 @@ async def test_what_lets_go_of_locks_is_sent_with_the_replacement(stage: Stage, 
         assert await stage.receive(2) == successor.releases, "they are handed out as any message of a commit"
     elif how == "given back":
         await asyncio.sleep(0)
-        await stage.storage.release([stage.lease])
+        await stage.storage.release(stage.leases)
     assert await client is REPLACED
     await stage.crash()
     sent = [e for e in (await stage.backlog()).ready if e.target != "a"]
@@ -254,7 +254,7 @@ async def test_a_taken_child_without_an_answer_is_dropped(stage: Stage) -> None:
     parent = await stage.begin(creation("p"))
     await stage.commit(episode(parent, children=[creation("child")]))
     assert stage.storage.receive_now(stage.held) == []
-    await stage.storage.release([stage.lease])
+    await stage.storage.release(stage.leases)
     assert (await stage.backlog()).ready == []
 
 
@@ -335,7 +335,7 @@ async def test_a_start_that_ends_at_once_leaves_no_message(stage: Stage) -> None
 async def test_an_activity_result_in_memory_needs_no_row(stage: Stage) -> None:
     await stage.hold()
     a = await stage.begin(creation("a"), [ev.TaskScheduled(0, "work")], activities=[NewActivity(2, 0, "work")])
-    await stage.storage.release([stage.lease])
+    await stage.storage.release(stage.leases)
     [pending] = (await stage.backlog()).activities
     done = activity_done(a, 2, pending.number)
     await stage.commit(episode(a, [done], [ev.TaskCompleted(0, 2, '"done"')]))

@@ -69,7 +69,7 @@ async def test_a_client_keeps_its_order(stage: Stage) -> None:
         [event] = await stage.receive()
         await stage.commit(kept=[event])
         await client
-    await stage.storage.release([stage.lease])
+    await stage.storage.release(stage.leases)
     for n in range(3, 6):
         await stage.storage.send(raised("a", str(n)))
     assert names((await stage.backlog()).ready) == list("012345")

@@ -1,7 +1,7 @@
 """The partitions this process holds, and the messages on their way to whoever runs them."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from perdure.contracts.errors import LeaseLost
 from perdure.contracts.records import Backlog, Hold, PartitionLease, Turnover
@@ -102,9 +102,16 @@ class Holding(Senders):
         self._wake_receiver()
         self._note_change()
 
-    async def turnover(self, hold: Hold) -> Turnover:
-        """As ``Leases.turnover``."""
+    def end(self) -> None:
+        """The store is closed: nothing is held, and who waits looks up."""
+        self.let_go(list(self.leases))
+        self._wake_receiver()
+        self._note_change()
+
+    async def turnover(self, hold: Hold, check: Callable[[], None]) -> Turnover:
+        """As ``Leases.turnover``; ``check`` raises when the store is closed."""
         while True:
+            check()
             held = self.leases
             gained = [lease for partition, lease in held.items() if hold.leases.get(partition) != lease]
             lost = frozenset(p for p, lease in hold.leases.items() if held.get(p) != lease)
@@ -167,11 +174,13 @@ class Holding(Senders):
             self._queue = []
         return queue
 
-    async def wait(self, hold: Hold) -> list[Envelope]:
-        """As ``take``, at least one."""
+    async def wait(self, hold: Hold, check: Callable[[], None]) -> list[Envelope]:
+        """As ``take``, at least one; ``check`` raises when the store is closed."""
+        check()
         while not (taken := self.take(hold)):
             wake = self._wake = asyncio.get_running_loop().create_future()
             await wake
+            check()
         return taken
 
     def _wake_receiver(self) -> None:

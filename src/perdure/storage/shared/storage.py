@@ -8,7 +8,6 @@ from perdure.contracts.clock import Clock
 from perdure.contracts.errors import (
     CheckpointRefused,
     InstanceTaken,
-    LeaseLost,
     StorageError,
     StoreFailed,
     StoreFull,
@@ -173,8 +172,7 @@ class ManyProcessStorage:
         return await self._ownership.acquire(owner)
 
     async def turnover(self, hold: Hold) -> Turnover:
-        self._check()
-        return await self._holding.turnover(hold)
+        return await self._holding.turnover(hold, self._check)
 
     async def renew(self, leases: Sequence[PartitionLease]) -> list[PartitionLease]:
         self._check()
@@ -235,12 +233,7 @@ class ManyProcessStorage:
         return self._holding.without_delivered(leases, backlog)
 
     async def receive(self, hold: Hold) -> list[Envelope]:
-        self._check()
-        try:
-            return await self._holding.wait(hold)
-        except LeaseLost:
-            self._check()
-            raise
+        return await self._holding.wait(hold, self._check)
 
     def receive_now(self, hold: Hold) -> list[Envelope]:
         self._check()
@@ -467,7 +460,7 @@ class ManyProcessStorage:
     def _stop(self, reason: StorageError) -> None:
         if self._unusable is None:
             self._unusable = reason
-        self._let_go(list(self._holding.leases))
+        self._holding.end()
         self._transacting.fail(reason)
         self._holding.fail(reason)
         self._errands.fail(reason)
