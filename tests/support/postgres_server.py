@@ -23,7 +23,7 @@ _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"alone{os.getpid()}"
 @cache
 def shared_server() -> str:
     """The URL of its database; every test takes a hub of its own there."""
-    folder = Path(tempfile.gettempdir()) / f"perdure-pg-{_RUN}"
+    folder = quick_folder() / f"perdure-pg-{_RUN}"
     folder.mkdir(exist_ok=True)
     # Open until this process ends, whichever way.
     users = os.open(folder / "users", os.O_RDWR | os.O_CREAT, 0o600)
@@ -39,6 +39,12 @@ def shared_server() -> str:
                 assert time.monotonic() < end, (folder / "keeper.log").read_text()
                 time.sleep(0.01)
         return url.read_text()
+
+
+def quick_folder() -> Path:
+    """In memory where that is possible: tests kill servers, never the machine, so a sync may cost nothing."""
+    memory = Path("/dev/shm")
+    return memory if os.access(memory, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
 def _environment() -> dict[str, str]:

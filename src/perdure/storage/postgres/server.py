@@ -34,7 +34,8 @@ class Server:
         self.warnings: list[str] = []
         self._address = address
         self._name = name
-        self._relaxed = durability is Durability.RELAXED
+        self._commit = "off" if durability is Durability.RELAXED else None
+        """What synchronous_commit is set to; None leaves it as the server has it."""
         self._away: BaseException | None = None
         self._back = asyncio.Event()
         self._trying: asyncio.Task[None] | None = None
@@ -73,13 +74,27 @@ class Server:
         while self._away is not None:
             await self._back.wait()
 
+    async def is_behind_pooler(self, connection: Connection) -> bool:
+        """Whether another connection ends in the same session of the server: then each transaction may run anywhere.
+
+        Raises StoreUnusable.
+        """
+        try:
+            second = await self._connect(CONNECT_SECONDS_MAX)
+            try:
+                return await connection.fetchval(_SESSION) == await second.fetchval(_SESSION)
+            finally:
+                second.terminate()
+        except (asyncpg.PostgresError, *LOST_ERRORS) as error:
+            raise unusable(error, self.place) from error
+
     def opening(self, statement_seconds: float) -> str:
         """What begins a transaction behind a pooler, where a session keeps no settings for us."""
-        relaxed = "; set local synchronous_commit = off" if self._relaxed else ""
+        commit = "" if self._commit is None else f"; set local synchronous_commit = {self._commit}"
         milliseconds = int(statement_seconds * 1000)
         return (
             f"begin isolation level read committed; set local jit = off; set local statement_timeout = {milliseconds}; "
-            f"set local idle_in_transaction_session_timeout = 5000{relaxed}"
+            f"set local idle_in_transaction_session_timeout = 5000{commit}"
         )
 
     def close(self) -> None:
@@ -96,8 +111,8 @@ class Server:
                 "default_transaction_read_only": "off",
                 "idle_in_transaction_session_timeout": "60000",
             }
-            if self._relaxed:
-                settings["synchronous_commit"] = "off"
+            if self._commit is not None:
+                settings["synchronous_commit"] = self._commit
         return await asyncpg.connect(
             self._address.dsn,
             timeout=CONNECT_SECONDS_MAX,
@@ -107,27 +122,23 @@ class Server:
         )
 
     async def _look(self, connection: Connection) -> None:
-        number = int(str(await connection.fetchval("show server_version_num")))
-        self.version = number // 10_000
+        [row] = await connection.fetch(_LOOK)
+        self.version = row["number"] // 10_000
         if self.version < VERSION_MIN:
-            shown = await connection.fetchval("show server_version")
-            raise StoreUnusable(f"The server of {self.place} is PostgreSQL {shown}; {VERSION_MIN} or newer is needed.")
-        encoding = await connection.fetchval("show server_encoding")
-        if encoding != "UTF8":
             raise StoreUnusable(
-                f"The database of {self.place} has the encoding {encoding}; "
+                f"The server of {self.place} is PostgreSQL {row['version']}; {VERSION_MIN} or newer is needed."
+            )
+        if row["encoding"] != "UTF8":
+            raise StoreUnusable(
+                f"The database of {self.place} has the encoding {row['encoding']}; "
                 "make one with: createdb -E UTF8 -T template0."
             )
-        self.warnings = [
-            f"{name} is off on the server: {what}"
-            for name, what in _DURABLE.items()
-            if await connection.fetchval("select current_setting($1)", name) == "off" and not self._is_chosen(name)
-        ]
-        if await connection.fetchval("select pg_is_in_recovery()"):
+        if row["standby"]:
             raise StoreUnusable(f"The server of {self.place} is a standby, which takes no writes; name the primary.")
-
-    def _is_chosen(self, name: str) -> bool:
-        return name == "synchronous_commit" and self._relaxed
+        self.warnings = [f"{name} is off on the server: {_DAMAGED}" for name in _DURABLE if row[name] == "off"]
+        if self._commit is None and row["synchronous_commit"] == "off":
+            self._commit = "on"
+            self.warnings.append("synchronous_commit is off on the server; it is on for this store's connections")
 
     def _went_away(self, error: BaseException) -> None:
         if self._away is None:
@@ -147,22 +158,12 @@ class Server:
                 connection.terminate()
 
 
-_DURABLE = {
-    "fsync": "a power cut may damage the database.",
-    "full_page_writes": "a power cut may damage the database.",
-    "synchronous_commit": "a crash of the server may lose what was acknowledged.",
-}
-
-
-async def is_behind_pooler(server: Server) -> bool:
-    """Whether two connections end in the same session of the server: then each transaction may run anywhere."""
-    sessions: set[object] = set()
-    connections: list[Connection] = []
-    try:
-        for _ in range(2):
-            connections.append(await server.first_connection())
-            sessions.add(await connections[-1].fetchval("select pg_backend_pid()"))
-    finally:
-        for connection in connections:
-            connection.terminate()
-    return len(sessions) == 1
+_SESSION = "select pg_backend_pid()"
+_LOOK = """
+select current_setting('server_version_num')::int as number, current_setting('server_version') as version,
+    current_setting('server_encoding') as encoding, pg_is_in_recovery() as standby,
+    current_setting('fsync') as fsync, current_setting('full_page_writes') as full_page_writes,
+    current_setting('synchronous_commit') as synchronous_commit
+"""
+_DURABLE = ("fsync", "full_page_writes")
+_DAMAGED = "a power cut may damage the database"

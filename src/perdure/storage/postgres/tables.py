@@ -37,7 +37,7 @@ from perdure.storage.postgres.fenced import Fenced, OfferGone
 from perdure.storage.postgres.hints import Hints
 from perdure.storage.postgres.lines import Line, Lines, Rows
 from perdure.storage.postgres.schema import Schema
-from perdure.storage.postgres.server import Server, is_behind_pooler
+from perdure.storage.postgres.server import Server
 from perdure.storage.postgres.verifying import Verification
 from perdure.storage.postgres.writing import Writing
 from perdure.storage.rows import micros
@@ -100,10 +100,10 @@ class PostgresTables:
     async def open(self) -> None:
         options = self._options
         server = Server(self._address, self._place, f"perdure {self._hub}", options.durability)
-        if self._address.pooler is None and await is_behind_pooler(server):
-            server.pooler = Pooler.TRANSACTION
         connection = await server.first_connection()
         try:
+            if self._address.pooler is None and await server.is_behind_pooler(connection):
+                server.pooler = Pooler.TRANSACTION
             count = await self._schema.ready(connection, self._place, options.access, self._asked_count)
         finally:
             connection.terminate()

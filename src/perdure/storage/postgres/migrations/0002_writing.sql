@@ -171,7 +171,7 @@ begin
             returning id, number, partition
         )
         select array_agg(id), array_agg(number), array_agg(partition) into v_gone, v_numbers, v_partitions from gone;
-        select array_agg(e.id) into v_ids from unnest(p_ended_only) e(id) where e.id <> all(coalesce(v_gone, '{}'));
+        select array_agg(i.id) into v_ids from hub.instance i where i.id = any(p_ended_only);
         if v_ids is not null then
             raise exception 'ids taken' using errcode = 'PD003', detail = array_to_json(v_ids)::text;
         end if;
