@@ -15,7 +15,7 @@ class EndedWork:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._ended: dict[str, int] = {}
-        """Execution id → the last seq that it had before its end; what its end itself has scheduled is done all the same."""
+        """Execution id → its last seq before its end; what the end itself has scheduled is done all the same."""
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, execution_id: str, last_seq: int) -> None:

@@ -1,10 +1,11 @@
 """The store as one runner may use it: only for the partitions it holds. A lease that turns out to be lost is noted."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 
 from perdure.contracts.errors import LeaseLost
+from perdure.contracts.observer import Fact, PartitionsHeld
 from perdure.contracts.records import Backlog, DamagedInstance, Hold, PartitionLease, StoredInstance
 from perdure.contracts.storage import Storage
 from perdure.core.messages import Envelope
@@ -17,10 +18,11 @@ class HeldPartitions:
     ``lost``: partitions that are out of the hold, while what the runner had in memory of them is not dropped yet.
     """
 
-    def __init__(self, hold: Hold, storage: Storage) -> None:
+    def __init__(self, hold: Hold, storage: Storage, announce: Callable[[Fact], None]) -> None:
         self.hold = hold
         self.lost: set[int] = set()
         self._storage = storage
+        self._announce = announce
 
     def has(self, instance_id: str) -> bool:
         """Whether the instance's partition is held."""
@@ -32,9 +34,10 @@ class HeldPartitions:
 
     def lose(self, partitions: Collection[int]) -> None:
         """These are somebody else's now; those not held do not matter."""
-        for partition in partitions:
-            if self.hold.leases.pop(partition, None) is not None:
-                self.lost.add(partition)
+        gone = [partition for partition in partitions if self.hold.leases.pop(partition, None) is not None]
+        if gone:
+            self.lost.update(gone)
+            self._tell()
 
     def note(self, error: LeaseLost) -> None:
         """The store says so; raises the error when it tells nothing new, so that nobody asks again and again."""
@@ -52,7 +55,10 @@ class HeldPartitions:
     def let_go(self, partitions: Collection[int]) -> list[PartitionLease]:
         """Take these out of the hold; gives their leases."""
         leases = self.hold.leases
-        return [lease for partition in partitions if (lease := leases.pop(partition, None)) is not None]
+        gone = [lease for partition in partitions if (lease := leases.pop(partition, None)) is not None]
+        if gone:
+            self._tell()
+        return gone
 
     async def recover(self, leases: Sequence[PartitionLease], now: datetime, horizon: datetime) -> Backlog:
         """The backlog of these; from here on they are held, except those that are lost already."""
@@ -71,6 +77,8 @@ class HeldPartitions:
                 wanted = left
         for lease in wanted:
             self.hold.leases[lease.partition] = lease
+        if wanted:
+            self._tell()
         return backlog
 
     async def receive(self) -> list[Envelope]:
@@ -121,3 +129,6 @@ class HeldPartitions:
             except LeaseLost as error:
                 self.note(error)
         return []
+
+    def _tell(self) -> None:
+        self._announce(PartitionsHeld(frozenset(self.hold.leases)))

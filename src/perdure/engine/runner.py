@@ -52,11 +52,11 @@ class Runner:
         options: EngineOptions,
         observers: Sequence[Observer] = (),
     ) -> None:
-        self._held = HeldPartitions(hold, storage)
+        self._announcer = Announcer(observers, options)
+        self._held = HeldPartitions(hold, storage, self._announcer.announce)
         self._storage = storage
         self._executor = executor
         self._clock = clock
-        self._announcer = Announcer(observers, options)
         self._wake = asyncio.Event()
         # A round takes these lists away and leaves new ones: look them up after an await, never before.
         self._incoming: list[Envelope] = []

@@ -100,14 +100,17 @@ class Turnovers:
         await self.follow()
 
     async def _follow(self, turnover: Turnover) -> None:
-        # A partition that comes again with a new epoch was lost meanwhile.
-        self._held.lose({*turnover.lost, *(lease.partition for lease in turnover.gained)})
+        leases = self._held.hold.leases
+        # What was gained is told again when something else has changed before this was followed.
+        gained = [lease for lease in turnover.gained if leases.get(lease.partition) != lease]
+        # A partition that comes with a new epoch was lost meanwhile.
+        self._held.lose({*turnover.lost, *(lease.partition for lease in gained)})
         self.drop_lost()
-        if turnover.gained and self._is_ending:
-            await until_available(lambda: self._storage.release(turnover.gained))
-        elif turnover.gained:
-            await self._holder.gain(turnover.gained)
-        wanted = turnover.wanted_back & self._held.hold.partitions
+        if gained and self._is_ending:
+            await until_available(lambda: self._storage.release(gained))
+        elif gained:
+            await self._holder.gain(gained)
+        wanted = turnover.wanted_back & leases.keys()
         if wanted:
             loop = asyncio.get_running_loop()
             seconds = 0.0 if self._is_ending else GIVE_BACK_SECONDS
