@@ -69,6 +69,12 @@ class PartitionFailed(msgspec.Struct, frozen=True):
     error: BaseException
 
 
+class PartitionsHeld(msgspec.Struct, frozen=True):
+    """This process runs these partitions from now on, and no others; a store of one process has partition 0 alone."""
+
+    partitions: frozenset[int]
+
+
 class InstanceFailed(msgspec.Struct, frozen=True):
     """An orchestration ended as failed."""
 
@@ -104,6 +110,7 @@ Fact = (
     | MessageDropped
     | InstanceDamaged
     | PartitionFailed
+    | PartitionsHeld
     | InstanceFailed
     | VersionRejected
 )

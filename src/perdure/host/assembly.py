@@ -36,16 +36,20 @@ from perdure.host.hub import Hub
 from perdure.host.observers import LoggingObserver
 from perdure.host.options import Sdk, StartFailed
 from perdure.host.settings import Settings
+from perdure.host.timer_duty import TimerDuty
 from perdure.host.tracing_setup import open_tracing
 from perdure.host.user_lanes import UserLanes
 from perdure.http_api.links import PREFIX
 from perdure.http_api.options import ManagementOptions
+from perdure.storage.opening import hub_server
+from perdure.storage.places import ServerPlace
 from perdure.storage.system_clock import SystemClock
 
 if TYPE_CHECKING:
     from perdure.execution.remote import RemoteExecutor
     from perdure.execution.worker_processes import WorkerProcesses
     from perdure.functions.manual_runs import ManualRuns
+    from perdure.functions.timer_status import TimerStatusStore
     from perdure.functions.timer_triggers import TimerTriggers
     from perdure.host.notifications import LifeCyclePublisher
     from perdure.host.rpc_endpoint import RpcEndpoint
@@ -77,7 +81,7 @@ class FunctionsHost:
         self.condition = Condition(Drain(self._stop_timers, self.hub.drain))
         self.app: LoadedApp | None = None
         self.door: ASGIApp | None = None
-        self._timers: TimerTriggers | None = None
+        self._timers: TimerDuty | None = None
         self._workers: WorkerProcesses | None = None
         self._manual_runs: ManualRuns | None = None
         self._token: str | None = None
@@ -120,7 +124,8 @@ class FunctionsHost:
         if self._tracing is not None:
             self._tracing.loaded(self.registry, self.hub.client)
         if app.timers:
-            self._timers = self._timers_of(app, clients)
+            self._timers = TimerDuty(self._timers_of(app, clients))
+            self.hub.worker.observe(self._timers)
         self.door = app_door(
             DoorParts(
                 settings, app, self.hub, self.gate, self.condition, self.user_code, clients,
@@ -140,7 +145,7 @@ class FunctionsHost:
             await door.start()
         self.hub.name_url(self._own_url())
         if self._timers is not None:
-            self._timers.start()
+            self._timers.begin()
         self.condition.not_ready = None
 
     async def stop(self, grace_seconds: float) -> bool:
@@ -209,11 +214,19 @@ class FunctionsHost:
         return RpcEndpoint(self.hub.client, replace(links, origin=self.url))
 
     def _timers_of(self, app: LoadedApp, clients: ClientTexts) -> "TimerTriggers":
-        from perdure.functions.timer_status import FileTimerStatuses
         from perdure.functions.timer_triggers import TimerTriggers
 
-        statuses = FileTimerStatuses(self.settings.app_folder / ".perdure", self.settings.hub_name)
-        return TimerTriggers(app.timers, self.user_code, clients, statuses, SystemClock())
+        return TimerTriggers(app.timers, self.user_code, clients, self._timer_statuses(), self.hub.storage.clock)
+
+    def _timer_statuses(self) -> "TimerStatusStore":
+        place = self.hub.place
+        if isinstance(place, ServerPlace):
+            from perdure.host.timer_notes import NotedTimerStatuses
+
+            return NotedTimerStatuses(hub_server(place).notes(self.settings.hub.name))
+        from perdure.functions.timer_status import FileTimerStatuses
+
+        return FileTimerStatuses(self.settings.app_folder / ".perdure", self.settings.hub_name)
 
     def _begin_manual_runs(self, app: LoadedApp, clients: ClientTexts) -> "ManualRuns":
         from perdure.functions.manual_runs import ManualRuns
