@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+import asyncpg
 from benchmarks.postgres_cluster import SECONDS_MAX, Cluster
 
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"alone{os.getpid()}"
@@ -39,6 +41,16 @@ def shared_server() -> str:
                 assert time.monotonic() < end, (folder / "keeper.log").read_text()
                 time.sleep(0.01)
         return url.read_text()
+
+
+@asynccontextmanager
+async def looking_at(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of somebody else."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def quick_folder() -> Path:

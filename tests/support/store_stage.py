@@ -4,11 +4,13 @@ import asyncio
 import importlib
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from perdure.contracts.errors import Unavailable
 from perdure.contracts.records import Committed, CreateOutcome, Hold, PartitionLease, Replaceable, ReusePolicy, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint, Creation, NewActivity
@@ -20,7 +22,9 @@ from perdure.storage.memory.shared_memory import SharedMemory
 from perdure.storage.memory.shared_storage import SharedMemoryStorage
 from perdure.storage.memory.storage import MemoryStorage
 from perdure.storage.options import Placement, StorageOptions
+from perdure.storage.postgres.storage import PostgresStorage
 from perdure.storage.sqlite.storage import SqliteStorage
+from support.postgres_server import looking_at, shared_server
 from support.stored_instances import HOUR, T0, episode, first_events
 
 
@@ -97,6 +101,27 @@ class SharedMemoryFactory:
         return SharedMemoryStorage(memory, self._clock, StorageOptions(waiting_max=20_000))
 
 
+class PostgresFactory:
+    """One process on a hub of its own, on the server of the test run. After a crash its time is over at once."""
+
+    PARTITIONS = 8
+
+    def __init__(self) -> None:
+        self._hub = f"t{uuid.uuid4().hex}"
+
+    def make(self, folder: Path) -> Storage:
+        options = StorageOptions(waiting_max=20_000, partitions=self.PARTITIONS)
+        return PostgresStorage(shared_server(), self._hub, WallClock(), options)
+
+    async def crashed(self, storage: Storage, folder: Path) -> Storage:
+        assert isinstance(storage, PostgresStorage)
+        storage.abandon(Unavailable("The process that used the store was killed."))
+        await storage.tables.close()
+        async with looking_at(shared_server()) as connection:
+            await connection.execute(f"update perdure_{self._hub}.process set expires_at = now()")
+        return self.make(folder)
+
+
 class _MovedClock:
     """The time, and then some."""
 
@@ -109,6 +134,7 @@ class _MovedClock:
 
 FACTORIES: dict[str, Callable[[], StoreFactory]] = {
     "memory": MemoryFactory,
+    "postgres": PostgresFactory,
     "shared-memory": SharedMemoryFactory,
     "sqlite": lambda: SqliteFactory(Placement.ADAPTIVE),
     "sqlite-thread": lambda: SqliteFactory(Placement.THREAD),

@@ -1,11 +1,11 @@
 """InstanceFilter → WHERE and parameters, shared by the SQL storages; and as a predicate, for the reference model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from perdure.contracts.records import EndedFilter, InstanceFilter
 from perdure.core.instance import InstanceKind, InstanceRecord
-from perdure.core.status import TERMINAL
+from perdure.core.status import TERMINAL, RuntimeStatus
 from perdure.storage.rows import micros
 
 Parameter = int | str
@@ -48,8 +48,7 @@ def where(filter_: InstanceFilter, folded_name: str = "casefold(name)") -> tuple
     if filter_.updated_to is not None:
         add("updated_at <= ?", micros(filter_.updated_to))
     if filter_.statuses is not None:
-        # The numbers are ours, so they may stand in the text.
-        add(f"status in ({', '.join(str(int(status)) for status in sorted(filter_.statuses))})")
+        add(_one_of(filter_.statuses))
     if filter_.id_prefix:
         add("substr(id, 1, ?) = ?", len(filter_.id_prefix), filter_.id_prefix)
     if filter_.name is not None:
@@ -57,6 +56,11 @@ def where(filter_: InstanceFilter, folded_name: str = "casefold(name)") -> tuple
     if filter_.existing_entities_only and filter_.kind is InstanceKind.ENTITY:
         add("state is not null")
     return " and ".join(conditions), parameters
+
+
+def _one_of(statuses: Collection[RuntimeStatus]) -> str:
+    """The numbers are ours, so they may stand in the text. Not every database knows an empty list."""
+    return f"status in ({', '.join(str(int(status)) for status in sorted(statuses))})" if statuses else "1 = 0"
 
 
 def predicate(filter_: InstanceFilter) -> Callable[[InstanceRecord], bool]:
@@ -94,7 +98,7 @@ def where_ended(filter_: EndedFilter) -> tuple[str, list[Parameter]]:
         conditions.append("completed_at < ?")
         parameters.append(micros(filter_.completed_before))
     if filter_.statuses is not None:
-        conditions.append(f"status in ({', '.join(str(int(status)) for status in sorted(filter_.statuses))})")
+        conditions.append(_one_of(filter_.statuses))
     return " and ".join(conditions), parameters
 
 

@@ -12,6 +12,7 @@ from perdure.storage.sqlite.storage import SqliteStorage
 
 if TYPE_CHECKING:
     from perdure.storage.memory.storage import MemoryStorage
+    from perdure.storage.postgres.storage import PostgresStorage
 
 _NO_OPTIONS = StorageOptions()
 DEFAULT_HUB = "default"
@@ -19,7 +20,7 @@ DEFAULT_HUB = "default"
 
 def open_storage(
     url: str, clock: Clock, options: StorageOptions = _NO_OPTIONS, *, hub: str = DEFAULT_HUB
-) -> "MemoryStorage | SqliteStorage":
+) -> "MemoryStorage | SqliteStorage | PostgresStorage":
     """The storage a URL names, not yet opened; ``hub`` names one of a server's, a file holds only one.
 
     A path is relative to the working directory unless it begins with '/'. Raises StoreUnusable for what is no store.
@@ -31,8 +32,12 @@ def open_storage(
             return MemoryStorage(options, clock)
         case FilePlace(path):
             return SqliteStorage(str(path), clock, options)
-        case _:
-            raise StoreUnusable("This version has no PostgreSQL store yet; use sqlite:PATH, or memory: for tests.")
+        case ServerPlace(url):
+            try:
+                from perdure.storage.postgres.storage import PostgresStorage
+            except ImportError as error:
+                raise _missing(error) from error
+            return PostgresStorage(url, hub, clock, options)
 
 
 def hub_server(place: ServerPlace) -> HubServer:

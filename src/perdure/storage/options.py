@@ -48,6 +48,8 @@ class StorageOptions(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = Durability.FULL
     access: Access = Access.HOLD
     placement: Placement = Placement.ADAPTIVE
+    partitions: int | None = None
+    """Of a hub on a server that is made now; None: as many as are usual. One that is there must have as many."""
     waiting_max: int = 50_000
     waiting_bytes_max: int = 256 * 1024 * 1024
     partitions: int | None = None

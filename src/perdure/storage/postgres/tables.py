@@ -70,7 +70,7 @@ class PostgresTables:
     tells. Each is made when it is needed.
     """
 
-    def __init__(self, url: str, hub: str, options: StorageOptions, partition_count: int | None = None) -> None:
+    def __init__(self, url: str, hub: str, options: StorageOptions) -> None:
         """Raises StoreUnusable for a URL or a hub name that cannot be one."""
         self._address = read_address(url)
         self._schema = Schema(hub)
@@ -78,7 +78,6 @@ class PostgresTables:
         self._place = f"{self._address.shown}, hub '{hub}'"
         self._hub = hub
         self._options = options
-        self._asked_count = partition_count
         self._count = 0
         self._server: Server | None = None
 
@@ -104,7 +103,7 @@ class PostgresTables:
         try:
             if self._address.pooler is None and await server.is_behind_pooler(connection):
                 server.pooler = Pooler.TRANSACTION
-            count = await self._schema.ready(connection, self._place, options.access, self._asked_count)
+            count = await self._schema.ready(connection, self._place, options.access, options.partitions)
         finally:
             connection.terminate()
         self._server, self._count = server, count

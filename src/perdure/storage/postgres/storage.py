@@ -1,0 +1,26 @@
+"""The storage in a PostgreSQL schema: many processes share one hub."""
+
+from perdure.contracts.clock import Clock
+from perdure.storage.options import StorageOptions
+from perdure.storage.postgres.tables import PostgresTables
+from perdure.storage.shared.keeping import LeaseTimes
+from perdure.storage.shared.storage import ManyProcessStorage
+
+_NO_OPTIONS = StorageOptions()
+_DEFAULT_TIMES = LeaseTimes()
+
+
+class PostgresStorage(ManyProcessStorage):
+    """One process's part in a hub."""
+
+    def __init__(
+        self,
+        url: str,
+        hub: str,
+        clock: Clock,
+        options: StorageOptions = _NO_OPTIONS,
+        times: LeaseTimes = _DEFAULT_TIMES,
+    ) -> None:
+        """Raises StoreUnusable for a URL or a hub name that cannot be one."""
+        self.tables = PostgresTables(url, hub, options)
+        super().__init__(self.tables, clock, options, times)
