@@ -14,9 +14,9 @@ from support.grpc_worker import Worker, completes
 from support.scheduler_server import RawClient
 from support.serve_process import ServeProcess
 
-RATIO_MAX = 20
+RATIO_MAX = 8
 """So many times the quiet latency at most, in the middle of those measured beside the flood. All hubs share one
-process: a call waits for what is under way for others, here 64 calls at any time."""
+process, so a call waits for what is under way for others; each hub's share of that is bounded."""
 QUIET_SECONDS_MIN = 0.01
 """A quiet latency below this counts as this."""
 CALLERS = 32

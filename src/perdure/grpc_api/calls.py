@@ -10,6 +10,7 @@ import grpc.aio
 from perdure.client import TaskHubClient
 from perdure.formats.protobuf.service import RPCS, Rpc
 from perdure.grpc_api.hub_choice import MANAGES_HUBS, HubChoice, Hubs, ServedHub
+from perdure.grpc_api.hub_shares import HubShares
 from perdure.grpc_api.statuses import Stopping, status_of
 
 WORK_CALLS = (
@@ -109,6 +110,7 @@ class Door:
     def __init__(self, choice: HubChoice) -> None:
         self.choice = choice
         self.stopping = asyncio.Event()
+        self._shares = HubShares()
 
     async def begin(self, name: str, context: Context) -> Call:
         """The call, when the caller may make it. Raises Refused."""
@@ -127,9 +129,13 @@ class Door:
         async def serve(raw: bytes, context: Context) -> bytes:
             try:
                 call = await self.begin(name, context)
-                answered = await answer(read(raw), call)
+                request = read(raw)
                 if name in WAITS:
+                    answered = await answer(request, call)
                     self.choice.admit(name, call.headers)
+                else:
+                    async with self._shares.asking(call.hub_name.lower()):
+                        answered = await answer(request, call)
                 return answered.SerializeToString()
             except Exception as error:
                 await end(context, error, name)
@@ -161,7 +167,8 @@ class Door:
         async def serve(raw: bytes, context: Context) -> bytes:
             try:
                 hub = await self.choice.choose(name, headers_of(context))
-                return await hub.work_items.unary[name](raw, context)
+                async with self._shares.answering(hub.name.lower()):
+                    return await hub.work_items.unary[name](raw, context)
             except Exception as error:
                 await end(context, error, name)
                 raise
