@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -222,7 +222,10 @@ class Peer:
             body = await self._reader.readexactly(int.from_bytes(head[:3], "big"))
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
-        return Seen(head[3], head[4], int.from_bytes(head[5:], "big"), body)
+        seen = Seen(head[3], head[4], int.from_bytes(head[5:], "big"), body)
+        if seen.kind in (DATA, HEADERS, RST_STREAM):
+            self._keep(seen)
+        return seen
 
     async def until(self, is_found: Callable[[Seen], bool]) -> Seen:
         """The next frame of that sort."""
@@ -234,16 +237,18 @@ class Peer:
     async def answer(self, stream: int) -> Answer:
         """All that comes back on a stream; what comes on others is kept for whoever asks for it."""
         while not (answer := self._answers.setdefault(stream, Answer())).is_whole:
-            seen = await self.until(lambda seen: seen.kind in (DATA, HEADERS, RST_STREAM))
-            of = self._answers.setdefault(seen.stream, Answer())
-            if seen.kind == HEADERS:
-                of.headers |= {str(name): str(value) for name, value in self.decoder.decode(seen.body)}
-            elif seen.kind == DATA:
-                of.body += seen.body
-            elif of.reset is None:
-                of.reset = seen.code
-            of.is_whole = of.is_whole or seen.kind == RST_STREAM or bool(seen.flags & END_STREAM)
+            assert await self.frame() is not None, "the connection ended before that"
         return answer
+
+    def _keep(self, seen: Seen) -> None:
+        of = self._answers.setdefault(seen.stream, Answer())
+        if seen.kind == HEADERS:
+            of.headers |= {str(name): str(value) for name, value in self.decoder.decode(seen.body)}
+        elif seen.kind == DATA:
+            of.body += seen.body
+        elif of.reset is None:
+            of.reset = seen.code
+        of.is_whole = of.is_whole or seen.kind == RST_STREAM or bool(seen.flags & END_STREAM)
 
     async def ending(self) -> ErrorCode | None:
         """Why the connection ends, when it does; what comes before is passed over."""
@@ -268,7 +273,8 @@ class Peer:
 
     def end_sending(self) -> None:
         """Send nothing more."""
-        if self._writer.can_write_eof():
+        # The server may have ended it before.
+        with suppress(OSError):
             self._writer.write_eof()
 
 
