@@ -8,6 +8,7 @@ import grpc
 import grpc.aio
 
 from perdure.client import TaskHubClient
+from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.service import RPCS, Rpc
 from perdure.grpc_api.hub_choice import MANAGES_HUBS, HubChoice, Hubs, ServedHub
 from perdure.grpc_api.hub_shares import HubShares
@@ -25,6 +26,21 @@ WORK_CALLS = (
 WORK_STREAMS = ("GetWorkItems",)
 WAITS = frozenset({"WaitForInstanceStart", "WaitForInstanceCompletion"})
 """Calls that may last for hours: whoever gets their answer must still be allowed to."""
+BRIEF = frozenset(
+    {
+        "StartInstance",
+        "RaiseEvent",
+        "SignalEntity",
+        "GetInstance",
+        "GetEntity",
+        "TerminateInstance",
+        "SuspendInstance",
+        "ResumeInstance",
+        "RewindInstance",
+        "RestartInstance",
+    }
+)
+"""Calls that come in floods and are over soon: a hub has so many under way at a time as is its share."""
 STANDING_SECONDS = 5.0
 """So often a stream of work items is asked whether its token is still good."""
 
@@ -130,12 +146,13 @@ class Door:
             try:
                 call = await self.begin(name, context)
                 request = read(raw)
-                if name in WAITS:
-                    answered = await answer(request, call)
-                    self.choice.admit(name, call.headers)
-                else:
+                if name in BRIEF and not _makes_room(request):
                     async with self._shares.asking(call.hub_name.lower()):
                         answered = await answer(request, call)
+                else:
+                    answered = await answer(request, call)
+                if name in WAITS:
+                    self.choice.admit(name, call.headers)
                 return answered.SerializeToString()
             except Exception as error:
                 await end(context, error, name)
@@ -202,6 +219,11 @@ class Door:
             if not stream.done():
                 stream.cancel()
                 await asyncio.gather(stream, return_exceptions=True)
+
+
+def _makes_room(request: Any) -> bool:
+    """Whether a start may have to wait until another instance has ended."""
+    return isinstance(request, pb.CreateInstanceRequest) and request.HasField("orchestrationIdReusePolicy")
 
 
 async def end(context: Context, error: Exception, name: str) -> None:
