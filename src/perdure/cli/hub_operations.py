@@ -69,7 +69,7 @@ def status(reach: HubOptions, name: str | None, as_json: bool) -> None:
 
 
 def _status(reach: HubOptions) -> dict[str, Any]:
-    from perdure.host.hub_status import status_body
+    from perdure.host.hub_status import status_body, status_of_one
     from perdure.storage.places import ServerPlace
 
     if reach.url is not None:
@@ -81,16 +81,7 @@ def _status(reach: HubOptions) -> dict[str, Any]:
     file = existing_file(settings)
     with reached(reach) as door:
         host = door.host_url
-    # A file is one partition, whole in the hands of the process that holds it.
-    hosts = [] if host is None else [{"name": host, "alive": True, "partitions": [0], "leaseSeconds": None}]
-    return {
-        "taskHub": settings.hub_name,
-        "store": place.shown,
-        "size": file.stat().st_size,
-        "partitions": 1,
-        "free": [] if hosts else [0],
-        "hosts": hosts,
-    }
+    return {**status_of_one(settings.hub_name, place.shown, host), "size": file.stat().st_size}
 
 
 def _through_host(reach: HubOptions) -> dict[str, Any]:
@@ -99,7 +90,7 @@ def _through_host(reach: HubOptions) -> dict[str, Any]:
         if reply.status in (401, 403):
             fail(f"{door.where} refuses without the master key; name it with --code.", FAILURE)
         body: Any = reply.value() if reply.status == 200 else {}
-        if not isinstance(body, dict) or "hub" not in body:
+        if not isinstance(body, dict) or not body.get("hub"):
             fail(f"{door.where} does not tell how its hub is doing (HTTP {reply.status}).", STORE)
         found: dict[str, Any] = body["hub"]
         return found

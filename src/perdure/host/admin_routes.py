@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
 from perdure import __version__
+from perdure.contracts.errors import StorageError
 from perdure.functions.all_functions import AnyFunction, all_functions, function_name
 from perdure.functions.descriptions import (
     ActivityFunction,
@@ -68,6 +69,7 @@ class AdminParts:
     condition: Condition
     host_id: str
     route_prefix: str
+    hub_status: Callable[[], Awaitable[dict[str, Any]]]
     instance_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     started: float = field(default_factory=time.monotonic)
 
@@ -125,7 +127,12 @@ async def _ping(request: Request, parts: AdminParts) -> Answer:
 
 
 async def _status(request: Request, parts: AdminParts) -> Answer:
-    broken = [function.reason for function in parts.app.broken]
+    errors = [function.reason for function in parts.app.broken]
+    hub: dict[str, Any] | None = None
+    try:
+        hub = await parts.hub_status()
+    except StorageError as error:
+        errors.append(str(error))
     return json_answer(
         200,
         {
@@ -137,7 +144,8 @@ async def _status(request: Request, parts: AdminParts) -> Answer:
             "computerName": socket.gethostname(),
             "processUptime": int((time.monotonic() - parts.started) * 1000),
             "processId": os.getpid(),
-            "errors": broken,
+            "errors": errors,
+            "hub": hub,
             "extensionBundle": None,
         },
     )

@@ -25,6 +25,7 @@ from perdure.http_api.answers import Answer
 from perdure.http_api.app import ManagementRoute
 from perdure.http_api.health import HubFacts, health_routes
 from perdure.http_api.options import ManagementOptions
+from perdure.storage.opening import trouble_of
 from perdure.storage.places import FilePlace
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _admin_routes(parts: DoorParts) -> BaseRoute:
         parts.app, parts.manual_runs(), parts.gate.keys, parts.links, parts.condition,
         host_id=parts.settings.hub_name.lower(),
         route_prefix=parts.settings.host.http.route_prefix,
+        hub_status=parts.hub.status,
         started=parts.started,
     )  # fmt: skip
     return AdminRoutes(admin, parts.gate.access)
@@ -129,7 +131,7 @@ def _facts(parts: DoorParts) -> HubFacts:
         store=settings.hub.store_url.partition(":")[0],
         durability=settings.hub.storage.durability.value,
         version=__version__,
-        not_ready=parts.condition.not_ready,
+        not_ready=parts.condition.not_ready or trouble_of(parts.hub.storage),
     )
 
 

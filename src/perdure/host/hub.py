@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from perdure.client import TaskHubClient
 from perdure.client.options import ClientOptions, LostEvents, known_in
@@ -26,9 +27,10 @@ from perdure.execution.local import ExecutionLimits, LocalExecutor, RunningTurn,
 from perdure.execution.router import RoutedExecutor
 from perdure.execution.turns import TurnPatience
 from perdure.execution.user_loop import UserLoop
-from perdure.storage.opening import DEFAULT_HUB, name_url, open_storage
+from perdure.host.hub_status import status_body, status_of_one
+from perdure.storage.opening import DEFAULT_HUB, hub_server, name_url, open_storage
 from perdure.storage.options import StorageOptions
-from perdure.storage.places import FilePlace, StorePlace, place_of
+from perdure.storage.places import FilePlace, ServerPlace, StorePlace, place_of
 from perdure.storage.system_clock import SystemClock
 
 logger = logging.getLogger("perdure.host")
@@ -81,6 +83,8 @@ class Hub:
         remote: RemoteWorkers | None = None,
     ) -> None:
         self._make_client = make_client
+        self._name = options.name
+        self.worker_name = f"{socket.gethostname()}/{os.getpid()}"
         self.place = options.place
         self.storage: Storage = open_storage(
             options.store_url, SystemClock() if clock is None else clock, options.storage, hub=options.name
@@ -104,7 +108,7 @@ class Hub:
             self._runs,
             clock,
             EngineOptions(options.decisions, versioning, entity_batch_max=options.entity_batch_max),
-            f"{socket.gethostname()}/{os.getpid()}",
+            self.worker_name,
             observers,
         )
         client_options = ClientOptions(
@@ -147,6 +151,13 @@ class Hub:
     def name_url(self, url: str) -> None:
         """Tell whoever finds the store held where this process can be reached."""
         name_url(self.storage, url)
+
+    async def status(self) -> dict[str, Any]:
+        """Who works on the hub and what waits in it, as JSON. Raises StorageError."""
+        place = self.place
+        if isinstance(place, ServerPlace):
+            return status_body(await hub_server(place).status(self._name), place.shown)
+        return status_of_one(self._name, place.shown, self.worker_name)
 
     async def start(self) -> None:
         """Run what the store holds; ``open`` came before."""

@@ -14,6 +14,7 @@ from perdure.host.hub_directory import HubDirectory, RunningHub
 from perdure.http_api.access import Access, Level, OpenAccess, Verdict, presented_key
 from perdure.http_api.answers import NOT_FOUND, Answer, ErrorShape, answer_to, json_answer, send_answer
 from perdure.http_api.app import ManagementRoute
+from perdure.http_api.health import health_answer
 from perdure.http_api.options import ManagementOptions
 from perdure.http_api.requests import raw_path
 
@@ -169,4 +170,4 @@ class ServerHealth(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         facts = self._facts()
-        await send_answer(json_answer(200 if facts["ready"] else 503, facts), send)
+        await send_answer(health_answer(facts, is_ready=bool(facts["ready"])), send)

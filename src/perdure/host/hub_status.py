@@ -30,3 +30,9 @@ def status_body(status: HubStatus, store: str) -> dict[str, Any]:
         "connections": status.connections,
         "connectionsMax": status.connections_max,
     }
+
+
+def status_of_one(hub: str, store: str, host: str | None) -> dict[str, Any]:
+    """Of a store that one process holds: it is one partition, whole in that process's hands."""
+    hosts = [] if host is None else [{"name": host, "alive": True, "partitions": [0], "leaseSeconds": None}]
+    return {"taskHub": hub, "store": store, "partitions": 1, "free": [] if hosts else [0], "hosts": hosts}

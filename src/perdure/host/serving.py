@@ -27,6 +27,7 @@ from perdure.host.serve_options import ServeOptions, TlsFiles
 from perdure.host.server_metrics import metrics_route
 from perdure.host.tokens import TokenFile, TokenFileError
 from perdure.http_api.allowed_hosts import ANY_HOST, LOOPBACK_NAMES, AllowedHosts
+from perdure.storage.opening import trouble_of
 from perdure.storage.system_clock import SystemClock
 
 REQUESTS_SECONDS_MAX = 5.0
@@ -75,7 +76,7 @@ class SchedulerServer:
             notes = getattr(error, "__notes__", None)
             raise StartFailed(f"{error}{f' ({notes[0]})' if notes else ''}", 3) from error
         self._grpc.mount_door(self._door)
-        self._grpc.mount_health(Health(lambda: self.not_ready is None, self._door.stopping).handlers())
+        self._grpc.mount_health(Health(lambda: self._why_not_ready() is None, self._door.stopping).handlers())
         for port, option in self._grpc_ports():
             try:
                 self._grpc.listen(options.address, port, tls)
@@ -142,13 +143,18 @@ class SchedulerServer:
         is_default = hub.name.lower() == self.hubs.default_name.lower()
         hub.name_url(self.http_url if is_default else self.http_url + hub_prefix(hub.name))
 
+    def _why_not_ready(self) -> str | None:
+        if self.not_ready is not None:
+            return self.not_ready
+        return next((trouble for hub in self.hubs.running() if (trouble := trouble_of(hub.storage))), None)
+
     def _facts(self) -> dict[str, object]:
-        options = self.options
+        options, reason = self.options, self._why_not_ready()
         return {
-            "status": "ready" if self.not_ready is None else "notReady",
+            "status": "ready" if reason is None else "notReady",
             "live": True,
-            "ready": self.not_ready is None,
-            "reason": self.not_ready,
+            "ready": reason is None,
+            "reason": reason,
             "taskHub": self.hubs.default_name,
             "taskHubs": [hub.name for hub in self.hubs.running()] if self.tokens is None else None,
             "store": options.store_url.partition(":")[0],

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from perdure.http_api.answers import json_answer, send_answer
+from perdure.http_api.answers import Answer, json_answer, send_answer
+
+AGAIN_SECONDS = "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,11 @@ def health_routes(facts: Callable[[], HubFacts]) -> list[BaseRoute]:
     return [Route("/health", _Health(facts), methods=["GET"], include_in_schema=False)]
 
 
+def health_answer(body: Any, *, is_ready: bool) -> Answer:
+    """200, or 503 with the time after which asking again is worth while."""
+    return json_answer(200, body) if is_ready else json_answer(503, body, (("retry-after", AGAIN_SECONDS),))
+
+
 class _Health:
     def __init__(self, facts: Callable[[], HubFacts]) -> None:
         self._facts = facts
@@ -44,4 +52,4 @@ class _Health:
             "durability": facts.durability,
             "version": facts.version,
         }
-        await send_answer(json_answer(200 if facts.not_ready is None else 503, body), send)
+        await send_answer(health_answer(body, is_ready=facts.not_ready is None), send)

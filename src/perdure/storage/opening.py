@@ -1,6 +1,6 @@
 """The one place that knows the kinds of stores."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import StoreUnusable
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 _NO_OPTIONS = StorageOptions()
 DEFAULT_HUB = "default"
+
+
+@runtime_checkable
+class _Watched(Protocol):
+    """A storage that notices by itself when its store is away."""
+
+    @property
+    def trouble(self) -> str | None: ...
 
 
 def open_storage(
@@ -47,6 +55,11 @@ def hub_server(place: ServerPlace) -> HubServer:
     except ImportError as error:
         raise _missing(error) from error
     return PostgresHubs(place.url)
+
+
+def trouble_of(storage: Storage) -> str | None:
+    """Why nothing can be done with an open store now; None when it can, or when only trying would tell."""
+    return storage.trouble if isinstance(storage, _Watched) else None
 
 
 def name_url(storage: Storage, url: str) -> None:

@@ -24,3 +24,11 @@ class PostgresStorage(ManyProcessStorage):
         """Raises StoreUnusable for a URL or a hub name that cannot be one."""
         self.tables = PostgresTables(url, hub, options)
         super().__init__(self.tables, clock, options, times)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why this process can do nothing with the hub now; None when it can, as far as it knows."""
+        keeping = self._keeping
+        if keeping.runs and keeping.process is None:
+            return keeping.trouble or "This process has lost its place among those of the hub, and asks for a new one."
+        return keeping.trouble
