@@ -79,16 +79,20 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
 
 class SimulatedClock:
-    """Wall time on a simulated loop; it may jump, as clocks do, while the loop's own time goes on evenly."""
+    """Wall time on a simulated loop; it may jump, as clocks do, while the loop's own time goes on evenly.
 
-    def __init__(self, loop: SimulatedLoop) -> None:
+    ``rate``: how many seconds it shows for one of the loop's.
+    """
+
+    def __init__(self, loop: SimulatedLoop, rate: float = 1.0) -> None:
         self._loop = loop
+        self._rate = rate
         self._jumped = timedelta()
         self.latest = EPOCH
         """The latest time it ever showed."""
 
     def now(self) -> datetime:
-        now = EPOCH + self._jumped + self._loop.microseconds * MICROSECOND
+        now = EPOCH + self._jumped + self._loop.microseconds * self._rate * MICROSECOND
         if now > self.latest:
             self.latest = now
         return now

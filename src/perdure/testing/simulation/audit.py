@@ -144,7 +144,7 @@ class Audit:
     def _store(self, envelope: Envelope, sent: Sent) -> None:
         creation = self.shadow.creations.pop(id(envelope), None)
         if creation is None:
-            self.shadow.insert_row(envelope.position, sent)
+            self.shadow.insert_row(self.shadow.position_of(envelope), sent)
             return
         former = self.shadow.instances.get(envelope.target)
         self.require(self._may_replace(former), f"X4: a start replaced a living instance: {envelope}")
@@ -214,8 +214,7 @@ class Audit:
             for envelope in checkpoint.consumed:
                 sent = self._take(envelope, checkpoint.origin.instance_id)
                 began = orders[checkpoint.origin.instance_id]
-                meant = sent.order > began or not isinstance(sent.message, _WITHOUT_EXECUTION)
-                self.require(meant, f"meant for what had the id before: {envelope}")
+                self.require(self._is_meant(sent, began), f"meant for what had the id before: {envelope}")
         discarded = [(envelope, shadow.instances.get(envelope.target)) for envelope in round_.discarded]
         self._taken = {(c.origin.instance_id, type(e.message)) for c in round_.checkpoints for e in c.consumed}
         for checkpoint, creation in zip(round_.checkpoints, made, strict=True):
@@ -242,6 +241,10 @@ class Audit:
         self._find_stuck()
         self._locks.check_all()
 
+    def _is_meant(self, sent: Sent, began: int) -> bool:
+        """Whether a message is for the instance whose start was sent as ``began``."""
+        return sent.order > began or not isinstance(sent.message, _WITHOUT_EXECUTION)
+
     def _order_of_start(self, checkpoint: Checkpoint) -> int:
         starts = (e for e in checkpoint.consumed if e.position is None and type(e.message) is ms.StartExecution)
         made = (self.shadow.in_flight.get(id(envelope)) for envelope in starts)
@@ -260,7 +263,7 @@ class Audit:
         self.require(sent is not None, f"I1: consumed twice, or never sent: {envelope}")
         assert sent is not None
         due_at = sent.due_at
-        self.require(due_at is None or due_at <= self._clock.latest, f"I7: taken before it was due: {envelope}")
+        self.require(due_at is None or due_at <= self._latest(), f"I7: taken before it was due: {envelope}")
         if sent.sender is not None and due_at is None and isinstance(sent.message, _ORDERED):
             newest = self._newest.get((sent.target, sent.sender), 0)
             self.require(sent.order > newest, f"X3: taken after a later message of the same sender: {sent}")
@@ -306,9 +309,7 @@ class Audit:
         if any(instance is not None and sent.order < instance.order for instance in (former, now)):
             # Sent before what has the id now was created.
             return
-        number = None if now is None else now.origin.number
-        if number is not None and envelope.position is not None and envelope.position < number:
-            # Stored before that: it was sent to both and to neither.
+        if now is not None and self._is_before(envelope, now):
             return
         if former is None or former.is_terminal or now is None or now.is_terminal:
             is_work = isinstance(envelope.message, ms.OperationRequest | ms.LockRequest)
@@ -321,6 +322,15 @@ class Audit:
             # It was for what has the id from this commit on.
             former = msgspec.structs.replace(now, is_suspended=False)
         self.require(self._is_void(envelope.message, former, now), f"X8: a message was dropped: {envelope}")
+
+    def _latest(self) -> datetime:
+        """Up to when messages may have been due."""
+        return self._clock.latest
+
+    def _is_before(self, envelope: Envelope, now: ShadowInstance) -> bool:
+        """Whether it was stored before the instance was: it was sent to both that had the id and to neither."""
+        number = now.origin.number
+        return number is not None and envelope.position is not None and envelope.position < number
 
     def _is_void(self, message: ms.AnyMessage, former: ShadowInstance, now: ShadowInstance) -> bool:
         """Whether a message means nothing to a living instance."""
@@ -445,7 +455,7 @@ class Audit:
             child_id = creation.record.origin.instance_id
             present = shadow.instances.get(child_id)
             lives = present is not None and (creation.keeps_finished or not present.is_terminal)
-            if creation.start.position is not None:
+            if shadow.position_of(creation.start) is not None:
                 self.require(not lives, f"X4: a child replaced the living '{child_id}'")
                 shadow.create(creation, shadow.custody(creation.start, sender))
             else:
@@ -453,9 +463,9 @@ class Audit:
                 claimed = claimed or any(e.target == child_id for e, _ in shadow.in_flight.values())
                 self.require(claimed, f"the child '{child_id}' was refused, but nobody has its id")
                 assert creation.if_taken is not None
-                shadow.insert_row(creation.if_taken.position, shadow.custody(creation.if_taken, None))
+                shadow.insert_row(shadow.position_of(creation.if_taken), shadow.custody(creation.if_taken, None))
         for envelope in checkpoint.outbox:
-            shadow.insert_row(envelope.position, shadow.custody(envelope, sender))
+            shadow.insert_row(shadow.position_of(envelope), shadow.custody(envelope, sender))
 
     def _add_activities(self, checkpoints: Sequence[Checkpoint], committed: Committed) -> None:
         asked = [

@@ -3,6 +3,7 @@
 import contextvars
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from perdure.contracts.errors import CheckpointRefused, StorageError
 from perdure.contracts.executor import ActivityResult, Executor, OrchestrationSession, Turn
@@ -149,10 +150,18 @@ class AuditedStorage(StorageShell):
         self._audit.stored(instance_id, record, await self.inner.history(instance_id))
 
 
+class ActivityListener(Protocol):
+    """Who hears of activities."""
+
+    def activities_started(self, activities: Sequence[PendingActivity]) -> None: ...
+
+    def activities_ended(self, results: Sequence[ActivityResult]) -> None: ...
+
+
 class AuditedExecutor:
     """An executor that reports what it was told to start and what came of it."""
 
-    def __init__(self, executor: Executor, audit: Audit) -> None:
+    def __init__(self, executor: Executor, audit: ActivityListener) -> None:
         self._executor = executor
         self._audit = audit
 

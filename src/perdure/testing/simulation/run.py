@@ -10,7 +10,7 @@ from datetime import timedelta
 import msgspec
 
 from perdure.client import ClientOptions
-from perdure.contracts.errors import InstanceFinished, Unavailable
+from perdure.contracts.errors import Unavailable
 from perdure.contracts.executor import Executor
 from perdure.contracts.observer import EpisodeFailed, Fact, PartitionFailed
 from perdure.contracts.records import ReusePolicy
@@ -28,12 +28,11 @@ from perdure.testing.simulation.audited_parts import AuditedExecutor, AuditedSto
 from perdure.testing.simulation.clients import ScriptedClient
 from perdure.testing.simulation.faults import AWAY, STUCK_SECONDS, Faults
 from perdure.testing.simulation.programs import Activities, simulated_registry
-from perdure.testing.simulation.shadow import ShadowInstance
+from perdure.testing.simulation.settling import settle
 from perdure.testing.simulation.workload import Workload
 
 PLAY_SECONDS_MAX = 3600.0
-SETTLE_SECONDS = 60.0
-SETTLE_ROUNDS = 240
+CALM_SECONDS = 300.0
 
 OpenStore = Callable[[SimulatedClock], CrashableStorage]
 
@@ -187,7 +186,8 @@ class Simulation:
             self._faults.end()
             if (behind := self._clock.latest - self._clock.now()) > timedelta():
                 self._clock.jump(behind)
-            await self._settle()
+            client_name.set("settler")
+            await settle(self.audit, self._hub.client)
         finally:
             for task in (watch, weather, *plays):
                 task.cancel()
@@ -259,39 +259,9 @@ class Simulation:
             if not self._crashed.is_set() and self._hub.worker is None:
                 await self._start()
 
-    async def _settle(self) -> None:
-        """Faults are off: whatever is left ends, once it is resumed and given the events it waits for (I9)."""
-        client_name.set("settler")
-        for _ in range(SETTLE_ROUNDS):
-            await asyncio.sleep(SETTLE_SECONDS)
-            living = list(self.audit.shadow.living())
-            if not living:
-                return
-            for instance in living:
-                await self._help(instance)
-        waits = [
-            f"{instance.origin.instance_id}: {instance.progress.status.name}, {instance.progress.awaited_events}, "
-            f"inbox {self.audit.shadow.inbox_of(instance.origin.instance_id)}, "
-            f"activities {self.audit.shadow.activities_of(instance.record)}, history {instance.history}"
-            for instance in self.audit.shadow.living()
-        ]
-        self.audit.require(False, f"I9: still not at the end: {waits}")
-
-    async def _help(self, instance: ShadowInstance) -> None:
-        instance_id = instance.origin.instance_id
-        try:
-            if instance.is_suspended:
-                await self._hub.client.resume(instance_id)
-                return
-            for name in instance.progress.awaited_events:
-                await self._hub.client.raise_event(instance_id, name, '"at the end"')
-        except InstanceFinished:
-            # It has ended since the list was made.
-            return
-
     async def _end(self) -> None:
         """All that was owed is paid, the store is sound, and the process stops in good order."""
-        await asyncio.sleep(SETTLE_SECONDS * 5)
+        await asyncio.sleep(CALM_SECONDS)
         shadow = self.audit.shadow
         self.audit.require(not shadow.rows, f"messages are left: {shadow.rows}")
         self.audit.require(not shadow.activities, f"activities are left: {shadow.activities}")

@@ -1,6 +1,6 @@
 """What the store must hold, told from what was committed alone: rows, activities, instances and their pasts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -61,6 +61,8 @@ class Shadow:
         self.purging: list[str] = []
         """Ids that are just being purged: they may be gone before their purge is answered."""
         self.commit_count = 0
+        self.position_of: Callable[[Envelope], int | None] = lambda envelope: envelope.position
+        """Which row a message that is just stored got."""
         self._order = 0
         self._rows_of: dict[str, dict[int, Sent]] = {}
         self._past: dict[str, list[tuple[int, RuntimeStatus | None]]] = {}
@@ -69,11 +71,11 @@ class Shadow:
 
     def custody(self, envelope: Envelope, sender: str | None) -> Sent:
         """A message as it is sent."""
-        self._order += 1
-        return Sent(envelope.target, envelope.message, envelope.due_at, sender, self._order)
+        return Sent(envelope.target, envelope.message, envelope.due_at, sender, self.next_order())
 
-    def newest_order(self) -> int:
-        """The order of the newest message."""
+    def next_order(self) -> int:
+        """Higher than that of any message before."""
+        self._order += 1
         return self._order
 
     def insert_row(self, position: int | None, sent: Sent) -> None:
@@ -114,13 +116,13 @@ class Shadow:
         if record.origin.instance_id in self.instances:
             self.drop_activities(record.origin.instance_id)
         self.put(ShadowInstance(msgspec.structs.replace(record.origin), record.progress, [], sent.order))
-        self.insert_row(creation.start.position, sent)
+        self.insert_row(self.position_of(creation.start), sent)
         self.send_releases(creation)
 
     def send_releases(self, creation: Creation) -> None:
         """Whom it replaces lets go of its locks."""
         for release in creation.releases if creation.replaces else ():
-            self.insert_row(release.position, self.custody(release, None))
+            self.insert_row(self.position_of(release), self.custody(release, None))
 
     def purge(self, instance_id: str) -> None:
         self.commit_count += 1
