@@ -9,6 +9,9 @@ from perdure.contracts.errors import StoreFailed, Unavailable
 from perdure.storage.shared.store_clock import StoreClock
 from perdure.storage.shared.tables import Hint, SharedTables, Sight
 
+NO_WAIT_SECONDS = 0.001
+"""A wait shorter than this is none; clocks need not be finer."""
+
 
 class LeaseTimes(msgspec.Struct, frozen=True, kw_only=True):
     """How long a process is taken to be alive, and how often it says so (reliability.md O2). Seconds."""
@@ -48,6 +51,8 @@ class Keeping:
         self.owes: Callable[[], bool] = lambda: False
         """Whether something is owed from outside."""
         self.name = ""
+        self.trouble: str | None = None
+        """Why the store could not be asked when we last tried; None when it could."""
         self._tables = tables
         self._clock = clock
         self._times = times
@@ -133,7 +138,9 @@ class Keeping:
             await self._until_due()
             try:
                 await self.look()
-            except Unavailable:
+                self.trouble = None
+            except Unavailable as error:
+                self.trouble = str(error)
                 await asyncio.sleep(self._times.again)
                 self.poke()
             except StoreFailed:
@@ -142,7 +149,9 @@ class Keeping:
     async def _until_due(self) -> None:
         """Until it is time to look, or somebody pokes. What is owed shortens a wait that has begun."""
         loop, times = asyncio.get_running_loop(), self._times
-        while (wait := self._looked_at + (times.owed if self.owes() else times.renewal) - loop.time()) > 0:
+        while (
+            wait := self._looked_at + (times.owed if self.owes() else times.renewal) - loop.time()
+        ) > NO_WAIT_SECONDS:
             try:
                 async with asyncio.timeout(min(wait, times.owed)):
                     await self._poked.wait()

@@ -1,7 +1,7 @@
 """Work offered to the processes of the hub, as an executor uses it (architecture.md J11)."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from perdure.contracts.executor import ServedKind
 from perdure.contracts.offers import ClaimedOffer, Offer, OfferAnswer
@@ -23,6 +23,7 @@ class Offering:
         numbers: Numbers,
         *,
         check: Callable[[], None],
+        have_numbers: Callable[[], Awaitable[None]],
         tell: Callable[[int], None],
         tell_all: Callable[[], None],
         arrived: Callable[[int], None],
@@ -32,6 +33,7 @@ class Offering:
         self._ownership = ownership
         self._numbers = numbers
         self._check = check
+        self._have_numbers = have_numbers
         self._tell = tell
         self._tell_all = tell_all
         self._arrived = arrived
@@ -88,6 +90,7 @@ class Offering:
             elif finished and owner is not None:
                 self._tell(owner)
             return finished
+        await self._have_numbers()
         placed = Placed(self._numbers.take(), answer)
         finished = await self._tables.finish_offer(claimed, placed)
         if finished:

@@ -131,6 +131,9 @@ class Ownership:
                 name = self.keeping.name
                 holding.gain(PartitionLease(partition, epoch, name) for partition, epoch in claimed.items())
                 self._owners.update(dict.fromkeys(claimed, process))
+                if claimed:
+                    # They shall know whom to tell.
+                    self.tell_others()
         holding.ask_back(plan.give_back)
 
     def _look_again(self) -> None:

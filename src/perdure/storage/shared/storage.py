@@ -113,6 +113,7 @@ class ManyProcessStorage:
             self._ownership,
             self._numbers,
             check=self._check,
+            have_numbers=self._have_numbers,
             tell=lambda process: self._hints.tell(process, Hint(sender=0, has_offers=True)),
             tell_all=self._tell_all_of_offers,
             arrived=self._tell_of_arrivals,
@@ -131,6 +132,11 @@ class ManyProcessStorage:
     @property
     def partition_count(self) -> int:
         return self._tables.partition_count
+
+    @property
+    def process(self) -> int | None:
+        """Our number among the processes of the hub; None while we have none."""
+        return self._keeping.process
 
     @property
     def offered_work(self) -> OfferedWork:
@@ -169,6 +175,8 @@ class ManyProcessStorage:
 
     async def acquire(self, owner: str) -> list[PartitionLease]:
         self._check()
+        # Whoever holds partitions must be able to write what is in memory when they go.
+        await self._have_numbers()
         return await self._ownership.acquire(owner)
 
     async def turnover(self, hold: Hold) -> Turnover:
@@ -214,6 +222,10 @@ class ManyProcessStorage:
     async def send(self, envelope: Envelope) -> None:
         self._check_room()
         partition = self._holding.partition_of(envelope.target)
+        if partition in self._holding.leases and self._ownership.others:
+            # What another process took from the same sender before is a row by now, and comes first.
+            await self._arrivals.done()
+            self._check()
         if partition in self._holding.leases:
             await self._holding.admit(envelope, None, partition)
             return
@@ -228,7 +240,9 @@ class ManyProcessStorage:
         self._check()
         self._holding.check_leases(leases)
         self._arriving.begin(partitions, mark, [*backlog.ready, *backlog.due])
-        self._arrivals.poke()
+        # What the instances of these partitions have sent to ours before comes before what they send from now on.
+        await self._arrivals.done()
+        self._holding.check_leases(leases)
         self._errand_work.poke()
         return self._holding.without_delivered(leases, backlog)
 
