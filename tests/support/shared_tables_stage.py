@@ -41,9 +41,11 @@ class MemoryHub:
 
 
 class PostgresHub:
-    def __init__(self, url: str | None = None, options: StorageOptions | None = None) -> None:
+    """``url``: the way to the server; ``name``: that of a hub which others go to another way."""
+
+    def __init__(self, url: str | None = None, options: StorageOptions | None = None, name: str | None = None) -> None:
         self.url = shared_server() if url is None else url
-        self.name = f"t{uuid.uuid4().hex}"
+        self.name = f"t{uuid.uuid4().hex}" if name is None else name
         self._options = StorageOptions() if options is None else options
 
     def tables(self) -> PostgresTables:
@@ -149,14 +151,17 @@ class Party:
 
 
 class Parties:
-    """The processes of one hub."""
+    """The processes of one hub, as ``hub`` reaches it."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self._all: list[Party] = []
 
-    async def join(self, partitions: Collection[int] = (), lease_seconds: float = LONG) -> Party:
-        party = Party(self.hub.tables())
+    async def join(
+        self, partitions: Collection[int] = (), lease_seconds: float = LONG, hub: Hub | None = None
+    ) -> Party:
+        """``hub``: the same one, by another way."""
+        party = Party((self.hub if hub is None else hub).tables())
         self._all.append(party)
         await party.begin(partitions, lease_seconds)
         return party

@@ -105,12 +105,13 @@ class Fenced:
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             incarnation, found, answer = rows[0]
-            if found == token:
+            is_gone = incarnation is None or incarnation == BURIED
+            if not is_gone:
                 self._incarnation = incarnation
+            if found == token:
                 return True, answer
-            if incarnation is None or incarnation == BURIED:
+            if is_gone:
                 raise ProcessBuried(self._process)
-            self._incarnation = incarnation
             return False, None
 
     def _is_tried_again(self, error: Exception, tries: int) -> bool:

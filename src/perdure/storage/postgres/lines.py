@@ -61,12 +61,13 @@ class Line:
             raise
 
     async def ask_twice(self, text: str, *arguments: Any) -> Rows:
-        """For what may be done twice: when the connection breaks, once more over a new one. Raises StorageError."""
+        """For what may be done twice: when the connection is broken, once more over a new one. Raises StorageError."""
         async with self.lock:
             try:
                 return await self.ask(text, *arguments)
             except (asyncpg.PostgresError, *LOST_ERRORS) as error:
-                if not is_cut(error):
+                # What came to no end in its time would not the second time either.
+                if not is_cut(error) or isinstance(error, TimeoutError):
                     raise meaning(error, self._server.place) from error
             try:
                 return await self.ask(text, *arguments)

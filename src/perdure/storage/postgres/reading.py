@@ -29,20 +29,20 @@ _RECORD_END = len(INSTANCE_COLUMNS)
 
 def storable(ids: Iterable[str]) -> list[str]:
     """Each once, without those that no text column can hold: they name nothing."""
-    return [each for each in dict.fromkeys(ids) if "\0" not in each and _is_encodable(each)]
+    return [each for each in dict.fromkeys(ids) if is_storable(each)]
+
+
+def is_storable(*texts: str | None) -> bool:
+    """Whether a text column can hold them all."""
+    try:
+        return all(text is None or ("\0" not in text and text.encode()) is not False for text in texts)
+    except UnicodeEncodeError:
+        return False
 
 
 def refused_text(error: UnicodeEncodeError) -> CheckpointRefused:
     """Of a text with a lone surrogate."""
     return CheckpointRefused(f"{type(error).__name__}: {error}")
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def read_record(row: Row | None) -> InstanceRecord | None:

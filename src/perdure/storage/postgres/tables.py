@@ -209,7 +209,7 @@ class PostgresTables:
         return {instance_id: RuntimeStatus(status) for instance_id, status in rows}
 
     async def get(self, instance_id: str) -> InstanceRecord | None:
-        if not reading.storable([instance_id]):
+        if not reading.is_storable(instance_id):
             return None
         rows = await self._readers.ask(self._sql["instance_by_id"], instance_id)
         return reading.read_record(rows[0] if rows else None)
@@ -224,6 +224,8 @@ class PostgresTables:
                 return []
 
     async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None) -> Page:
+        if not reading.is_storable(filter_.id_prefix, filter_.name):
+            return Page([])
         few = await self._few_ids(filter_.id_prefix)
         text, parameters = pages.page_query(self._sql["instances"], filter_, limit + 1, after, few)
         return first_page(map(reading.told_record, await self._readers.ask(text, *parameters)), limit)
@@ -239,7 +241,7 @@ class PostgresTables:
 
     async def purgeable(self, filter_: InstanceFilter, limit: int, after: PurgeKey | None) -> list[PurgeKey]:
         narrowed = purge_filter(filter_)
-        if narrowed is None:
+        if narrowed is None or not reading.is_storable(filter_.id_prefix, filter_.name):
             return []
         text, parameters = pages.purge_query(self._sql["purgeable"], narrowed, limit, after)
         return [(created_at, instance_id) for created_at, instance_id in await self._readers.ask(text, *parameters)]

@@ -56,7 +56,7 @@ declare
 begin
     -- Waits for whoever is just burying this process, and keeps the next one waiting until this has come true.
     update hub.writer set token = p_token, answer = null
-        where process = p_process and incarnation = p_incarnation;
+        where process = p_process and incarnation = p_incarnation and incarnation >= 0;
     if not found then
         select incarnation into v_incarnation from hub.writer where process = p_process;
         raise exception 'fenced out' using errcode = 'PD001', detail = coalesce(v_incarnation, -1)::text;
