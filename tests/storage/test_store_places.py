@@ -38,6 +38,7 @@ def test_a_server(url: str) -> None:
         "postgresql:h",
         "mysql://x",
         "UseDevelopmentStorage=true",
+        "app:s3cret",
         "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=s3cret==",
     ],
 )

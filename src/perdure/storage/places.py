@@ -84,6 +84,6 @@ def without_password(url: str) -> str:
 def _named(url: str) -> str:
     """What can be said of a text that may be anything, a connection string with a key in it too."""
     scheme, colon, rest = url.partition(":")
-    if colon and scheme.isalnum() and not re.search("[@;=]", rest):
+    if colon and scheme.isalnum() and (rest.startswith("//") or scheme == "sqlite") and not re.search("[@;=]", rest):
         return f"'{url}'"
     return f"What begins with '{scheme[:20]}:'" if colon and scheme.isalnum() else "The text given as store URL"

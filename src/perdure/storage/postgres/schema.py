@@ -57,7 +57,7 @@ class Schema:
                 version, usable_from = await self._version(connection)
                 if usable_from > len(steps):
                     check_version(place, version, len(steps))
-                if version < len(steps) and access is Access.READ_ONLY:
+                if version < len(steps) and access is not Access.HOLD:
                     raise StoreUnusable(_missing(place, version))
                 if version >= len(steps):
                     break
@@ -115,7 +115,7 @@ def read_steps() -> list[Step]:
 def _missing(place: str, version: int) -> str:
     if version == 0:
         return f"There is no hub at {place}; make it with 'perdure hub create', or start a host on it."
-    return f"The hub at {place} has schema version {version}; open it to write first."
+    return f"The hub at {place} has the older schema version {version}; bring it up to date: perdure hub upgrade."
 
 
 _QUERIES = read_text("perdure.storage.postgres", "queries.sql")
