@@ -68,12 +68,18 @@ class Commits:
         round_.discarded[:] = [e for e in round_.discarded if not is_lost(e.target)]
 
     def _leave_out_taken(self, instance_ids: Collection[str], round_: Round, episodes: list[Episode]) -> bool:
-        """Drop instances that were to begin, with their starts; what else came for their ids is routed again."""
+        """Drop instances that were to begin, with their starts; what else came for their ids is routed again.
+
+        So is what they dropped: it may be the very start of what has the id instead.
+        """
         taken = [(live, made) for live, made in episodes if _is_new(made) and live.instance_id in instance_ids]
         for live, checkpoint in taken:
             episodes.remove((live, checkpoint))
             self._leave_to_others(live, checkpoint.consumed)
         round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
+        dropped = [envelope for envelope in round_.discarded if envelope.target in instance_ids]
+        round_.discarded[:] = [envelope for envelope in round_.discarded if envelope.target not in instance_ids]
+        self._router.postpone(dropped)
         # Those that begin later, or whose first turn is out.
         starts = [e for e in round_.kept if type(e.message) is StartExecution and e.target in instance_ids]
         for start in starts:
