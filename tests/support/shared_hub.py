@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
 from perdure.contracts.errors import LeaseLost, StorageError, Unavailable
-from perdure.contracts.records import Hold, Round
+from perdure.contracts.records import Hold, PartitionLease, Round
 from perdure.core.checkpoint import Checkpoint
 from perdure.core.messages import Envelope
 from perdure.storage.memory.shared_memory import SharedMemory
@@ -102,13 +102,13 @@ class Process:
     async def commit(self, *checkpoints: Checkpoint, kept: list[Envelope] | None = None) -> None:
         await self.storage.commit(self.hold, Round(list(checkpoints), kept or []))
 
-    async def _gain(self, leases: "list[object]") -> None:
+    async def _gain(self, leases: Sequence[PartitionLease]) -> None:
         if leases:
             now = self.storage.clock.now()
-            backlog = await self.storage.recover(leases, now, now + HOUR)  # type: ignore[arg-type]
+            backlog = await self.storage.recover(leases, now, now + HOUR)
             for lease in leases:
-                self.hold.leases[lease.partition] = lease  # type: ignore[attr-defined]
-                self.gained.append(lease.partition)  # type: ignore[attr-defined]
+                self.hold.leases[lease.partition] = lease
+                self.gained.append(lease.partition)
             for envelope in [*backlog.ready, *backlog.due]:
                 await self._got(envelope)
 
@@ -121,7 +121,7 @@ class Process:
             if asked:
                 await self.storage.release(asked)
             try:
-                await self._gain([*turnover.gained])
+                await self._gain(turnover.gained)
             except StorageError:
                 continue
 
