@@ -12,6 +12,14 @@ from perdure.contracts.executor import ServedKind
 from perdure.core.messages import Envelope
 
 
+class OfferKey(msgspec.Struct, frozen=True):
+    """What decides who can do it. Names and versions are compared exactly; no version is the version ``None``."""
+
+    kind: ServedKind
+    name: str
+    version: str | None = None
+
+
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """Work that an owner lets any process do that can.
 
@@ -26,6 +34,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     instance_id: str
     partition: int
     body: str
+
+    @property
+    def key(self) -> OfferKey:
+        """Who can do it."""
+        return OfferKey(self.kind, self.name, self.version or None)
 
 
 class ClaimedOffer(msgspec.Struct, frozen=True):
@@ -42,8 +55,35 @@ class OfferAnswer(msgspec.Struct, frozen=True):
     body: str
 
 
+class FinishedOffer(msgspec.Struct, frozen=True):
+    """What is handed in: a message to the instance (then the offer is gone) or an answer for its owner."""
+
+    claimed: ClaimedOffer
+    answer: Envelope | OfferAnswer
+
+
+class OfferState(msgspec.Struct, frozen=True):
+    """An offer of one instance, as anybody may see it. ``doer``: the process that does it; None while nobody does."""
+
+    kind: ServedKind
+    name: str
+    doer: str | None = None
+
+
 class OfferedWork(Protocol):
-    """Putting work up, and doing the work of others. All may raise Unavailable and StoreFailed."""
+    """Putting work up, and doing the work of others. All that is awaited may raise Unavailable and StoreFailed.
+
+    Work that is no activity belongs to the present holder of its partition: it is gone when another one comes.
+    """
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process is known, so that nobody else could do anything."""
+        ...
+
+    def holds(self, partition: int) -> bool:
+        """Whether this process has the partition now."""
+        ...
 
     def next_offer_number(self) -> int:
         """For an offer that is no activity."""
@@ -53,14 +93,18 @@ class OfferedWork(Protocol):
         """Put work up. What is up already stays as it is. Raises LeaseLost, naming partitions: then nothing is up."""
         ...
 
-    async def claim_offers(self, served: Collection[tuple[ServedKind, str]], limit: int) -> list[ClaimedOffer]:
-        """Take up to so many that nobody has, of these kinds and names, the oldest first; never one twice."""
+    async def waiting_offers(self) -> list[OfferKey]:
+        """What there is that nobody has: each key once."""
         ...
 
-    async def finish_offer(self, claimed: ClaimedOffer, answer: Envelope | OfferAnswer) -> bool:
-        """Hand in what came of it, once: a message to the instance (then the offer is gone) or an answer.
+    async def claim_offers(self, keys: Collection[OfferKey], limit: int) -> list[ClaimedOffer]:
+        """Take up to so many that nobody has, with these keys, the oldest first; never one twice."""
+        ...
 
-        False when the offer was taken back, has ended with its instance, or is somebody else's now; nothing happened.
+    async def finish_offers(self, finished: Sequence[FinishedOffer]) -> frozenset[int]:
+        """Hand in what came of them, each once; gives the numbers of those that counted.
+
+        The others were taken back, have ended with their instance, or are somebody else's now; nothing came of them.
         """
         ...
 
@@ -74,6 +118,10 @@ class OfferedWork(Protocol):
 
     async def withdraw_offers(self, numbers: Collection[int]) -> frozenset[int]:
         """Take offers back that nobody does or whose answer is there; gives those that are back."""
+        ...
+
+    async def offers_of(self, instance_id: str) -> list[OfferState]:
+        """What of an instance is up."""
         ...
 
     async def offers_stirred(self) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from perdure.contracts.clock import Clock
+from perdure.contracts.offers import OfferedWork
 from perdure.contracts.records import (
     Backlog,
     Committed,
@@ -215,6 +216,11 @@ class Storage(Leases, Inboxes, Checkpoints, Instances, Maintenance, Protocol):
     @property
     def clock(self) -> Clock:
         """The store's time; a store that one process holds has the clock it was given."""
+        ...
+
+    @property
+    def offers(self) -> OfferedWork | None:
+        """Work for any process of the hub, of the present opening; None for a store that one process holds."""
         ...
 
     async def open(self) -> None:

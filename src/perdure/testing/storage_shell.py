@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 
 from perdure.contracts.clock import Clock
+from perdure.contracts.offers import OfferedWork
 from perdure.contracts.records import (
     Backlog,
     Committed,
@@ -36,6 +37,10 @@ class StorageShell:
 
     def __init__(self, inner: Storage) -> None:
         self.inner = inner
+
+    @property
+    def offers(self) -> OfferedWork | None:
+        return self.inner.offers
 
     @property
     def clock(self) -> Clock:

@@ -11,7 +11,7 @@ from itertools import chain
 
 from perdure.contracts.clock import Clock
 from perdure.contracts.executor import ServedKind
-from perdure.contracts.offers import ClaimedOffer, Offer, OfferAnswer
+from perdure.contracts.offers import ClaimedOffer, Offer, OfferAnswer, OfferKey, OfferState
 from perdure.contracts.records import Backlog
 from perdure.core.messages import Envelope
 from perdure.core.partitions import partition_of
@@ -126,7 +126,9 @@ class SharedMemory:
             processes=[ProcessRow(n, p.name, p.expires_at > now, p.runs) for n, p in self._processes.items()],
             partitions=list(self.partitions.values()),
             has_arrivals=any(self._partition_of(self.rows.inbox[p].target) in owned for p in self._marked()),
-            has_offers=any(o.doer is None or o.offer.partition in owned for o in self._offers.values()),
+            has_offers=any(
+                o.doer is None and (o.answer is None or o.offer.partition in owned) for o in self._offers.values()
+            ),
             has_errands=any(
                 left.errand.partition in owned if left.answer is None else left.errand.asker == process
                 for left in self._errands.values()
@@ -161,6 +163,7 @@ class SharedMemory:
             if row.owner is None:
                 claimed[partition] = row.epoch + 1
                 self.partitions[partition] = PartitionRow(partition, row.epoch + 1, process)
+        self._drop_offers(lambda offer: offer.partition in claimed and offer.kind is not ServedKind.ACTIVITY)
         return claimed
 
     def give_back(self, process: int, epochs: Epochs) -> None:
@@ -183,8 +186,7 @@ class SharedMemory:
             row = self.rows.inbox.get(placed.position)
             if row is not None and self._partition_of(row.target) not in fence:
                 self._arrivals[placed.position] = self._commits
-        for number in [n for n, offered in self._offers.items() if self._is_over(offered.offer)]:
-            del self._offers[number]
+        self._drop_offers(self._is_over)
         return outcome
 
     # Reading for owners
@@ -219,22 +221,33 @@ class SharedMemory:
             if offer.number not in self._offers and not self._is_over(offer):
                 self._offers[offer.number] = _Offered(offer)
 
-    def claim_offers(self, process: int, served: Collection[tuple[ServedKind, str]], limit: int) -> list[ClaimedOffer]:
+    def waiting_offers(self) -> list[OfferKey]:
+        free = (o.offer.key for o in self._offers.values() if o.doer is None and o.answer is None)
+        return list(dict.fromkeys(free))
+
+    def claim_offers(self, process: int, keys: Collection[OfferKey], limit: int) -> list[ClaimedOffer]:
         self._check_process(process)
         claimed: list[ClaimedOffer] = []
         for offered in self._offers.values():
-            if len(claimed) < limit and offered.doer is None and (offered.offer.kind, offered.offer.name) in served:
+            is_free = offered.doer is None and offered.answer is None
+            if len(claimed) < limit and is_free and offered.offer.key in keys:
                 self._tokens += 1
                 offered.doer, offered.token = process, self._tokens
                 claimed.append(ClaimedOffer(offered.offer, self._tokens))
         return claimed
+
+    def finish_offers(
+        self, process: int, finished: Sequence[tuple[ClaimedOffer, Placed | OfferAnswer]]
+    ) -> frozenset[int]:
+        self._check_process(process)
+        return frozenset(c.offer.number for c, answer in finished if self.finish_offer(c, answer))
 
     def finish_offer(self, claimed: ClaimedOffer, answer: Placed | OfferAnswer) -> bool:
         offered = self._claimed(claimed)
         if offered is None or offered.answer is not None:
             return False
         if isinstance(answer, OfferAnswer):
-            offered.answer = answer.body
+            offered.answer, offered.doer = answer.body, None
             return True
         self._commits += 1
         ended = answer.envelope.ends_activity
@@ -256,11 +269,18 @@ class SharedMemory:
             if offered.answer is not None and offered.offer.partition in partitions
         ]
 
+    def offers_of(self, instance_id: str) -> list[OfferState]:
+        offered = (o for _, o in sorted(self._offers.items()) if o.offer.instance_id == instance_id)
+        return [
+            OfferState(o.offer.kind, o.offer.name, None if o.doer is None else self._processes[o.doer].name)
+            for o in offered
+        ]
+
     def withdraw(self, numbers: Collection[int]) -> frozenset[int]:
         back: set[int] = set()
         for number in numbers:
             offered = self._offers.get(number)
-            if offered is not None and (offered.doer is None or offered.answer is not None):
+            if offered is not None and offered.doer is None:
                 del self._offers[number]
                 back.add(number)
         return frozenset(back)
@@ -327,7 +347,9 @@ class SharedMemory:
         return offered if offered is not None and offered.doer is not None and offered.token == claimed.token else None
 
     def _is_over(self, offer: Offer) -> bool:
-        """Whether nobody waits for it any more: an activity ends with its row, everything else with its instance."""
-        if offer.kind is ServedKind.ACTIVITY:
-            return offer.number not in self.rows.activities
-        return offer.instance_id not in self.rows.records
+        """Whether nobody waits for it any more: an activity ends with its row, its owner takes back everything else."""
+        return offer.kind is ServedKind.ACTIVITY and offer.number not in self.rows.activities
+
+    def _drop_offers(self, is_dropped: Callable[[Offer], bool]) -> None:
+        for number in [n for n, offered in self._offers.items() if is_dropped(offered.offer)]:
+            del self._offers[number]

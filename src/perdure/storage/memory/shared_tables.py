@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from perdure.contracts.errors import Unavailable
-from perdure.contracts.executor import ServedKind
-from perdure.contracts.offers import ClaimedOffer, Offer, OfferAnswer
+from perdure.contracts.offers import ClaimedOffer, Offer, OfferAnswer, OfferKey, OfferState
 from perdure.contracts.records import (
     Backlog,
     DamagedInstance,
@@ -143,19 +142,25 @@ class SharedMemoryTables:
     async def offer(self, process: int, offers: Sequence[Offer], fence: Epochs) -> None:
         await self._change("offer", lambda: self.memory.offer(process, offers, fence))
 
-    async def claim_offers(
-        self, process: int, served: Collection[tuple[ServedKind, str]], limit: int
-    ) -> list[ClaimedOffer]:
-        return await self._change("claim offers", lambda: self.memory.claim_offers(process, served, limit))
+    async def waiting_offers(self) -> list[OfferKey]:
+        return await self._read("waiting offers", self.memory.waiting_offers)
 
-    async def finish_offer(self, claimed: ClaimedOffer, answer: Placed | OfferAnswer) -> bool:
-        return await self._change("finish offer", lambda: self.memory.finish_offer(claimed, answer))
+    async def claim_offers(self, process: int, keys: Collection[OfferKey], limit: int) -> list[ClaimedOffer]:
+        return await self._change("claim offers", lambda: self.memory.claim_offers(process, keys, limit))
+
+    async def finish_offers(
+        self, process: int, finished: Sequence[tuple[ClaimedOffer, Placed | OfferAnswer]]
+    ) -> frozenset[int]:
+        return await self._change("finish offers", lambda: self.memory.finish_offers(process, finished))
 
     async def give_up_offers(self, claimed: Sequence[ClaimedOffer]) -> None:
         await self._change("give up offers", lambda: self.memory.give_up_offers(claimed))
 
     async def take_answers(self, partitions: Collection[int]) -> list[OfferAnswer]:
         return await self._read("take answers", lambda: self.memory.take_answers(partitions))
+
+    async def offers_of(self, instance_id: str) -> list[OfferState]:
+        return await self._read("offers of", lambda: self.memory.offers_of(instance_id))
 
     async def withdraw(self, numbers: Collection[int]) -> frozenset[int]:
         return await self._change("withdraw", lambda: self.memory.withdraw(numbers))

@@ -25,10 +25,6 @@ _TOKENS = 1 << 32
 _read_json = msgspec.json.decode
 
 
-class OfferGone(Exception):
-    """The offer was taken back, or somebody else has it: nothing was done."""
-
-
 class Fenced:
     """One call at a time, each with a token that its transaction leaves in the process's row.
 
@@ -66,7 +62,7 @@ class Fenced:
 
         ``told`` reads its rows. When the answer was lost and it came true, ``kept`` reads what it left in the
         process's row; without ``kept`` it is called again with the same token, which such functions allow.
-        Raises what ``SharedTables.write`` may, and OfferGone.
+        Raises what ``SharedTables.write`` may.
         """
         async with self._line.lock:
             if process != self._process:
@@ -131,6 +127,4 @@ class Fenced:
                 return PartitionsLost(frozenset(_read_json(detail_of(error) or "[]")))
             if state_of(error) == meanings.IDS_TAKEN:
                 return IdsTaken(frozenset(_read_json(detail_of(error) or "[]")))
-            if state_of(error) == meanings.OFFER_GONE:
-                return OfferGone()
         return meaning(error, self._server.place)

@@ -10,7 +10,7 @@ LOST_ERRORS = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalCl
 """Besides the server's own errors, what a call may raise."""
 TRIED_AGAIN = frozenset({"40001", "40P01", "55P03"})
 """Serialization failure, deadlock, lock not available: the same call may succeed in the next moment."""
-FENCED, PARTITIONS_LOST, IDS_TAKEN, REFUSED, OFFER_GONE = "PD001", "PD002", "PD003", "PD004", "PD005"
+FENCED, PARTITIONS_LOST, IDS_TAKEN, REFUSED = "PD001", "PD002", "PD003", "PD004"
 """What our own functions raise."""
 _AWAY_CLASSES = ("08", "57P", "53300")
 _FULL = frozenset({"53100"})

@@ -151,10 +151,31 @@ select execution_id, seq from hub.activity where partition = $1 and instance = $
 select hub.offer_1($1, $2, $3, $4, $5, $6);
 
 -- name: claim_offers
-select number, kind, name, version, instance_id, partition, body, $3::bigint from hub.claim_offers_1($1, $2, $3, $4, $5);
+select number, kind, name, version, instance_id, partition, body, $3::bigint from hub.claim_offers_1($1, $2, $3, $4, $5, $6, $7);
 
--- name: finish_offer
-select hub.finish_offer_1($1, $2, $3, $4, $5, $6, $7, $8);
+-- name: waiting_offers
+-- From one key to the next, so that many offers with one key cost no more than one.
+with recursive found as (
+    (
+        select kind, name, coalesce(version, '') as version from hub.offer
+        where claimed_by is null and answer is null order by 1, 2, 3 limit 1
+    )
+    union all
+    select n.* from found f cross join lateral (
+        select o.kind, o.name, coalesce(o.version, '') from hub.offer o
+        where o.claimed_by is null and o.answer is null
+            and (o.kind, o.name, coalesce(o.version, '')) > (f.kind, f.name, f.version)
+        order by 1, 2, 3 limit 1
+    ) n
+)
+select kind, name, nullif(version, '') from found;
+
+-- name: finish_offers
+select hub.finish_offers_1($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: offers_of
+select o.kind, o.name, p.name from hub.offer o left join hub.process p on p.number = o.claimed_by
+where o.partition = $1 and o.instance_id = $2 order by o.number;
 
 -- name: give_up_offers
 update hub.offer o set claimed_by = null, token = null

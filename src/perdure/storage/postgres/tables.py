@@ -9,7 +9,7 @@ import msgspec
 
 from perdure.contracts.errors import HistoryCorrupted, Unavailable
 from perdure.contracts.executor import ServedKind
-from perdure.contracts.offers import ClaimedOffer, Offer, OfferAnswer
+from perdure.contracts.offers import ClaimedOffer, Offer, OfferAnswer, OfferKey, OfferState
 from perdure.contracts.records import (
     Backlog,
     DamagedInstance,
@@ -33,13 +33,13 @@ from perdure.storage.options import Access, StorageOptions
 from perdure.storage.pages import first_page
 from perdure.storage.postgres import pages, reading
 from perdure.storage.postgres.address import Pooler, read_address
-from perdure.storage.postgres.fenced import Fenced, OfferGone
+from perdure.storage.postgres.fenced import Fenced
 from perdure.storage.postgres.hints import Hints
 from perdure.storage.postgres.lines import Line, Lines, Rows
 from perdure.storage.postgres.schema import Schema
 from perdure.storage.postgres.server import Server
 from perdure.storage.postgres.verifying import Verification
-from perdure.storage.postgres.writing import Writing
+from perdure.storage.postgres.writing import Writing, finished_offers
 from perdure.storage.rows import micros
 from perdure.storage.shared.tables import (
     Arrived,
@@ -264,26 +264,28 @@ class PostgresTables:
         fences = list(fence), list(fence.values())
         await self._fenced.call(process, self._sql["offer"], *fences, rows, told=_ignored)
 
-    async def claim_offers(
-        self, process: int, served: Collection[tuple[ServedKind, str]], limit: int
-    ) -> list[ClaimedOffer]:
-        names = [f"{kind.value} {name}" for kind, name in served]
-        return await self._fenced.call(process, self._sql["claim_offers"], names, limit, told=_claimed)
+    async def waiting_offers(self) -> list[OfferKey]:
+        rows = await self._readers.ask(self._sql["waiting_offers"])
+        return [OfferKey(ServedKind(kind), name, version) for kind, name, version in rows]
 
-    async def finish_offer(self, claimed: ClaimedOffer, answer: Placed | OfferAnswer) -> bool:
-        number, token = claimed.offer.number, claimed.token
-        if isinstance(answer, OfferAnswer):
-            arguments: tuple[Any, ...] = (number, token, answer.body, None, [])
-        else:
-            message = Writing(self._count, {}).message(answer.envelope, answer.position)
-            arguments = (number, token, None, answer.envelope.ends_activity, [message])
-        process = self._fenced.process
-        try:
-            return await self._fenced.call(
-                process, self._sql["finish_offer"], *arguments, told=lambda _: True, kept=lambda _: True
-            )
-        except OfferGone:
-            return False
+    async def claim_offers(self, process: int, keys: Collection[OfferKey], limit: int) -> list[ClaimedOffer]:
+        wanted = [(key.kind.value, key.name, key.version or "") for key in keys]
+        columns = [list(column) for column in zip(*wanted, strict=True)] or [[], [], []]
+        return await self._fenced.call(process, self._sql["claim_offers"], *columns, limit, told=_claimed)
+
+    async def finish_offers(
+        self, process: int, finished: Sequence[tuple[ClaimedOffer, Placed | OfferAnswer]]
+    ) -> frozenset[int]:
+        arguments = finished_offers(finished, Writing(self._count, {}))
+        return await self._fenced.call(
+            process, self._sql["finish_offers"], *arguments, told=_told_numbers, kept=_kept_numbers
+        )
+
+    async def offers_of(self, instance_id: str) -> list[OfferState]:
+        if not reading.is_storable(instance_id):
+            return []
+        rows = await self._readers.ask(self._sql["offers_of"], partition_of(instance_id, self._count), instance_id)
+        return [OfferState(ServedKind(kind), name, doer) for kind, name, doer in rows]
 
     async def give_up_offers(self, claimed: Sequence[ClaimedOffer]) -> None:
         numbers, tokens = [one.offer.number for one in claimed], [one.token for one in claimed]
@@ -298,8 +300,8 @@ class PostgresTables:
             self._fenced.process,
             self._sql["withdraw"],
             list(numbers),
-            told=lambda rows: frozenset(rows[0][0]),
-            kept=lambda answer: frozenset(_read_json(answer or "[]")),
+            told=_told_numbers,
+            kept=_kept_numbers,
         )
 
     # Errands
@@ -354,6 +356,14 @@ class PostgresTables:
 
 def _ignored(rows: Rows) -> None:
     return None
+
+
+def _told_numbers(rows: Rows) -> frozenset[int]:
+    return frozenset(rows[0][0])
+
+
+def _kept_numbers(answer: str | None) -> frozenset[int]:
+    return frozenset(_read_json(answer or "[]"))
 
 
 def _claimed(rows: Rows) -> list[ClaimedOffer]:

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+from perdure.contracts.offers import ClaimedOffer, OfferAnswer
 from perdure.core.checkpoint import Creation
 from perdure.core.instance import InstanceRecord, Origin
 from perdure.core.messages import Envelope
 from perdure.core.partitions import partition_of
-from perdure.storage.changes import Changes, NumberedCheckpoint, NumberedCreation
+from perdure.storage.changes import Changes, NumberedCheckpoint, NumberedCreation, Placed
 from perdure.storage.rows import (
     ACTIVITY_COLUMNS,
     Value,
@@ -103,6 +104,22 @@ class Writing:
         for child in changes.children:
             if child.taken and child.creation.if_taken is not None:
                 yield self.message(child.creation.if_taken, child.position)
+
+
+def finished_offers(
+    finished: Iterable[tuple[ClaimedOffer, Placed | OfferAnswer]], writing: Writing
+) -> tuple[list[Any], ...]:
+    """The arguments of ``hub.finish_offers_1``, from the answers on. Raises UnicodeEncodeError for a lone surrogate."""
+    answered: tuple[list[Any], ...] = ([], [], [])
+    ended: tuple[list[Any], ...] = ([], [], [])
+    for claimed, answer in finished:
+        if isinstance(answer, OfferAnswer):
+            columns, last = answered, answer.body
+        else:
+            columns, last = ended, writing.message(answer.envelope, answer.position)
+        for column, value in zip(columns, (claimed.offer.number, claimed.token, last), strict=True):
+            column.append(value)
+    return (*answered, *ended)
 
 
 def folded_name(origin: Origin) -> str | None:

@@ -1,11 +1,10 @@
 """Work offered to the processes of the hub, as an executor uses it (architecture.md J11)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from perdure.contracts.executor import ServedKind
-from perdure.contracts.offers import ClaimedOffer, Offer, OfferAnswer
-from perdure.core.messages import Envelope
+from perdure.contracts.offers import ClaimedOffer, FinishedOffer, Offer, OfferAnswer, OfferKey, OfferState
 from perdure.storage.changes import Numbers, Placed
 from perdure.storage.shared.holding import Holding, lease_lost
 from perdure.storage.shared.ownership import Ownership
@@ -38,8 +37,15 @@ class Offering:
         self._tell_all = tell_all
         self._arrived = arrived
         self._out: set[int] = set()
-        """Numbers of our offers that are up, as far as we know."""
+        """Numbers of our offers whose answer is to be taken, as far as we know; what comes of an activity arrives."""
         self._stirred = asyncio.Event()
+
+    @property
+    def is_alone(self) -> bool:
+        return not self._ownership.others
+
+    def holds(self, partition: int) -> bool:
+        return partition in self._holding.leases
 
     @property
     def is_owed(self) -> bool:
@@ -67,36 +73,49 @@ class Offering:
             raise lease_lost(partitions) from error
         except PartitionsLost as error:
             raise lease_lost(error.partitions) from error
-        self._out.update(offer.number for offer in offers)
+        self._out.update(offer.number for offer in offers if offer.kind is not ServedKind.ACTIVITY)
         self._stirred.set()
         self._tell_all()
 
-    async def claim_offers(self, served: Collection[tuple[ServedKind, str]], limit: int) -> list[ClaimedOffer]:
+    async def waiting_offers(self) -> list[OfferKey]:
+        self._check()
+        return await self._tables.waiting_offers()
+
+    async def claim_offers(self, keys: Collection[OfferKey], limit: int) -> list[ClaimedOffer]:
         self._check()
         process = await self._ownership.process()
         try:
-            return await self._tables.claim_offers(process, served, limit)
+            return await self._tables.claim_offers(process, keys, limit)
         except ProcessBuried:
             self._ownership.keeping.buried(process)
             return []
 
-    async def finish_offer(self, claimed: ClaimedOffer, answer: Envelope | OfferAnswer) -> bool:
+    async def finish_offers(self, finished: Sequence[FinishedOffer]) -> frozenset[int]:
         self._check()
-        if isinstance(answer, OfferAnswer):
-            finished = await self._tables.finish_offer(claimed, answer)
-            owner = self._ownership.owner_of(claimed.offer.partition)
-            if finished and owner == self._ownership.keeping.process:
-                self._stirred.set()
-            elif finished and owner is not None:
-                self._tell(owner)
-            return finished
         await self._have_numbers()
-        placed = Placed(self._numbers.take(), answer)
-        finished = await self._tables.finish_offer(claimed, placed)
-        if finished:
-            self._out.discard(claimed.offer.number)
-            self._arrived(claimed.offer.partition)
-        return finished
+        process = await self._ownership.process()
+        handed_in = [
+            (f.claimed, f.answer if isinstance(f.answer, OfferAnswer) else Placed(self._numbers.take(), f.answer))
+            for f in finished
+        ]
+        try:
+            counted = await self._tables.finish_offers(process, handed_in)
+        except ProcessBuried:
+            # What it claimed is up again.
+            self._ownership.keeping.buried(process)
+            return frozenset()
+        self._tell_owners(claimed.offer for claimed, _ in handed_in if claimed.offer.number in counted)
+        return counted
+
+    def _tell_owners(self, offers: Iterable[Offer]) -> None:
+        for partition, is_activity in {(offer.partition, offer.kind is ServedKind.ACTIVITY) for offer in offers}:
+            owner = self._ownership.owner_of(partition)
+            if is_activity:
+                self._arrived(partition)
+            elif owner == self._ownership.keeping.process:
+                self._stirred.set()
+            elif owner is not None:
+                self._tell(owner)
 
     async def give_up_offers(self, claimed: Sequence[ClaimedOffer]) -> None:
         self._check()
@@ -113,13 +132,13 @@ class Offering:
         self._out -= back
         return back
 
+    async def offers_of(self, instance_id: str) -> list[OfferState]:
+        self._check()
+        return await self._tables.offers_of(instance_id)
+
     async def offers_stirred(self) -> None:
         await self._stirred.wait()
         self._stirred.clear()
-
-    def forget(self, numbers: Collection[int]) -> None:
-        """These ended otherwise."""
-        self._out.difference_update(numbers)
 
     def forget_all(self) -> None:
         """Nothing is ours any more."""

@@ -139,7 +139,7 @@ class ManyProcessStorage:
         return self._keeping.process
 
     @property
-    def offered_work(self) -> OfferedWork:
+    def offers(self) -> OfferedWork:
         """For executors; of the present opening."""
         return self._offering
 
@@ -280,8 +280,6 @@ class ManyProcessStorage:
         except IdsTaken as taken:
             raise InstanceTaken(taken.instance_ids) from taken
         self._watching.committed(round_.checkpoints)
-        if self._offering.is_owed:
-            self._offering.forget(changes.ended_activities)
         return Committed(changes.activities)
 
     # Instances

@@ -10,8 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from perdure.contracts.executor import ServedKind
-from perdure.contracts.offers import ClaimedOffer, Offer, OfferAnswer
+from perdure.contracts.offers import ClaimedOffer, Offer, OfferAnswer, OfferKey, OfferState
 from perdure.contracts.records import (
     Backlog,
     DamagedInstance,
@@ -179,7 +178,10 @@ class SharedTables(Protocol):
         ...
 
     async def claim(self, process: int, partitions: Collection[int]) -> Mapping[int, int]:
-        """Take those of these partitions that are free; gives their new epochs. Raises ProcessBuried."""
+        """Take those of these partitions that are free; gives their new epochs. Raises ProcessBuried.
+
+        Their offers that are no activities, which were the former holder's, are gone.
+        """
         ...
 
     async def give_back(self, process: int, epochs: Epochs) -> None:
@@ -250,20 +252,25 @@ class SharedTables(Protocol):
         """Put work up. What is up already stays as it is. Raises PartitionsLost, ProcessBuried."""
         ...
 
-    async def claim_offers(
-        self, process: int, served: Collection[tuple[ServedKind, str]], limit: int
-    ) -> list[ClaimedOffer]:
-        """Take up to so many that nobody has, of these kinds and names, the oldest first; never one twice.
+    async def waiting_offers(self) -> list[OfferKey]:
+        """The keys of the offers that nobody has, each once."""
+        ...
+
+    async def claim_offers(self, process: int, keys: Collection[OfferKey], limit: int) -> list[ClaimedOffer]:
+        """Take up to so many that nobody has, with these keys, the oldest first; never one twice.
 
         Raises ProcessBuried.
         """
         ...
 
-    async def finish_offer(self, claimed: ClaimedOffer, answer: Placed | OfferAnswer) -> bool:
-        """Hand in what came of it, once: a message (then the offer is gone) or an answer for the owner to take.
+    async def finish_offers(
+        self, process: int, finished: Sequence[tuple[ClaimedOffer, Placed | OfferAnswer]]
+    ) -> frozenset[int]:
+        """Hand in what came of them: a message (then the offer is gone) or an answer for the owner to take.
 
-        The message becomes a row marked as an arrival, and ends the activity that it names.
-        False when the offer was taken back, has ended with its instance, or is somebody else's now; nothing happened.
+        A message becomes a row marked as an arrival, and ends the activity whose number the offer has.
+        Gives the numbers of those that counted. The others were taken back, have ended with their instance, or are
+        somebody else's now; nothing came of them. Raises ProcessBuried: then nothing came of any.
         """
         ...
 
@@ -273,6 +280,10 @@ class SharedTables(Protocol):
 
     async def take_answers(self, partitions: Collection[int]) -> list[OfferAnswer]:
         """Answers to offers of these partitions; they stay until ``withdraw``."""
+        ...
+
+    async def offers_of(self, instance_id: str) -> list[OfferState]:
+        """What of an instance is up, by number; ``doer`` is a process's name."""
         ...
 
     async def withdraw(self, numbers: Collection[int]) -> frozenset[int]:

@@ -143,6 +143,7 @@ create table hub.offer (
         autovacuum_vacuum_cost_delay = 0);
 
 create index offer_by_age on hub.offer (placed) where claimed_by is null and answer is null;
+create index offer_by_key on hub.offer (kind, name, coalesce(version, '')) where claimed_by is null and answer is null;
 create index offer_by_claim on hub.offer (claimed_by) where claimed_by is not null;
 create index offer_by_instance on hub.offer (partition, instance_id);
 

@@ -84,6 +84,8 @@ begin
         ));
     select array_agg(p.number), array_agg(p.epoch) into partitions, epochs from hub.partition p
         where p.owner = p_process and p.claim = p_token;
+    -- Turns that were offered were the former holder's; activities are the instance's.
+    delete from hub.offer o where o.partition = any(partitions) and o.kind <> 'activity';
 end $body$;
 
 create function hub.give_back_1(
