@@ -20,6 +20,7 @@ from perdure.core.events import HistoryEvent, OrchestratorStarted
 from perdure.core.failures import FailureDetails
 from perdure.core.instance import Instance, InstanceRecord, WorkKind, is_regaining, leaves_activities
 from perdure.core.messages import AnyMessage, Envelope, LockGranted, Resume, Rewind, Suspend, Terminate
+from perdure.core.numbering import was_before
 from perdure.core.partial_intake import take_only
 from perdure.core.receiving import Intake, awaits_start, ends, receive
 from perdure.core.status import TERMINAL
@@ -217,9 +218,9 @@ class LiveOrchestration:
         return self._ended or self._rewound is not None
 
     def leave_behind(self, envelope: Envelope) -> bool:
-        """Rows and instances are numbered as they are stored, so what has a lower number was there before it."""
+        """What was in the inbox before it was for whoever had the id."""
         number = self.instance.origin.number
-        if number is None or envelope.position is None or envelope.position > number:
+        if number is None or envelope.position is None or not was_before(envelope.position, number):
             return False
         if type(envelope.message) is Rewind:
             # Whoever sent it is told that its child is gone.
