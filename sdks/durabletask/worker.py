@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import grpc
 
     from durabletask.payload import PayloadStore
+    from durabletask.working.activity_hooks import ActivityHooks
 
 __all__ = [
     "DEFAULT_MAXIMUM_TIMER_INTERVAL",
@@ -108,12 +109,25 @@ class TaskHubGrpcWorker(WorkerBase):
     def _on_activity_execution_completed(self, req: Any) -> None:
         """For subclasses: an activity has ended."""
 
+    def _activity_hooks(self) -> "ActivityHooks | None":
+        """Those of a subclass; None when there are none."""
+        from durabletask.working.activity_hooks import ActivityHooks
+
+        kind, base = type(self), TaskHubGrpcWorker
+        if (
+            kind._on_activity_execution_started is base._on_activity_execution_started
+            and kind._on_activity_execution_completed is base._on_activity_execution_completed
+        ):
+            return None
+        return ActivityHooks(self._on_activity_execution_started, self._on_activity_execution_completed)
+
     def _make_runtime(self, definitions: Definitions, user_loop: UserLoop) -> Runtime:
         return self._grpc_runtime(definitions, user_loop)
 
     def _grpc_runtime(self, definitions: Definitions, user_loop: UserLoop) -> Runtime:
         from durabletask.transports.channels import ChannelTerms, blocking_channel
-        from durabletask.working.grpc_runtime import ActivityHooks, GrpcRuntime, GrpcTerms
+        from durabletask.working.activity_hooks import ActivityHooks
+        from durabletask.working.grpc_runtime import GrpcRuntime, GrpcTerms
         from durabletask.working.payload_transfer import NoTransfer, StoreTransfer
         from durabletask.working.spans import WorkerSpans
 
@@ -132,7 +146,7 @@ class TaskHubGrpcWorker(WorkerBase):
                 capabilities=sorted(self._capabilities),
                 logger=self._logger,
                 payloads=NoTransfer() if store is None else StoreTransfer(store),
-                hooks=ActivityHooks(self._on_activity_execution_started, self._on_activity_execution_completed),
+                hooks=self._activity_hooks() or ActivityHooks(),
                 spans=WorkerSpans(emits=self._emit_trace_spans),
             ),
             definitions,

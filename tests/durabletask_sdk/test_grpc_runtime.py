@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
+from durabletask.working.activity_hooks import ActivityHooks
 from durabletask.working.functions import Functions, define
-from durabletask.working.grpc_runtime import ActivityHooks, GrpcRuntime, GrpcTerms
+from durabletask.working.grpc_runtime import GrpcRuntime, GrpcTerms
 from durabletask.working.options import ConcurrencyOptions, VersioningOptions
 from durabletask.working.payload_transfer import NoTransfer
 from durabletask.working.user_loop import UserLoop
@@ -51,7 +52,7 @@ def answer_to(item: pb.WorkItem, logger: logging.Logger) -> Any:
             capabilities=(),
             logger=logger,
             payloads=NoTransfer(),
-            hooks=ActivityHooks(lambda _: None, lambda _: None),
+            hooks=ActivityHooks(),
         ),
         define(Functions()),
         user_loop,

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from durabletask import task
+from durabletask.azuremanaged import DurableTaskSchedulerClient, DurableTaskSchedulerWorker
 from durabletask.client import TaskHubGrpcClient
 from durabletask.entities import EntityContext, EntityInstanceId
 from durabletask.testing import InMemoryOrchestrationBackend, create_test_backend
@@ -81,14 +82,27 @@ def run(backend: InMemoryOrchestrationBackend, instance_id: str, *, emits: bool 
         TaskHubGrpcWorker(host_address=backend.address, log_handler=QUIET, emit_trace_spans=emits) as worker,
         TaskHubGrpcClient(host_address=backend.address, log_handler=QUIET, emit_trace_spans=emits) as client,
     ):
-        for code in (parent, child):
-            worker.add_orchestrator(code)
-        for activity in (greet, awaited):
-            worker.add_activity(activity)
-        worker.add_entity(counter)
-        worker.start()
-        client.schedule_new_orchestration(parent, input=1, instance_id=instance_id, version="1")
-        client.wait_for_orchestration_completion(instance_id, timeout=20)
+        play(worker, client, instance_id)
+
+
+def run_embedded(instance_id: str, *, emits: bool = True) -> None:
+    hub = f"Endpoint=embedded://{instance_id};TaskHub=spans"
+    with (
+        DurableTaskSchedulerWorker(hub, log_handler=QUIET, emit_trace_spans=emits) as worker,
+        DurableTaskSchedulerClient(hub, mode="sync", log_handler=QUIET, emit_trace_spans=emits) as client,
+    ):
+        play(worker, client, instance_id)
+
+
+def play(worker: TaskHubGrpcWorker, client: Any, instance_id: str) -> None:
+    for code in (parent, child):
+        worker.add_orchestrator(code)
+    for activity in (greet, awaited):
+        worker.add_activity(activity)
+    worker.add_entity(counter)
+    worker.start()
+    client.schedule_new_orchestration(parent, input=1, instance_id=instance_id, version="1")
+    client.wait_for_orchestration_completion(instance_id, timeout=20)
 
 
 def parent_id(span: ReadableSpan) -> int | None:
@@ -100,10 +114,14 @@ def span_id(span: ReadableSpan) -> int:
     return span.context.span_id
 
 
+@pytest.mark.parametrize("place", ["server", "embedded"])
 def test_one_trace_from_the_start_to_the_last_activity(
-    backend: InMemoryOrchestrationBackend, exporter: InMemorySpanExporter
+    backend: InMemoryOrchestrationBackend, exporter: InMemorySpanExporter, place: str
 ) -> None:
-    run(backend, "traced")
+    if place == "server":
+        run(backend, "traced")
+    else:
+        run_embedded("traced")
     spans = {(span.name, span.kind.name): span for span in exporter.get_finished_spans()}
     assert set(spans) == {
         ("create_orchestration:parent@(1)", "PRODUCER"),

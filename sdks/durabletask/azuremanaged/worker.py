@@ -88,6 +88,8 @@ class DurableTaskSchedulerWorker(TaskHubGrpcWorker):
         if not self._target.is_embedded:
             return self._grpc_runtime(definitions, user_loop)
         from durabletask.working.embedded_runtime import EmbeddedRuntime
+        from durabletask.working.spans import WorkerSpans
+        from durabletask.working.watching import Watching
 
         return EmbeddedRuntime(
             self._target.address,
@@ -97,4 +99,5 @@ class DurableTaskSchedulerWorker(TaskHubGrpcWorker):
             concurrency=self._concurrency,
             user_loop=user_loop,
             logger=self._logger,
+            watching=Watching(WorkerSpans(emits=self._emit_trace_spans), self._activity_hooks()),
         )

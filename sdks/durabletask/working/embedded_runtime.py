@@ -17,6 +17,7 @@ from durabletask.working.options import (
 )
 from durabletask.working.start import WorkerStart
 from durabletask.working.user_loop import UserLoop, is_being_cancelled
+from durabletask.working.watching import Watching
 from perdure.core.registry import ActivityCall, ActivityDefinition, ActivityMode
 from perdure.core.versioning import FailureStrategy, MatchStrategy, Versioning
 
@@ -41,10 +42,12 @@ class EmbeddedRuntime:
         concurrency: ConcurrencyOptions,
         user_loop: UserLoop,
         logger: logging.Logger,
+        watching: "Watching | None" = None,
     ) -> None:
         self._endpoint = endpoint
         self._task_hub = task_hub
         self._definitions = definitions
+        self._watching = Watching() if watching is None else watching
         self._versioning = versioning
         self._concurrency = concurrency
         self._user_loop = user_loop
@@ -83,11 +86,14 @@ class EmbeddedRuntime:
     def _served(self) -> EmbeddedServing:
         hub = open_hub(self._endpoint, self._task_hub)
         try:
-            definitions = self._definitions
+            definitions, watching = self._definitions, self._watching
             return hub.serve(
-                list(definitions.orchestrators.values()),
-                [_described(activity, definitions.describe) for activity in definitions.activities.values()],
-                list(definitions.entities.values()),
+                [watching.orchestrator(orchestrator) for orchestrator in definitions.orchestrators.values()],
+                [
+                    watching.activity(_described(activity, definitions.describe))
+                    for activity in definitions.activities.values()
+                ],
+                [watching.entity(entity) for entity in definitions.entities.values()],
                 hub.make_options(**self._options()),
             )
         finally:

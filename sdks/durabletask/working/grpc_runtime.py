@@ -10,6 +10,7 @@ from typing import Any
 
 from durabletask.grpc_options import GrpcWorkerResiliencyOptions
 from durabletask.payload import PayloadTooLarge
+from durabletask.working.activity_hooks import ActivityHooks
 from durabletask.working.activity_items import Activities, ActivityEnd
 from durabletask.working.calls import Headers, WorkerCalls
 from durabletask.working.connection import Connection, OpenChannel
@@ -36,14 +37,6 @@ from perdure.formats.protobuf.traces import read_span, read_trace
 HISTORY_STREAMING = 1
 TURN_THREADS = 2
 """Orchestrators only decide; more threads would only take the interpreter from each other."""
-
-
-@dataclass(frozen=True, slots=True)
-class ActivityHooks:
-    """What is told of each activity's request, on the thread of the call."""
-
-    started: Callable[[pb.ActivityRequest], None]
-    completed: Callable[[pb.ActivityRequest], None]
 
 
 @dataclass(frozen=True)

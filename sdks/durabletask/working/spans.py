@@ -118,7 +118,8 @@ class _Traced:
         self._contexts = iter(contexts)
 
     def run(self, operation: Operation) -> OperationOutcome:
-        with self._spans.operation(self._place, operation.name, next(self._contexts, None)) as outcome:
+        context = next(self._contexts, None) or operation.trace_context
+        with self._spans.operation(self._place, operation.name, context) as outcome:
             result = self._program.run(operation)
             outcome.error = None if result.failure is None else result.failure.message
             return result

@@ -78,6 +78,7 @@ class Operation(msgspec.Struct, frozen=True, gc=False):
     caller: str | None = None
     """The orchestration that waits for the answer; ``caller_execution`` is its execution."""
     caller_execution: str | None = None
+    trace_context: str | None = None
 
 
 class EntitySignal(msgspec.Struct, frozen=True, gc=False):

@@ -13,7 +13,7 @@ from perdure.core.errors import NotRegistered
 from perdure.core.events import HistoryEvent
 from perdure.core.failures import FailureDetails, failure_of
 from perdure.core.instance import Origin
-from perdure.core.registry import OperationOutcome, Registry
+from perdure.core.registry import OperationOutcome, OrchestratorDefinition, Registry
 from perdure.execution.black_box import Box, NoBox, turn_key
 from perdure.execution.inline_activities import InlineActivities
 from perdure.execution.local_activities import LocalActivities
@@ -22,6 +22,7 @@ from perdure.execution.poison import poisoned
 from perdure.execution.quarantine import Quarantine
 from perdure.execution.turns import InlineTurns, RunTurn, TurnLane, TurnPatience, TurnThreads
 from perdure.execution.user_loop import UserLoop
+from perdure.execution.watched_session import WatchedSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,9 @@ class LocalExecutor:
 
     def open(self, origin: Origin, history: Sequence[HistoryEvent]) -> LocalSession:
         """Open a session; its program begins, and replays, in its first turn."""
+        definition = self._registry.orchestrators.get(origin.name)
+        if isinstance(definition, OrchestratorDefinition) and definition.around_turn is not None:
+            return WatchedSession(self._registry, origin, history, self._turns.let_go, around=definition.around_turn)
         return LocalSession(self._registry, origin, history, self._turns.let_go)
 
     async def advance(self, turns: Sequence[Turn]) -> Sequence[Turn]:

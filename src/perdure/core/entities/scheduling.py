@@ -74,7 +74,9 @@ class _Scan:
             batch.consumed.append(envelope)
             caller = request.reply_to
             batch.operations.append(
-                Operation(request.operation, request.input, True, request.request_id)
+                Operation(
+                    request.operation, request.input, True, request.request_id, trace_context=request.trace_context
+                )
                 if caller is None
                 else Operation(
                     request.operation,
