@@ -35,16 +35,21 @@ _PARAMETERS = (
 
 def read_address(url: str) -> Address:
     """``postgresql://USER:PASSWORD@HOST:PORT/DATABASE?…``. Raises StoreUnusable, saying what is wrong with it."""
+    scheme, colon, rest = url.partition(":")
+    if scheme not in ("postgresql", "postgres") or not colon:
+        raise StoreUnusable(f"The store's URL begins with '{scheme[:20]}:'. {_FORM}")
+    if "#" in rest:
+        raise StoreUnusable(f"The store's URL has a '#' in it; in a user name or password write it as %23. {_FORM}")
     try:
         parts = urlsplit(url)
         # Several hosts are the driver's to read; of one, the port is looked at here.
         _ = parts.port if "," not in parts.netloc else None
     except ValueError as error:
-        raise StoreUnusable(f"The store's URL cannot be read: {error}. {_FORM}") from error
-    if parts.scheme not in ("postgresql", "postgres"):
-        raise StoreUnusable(f"The store's URL begins with '{parts.scheme}:'. {_FORM}")
-    if parts.fragment:
-        raise StoreUnusable(f"The store's URL has a '#' in it; in a user name or password write it as %23. {_FORM}")
+        # Its text may be a part of the password.
+        raise StoreUnusable(
+            f"The store's URL cannot be read: no host and port can be told; in a user name or password write ':', '@', "
+            f"'/' and '?' as %3A, %40, %2F and %3F. {_FORM}"
+        ) from error
     pooler: Pooler | None = None
     kept: list[tuple[str, str]] = []
     try:

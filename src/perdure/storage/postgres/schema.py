@@ -17,6 +17,12 @@ DEFAULT_PARTITIONS = 32
 PARTITIONS_MAX = 1024
 _MIGRATIONS = "perdure.storage.postgres.migrations"
 _PLACE = re.compile(r"\bhub\.")
+# Read from the catalogue itself: a name that was looked for in vain is remembered for the rest of a transaction.
+_THERE = """
+select exists (
+    select from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = 'setting'
+)
+"""
 _WHO = "select current_user, current_database(), exists (select from pg_namespace where nspname = $1)"
 
 
@@ -76,7 +82,7 @@ class Schema:
 
     async def _version(self, connection: asyncpg.Connection) -> tuple[int, int]:
         """Its version, and the lowest version of which a program must know to use it; zeros when there is none."""
-        if not await connection.fetchval("select to_regclass($1) is not null", f"{self._quoted}setting"):
+        if not await connection.fetchval(_THERE, self.name):
             return 0, 0
         rows = await connection.fetch(self.placed("select name, value from hub.setting"))
         found = {row["name"]: row["value"] for row in rows}
