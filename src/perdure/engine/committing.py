@@ -1,6 +1,7 @@
 """Makes a round true, without those parts of it that no store can take, or that are not ours to make true."""
 
 from collections.abc import Callable, Collection
+from functools import partial
 
 from perdure.contracts.errors import CheckpointRefused, InstanceTaken, LeaseLost
 from perdure.contracts.records import Committed, Round
@@ -45,11 +46,14 @@ class Commits:
         if self._held.lost:
             self.leave_out_lost(round_, episodes)
         while round_.checkpoints or round_.kept or round_.discarded:
+            known = len(self._held.lost)
             try:
                 # When it is unavailable nothing was written; the round is as true as before and goes again.
-                return await until_available(lambda: self._storage.commit(self._held.hold, round_))
+                return await until_available(partial(self._attempt, round_, known))
             except LeaseLost as error:
-                self._held.note(error)
+                # Whoever receives may have heard of it first.
+                if len(self._held.lost) == known:
+                    self._held.note(error)
                 self.leave_out_lost(round_, episodes)
             except InstanceTaken as error:
                 if not self._leave_out_taken(error.instance_ids, round_, episodes):
@@ -58,6 +62,12 @@ class Commits:
                 if not _fail_unstorable(round_, episodes) and not await self._leave_out_purged(round_, episodes):
                     raise
         return Committed([])
+
+    async def _attempt(self, round_: Round, known: int) -> Committed:
+        """Only what is still held is fenced, so nothing of the rest may be in the round, also at a later attempt."""
+        if len(self._held.lost) > known:
+            raise LeaseLost("Partitions were lost while the store could not be reached.", frozenset(self._held.lost))
+        return await self._storage.commit(self._held.hold, round_)
 
     def leave_out_lost(self, round_: Round, episodes: list[Episode]) -> None:
         """The new owner finds all of it in the store; who sent what has no row yet has no answer yet."""

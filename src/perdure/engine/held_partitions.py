@@ -24,6 +24,11 @@ class HeldPartitions:
         self._storage = storage
         self._announce = announce
 
+    @property
+    def has_all(self) -> bool:
+        """Whether every partition of the hub is held."""
+        return len(self.hold.leases) == self.hold.count
+
     def has(self, instance_id: str) -> bool:
         """Whether the instance's partition is held."""
         return self.hold.partition_of(instance_id) in self.hold.leases

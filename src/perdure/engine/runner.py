@@ -302,7 +302,7 @@ class Runner:
         else:
             taken = self._incoming[: max(room, 0)]
             del self._incoming[: len(taken)]
-        return taken if self._held.hold.count == 1 else self._ours(taken)
+        return taken if self._held.has_all and not self._turnovers.are_due else self._ours(taken)
 
     def _ours(self, envelopes: list[Envelope]) -> list[Envelope]:
         """Those that can be taken now: an activity, for one, may end after its partition has gone."""
