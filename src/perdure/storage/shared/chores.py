@@ -7,10 +7,11 @@ from perdure.contracts.errors import StoreFailed, Unavailable
 
 
 class Chore:
-    """Runs ``work`` in the background whenever it is poked."""
+    """Runs ``work`` in the background whenever it is poked. ``failed`` hears of StoreFailed."""
 
-    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, work: Callable[[], Awaitable[None]], failed: Callable[[StoreFailed], None]) -> None:
         self._work = work
+        self._failed = failed
         self._is_poked = False
         self._next: asyncio.Future[None] | None = None
         """For those who wait for the next run."""
@@ -49,10 +50,12 @@ class Chore:
                     raise
                 self._answer(waiting, None)
         except (Unavailable, StoreFailed) as error:
-            # The next look pokes again; whether the store is lost for good is found out by those who write.
+            # The next look pokes again.
             self._is_poked = False
             self._answer(self._next, error)
             self._next = None
+            if isinstance(error, StoreFailed):
+                self._failed(error)
         finally:
             if self._running is asyncio.current_task():
                 self._running = None

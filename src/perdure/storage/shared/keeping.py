@@ -31,7 +31,7 @@ class Keeping:
 
     ``seen`` is awaited with each sight; ``gone`` is called when nothing this process held is its own any more: its
     time ran out by its own clock, or it has been buried. It is announced anew, under a new number, when it can be.
-    ``heard`` is called with the hints that come for any of its numbers.
+    ``heard`` is called with the hints that come for any of its numbers, ``failed`` with StoreFailed.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Keeping:
         seen: Callable[[Sight], Awaitable[None]],
         gone: Callable[[], None],
         heard: Callable[[Hint], None],
+        failed: Callable[[StoreFailed], None],
     ) -> None:
         self.process: int | None = None
         """Our number; None while we are not on the list, as far as we know."""
@@ -59,6 +60,8 @@ class Keeping:
         self._seen = seen
         self._gone = gone
         self._heard = heard
+        self._failed = failed
+        self._is_over = False
         self._former: int | None = None
         """A number that may still be on the list."""
         self._announcing = asyncio.Lock()
@@ -74,7 +77,8 @@ class Keeping:
             async with self._announcing:
                 if self.process is None:
                     await self._announce()
-        assert self.process is not None
+        if self.process is None:
+            raise Unavailable("The store is closed.")
         return self.process
 
     def buried(self, process: int) -> None:
@@ -117,23 +121,31 @@ class Keeping:
             self._deadline = None
         self.process = self._former = None
         self.runs = False
+        self._is_over = True
 
     # Below
 
     async def _announce(self) -> None:
+        if self._is_over:
+            return
         if self._former is not None:
             await self._tables.depart(self._former)
             self._former = None
         sent = asyncio.get_running_loop().time()
-        self.process = await self._tables.announce(self.name, self._times.lease)
-        self._tables.listen(self.process, self._heard)
+        process = await self._tables.announce(self.name, self._times.lease)
+        if self._is_over:
+            # Closed on the way.
+            await self._tables.depart(process)
+            return
+        self.process = process
+        self._tables.listen(process, self._heard)
         self._extend(sent)
         if self._task is None:
             self._task = asyncio.create_task(self._keep())
         self.poke()
 
     async def _keep(self) -> None:
-        """Look again and again. Only StoreFailed ends it: then the store is shut by whoever met it."""
+        """Look again and again."""
         while True:
             await self._until_due()
             try:
@@ -143,7 +155,8 @@ class Keeping:
                 self.trouble = str(error)
                 await asyncio.sleep(self._times.again)
                 self.poke()
-            except StoreFailed:
+            except StoreFailed as error:
+                self._failed(error)
                 return
 
     async def _until_due(self) -> None:

@@ -1,7 +1,7 @@
 """Which partitions are this process's: claimed, asked back, given back, borrowed; and whose the others are."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
 from perdure.contracts.errors import Unavailable
@@ -15,9 +15,14 @@ from perdure.storage.shared.transacting import Transacting
 
 
 class Ownership:
-    """Acts on each sight of the hub, so that partitions are spread evenly over the processes that run."""
+    """Acts on each sight of the hub, so that partitions are spread evenly over the processes that run.
 
-    def __init__(self, tables: SharedTables, holding: Holding, hints: Hints) -> None:
+    ``lost`` is called with partitions that turn out to be others'.
+    """
+
+    def __init__(
+        self, tables: SharedTables, holding: Holding, hints: Hints, lost: Callable[[Collection[int]], None]
+    ) -> None:
         self.keeping: Keeping
         self.transacting: Transacting
         self.others: tuple[int, ...] = ()
@@ -25,6 +30,7 @@ class Ownership:
         self._tables = tables
         self._holding = holding
         self._hints = hints
+        self._lost = lost
         self._owners: dict[int, int | None] = {}
         self._changing_hands = asyncio.Lock()
         self._acquiring = asyncio.Lock()
@@ -71,14 +77,16 @@ class Ownership:
     @asynccontextmanager
     async def changing_hands(self) -> AsyncIterator[None]:
         """Meanwhile nothing is claimed or given back by a sight."""
-        async with self._changing_hands:
-            yield
-        self.keeping.poke()
+        try:
+            async with self._changing_hands:
+                yield
+        finally:
+            self.keeping.poke()
 
     @asynccontextmanager
     async def borrowed(self, partition: int) -> AsyncIterator[int | None]:
         """Hold a partition that nobody holds for one write: its epoch; None when somebody has it."""
-        async with self._changing_hands:
+        async with self.changing_hands():
             process = await self.process()
             try:
                 epochs = await self._tables.claim(process, [partition])
@@ -111,10 +119,11 @@ class Ownership:
 
     async def _even_out(self, sight: Sight, process: int) -> None:
         holding = self._holding
+        ours = {row.partition: row.epoch for row in sight.partitions if row.owner == process}
+        if lost := [p for p, lease in holding.leases.items() if ours.get(p) != lease.epoch]:
+            self._lost(lost)
         # What is ours by the rows only: an earlier giving back did not reach the store.
-        left = {
-            r.partition: r.epoch for r in sight.partitions if r.owner == process and r.partition not in holding.leases
-        }
+        left = {partition: epoch for partition, epoch in ours.items() if partition not in holding.leases}
         if left:
             await self._give_back(process, left)
             self.tell_others()

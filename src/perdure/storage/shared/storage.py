@@ -8,6 +8,7 @@ from perdure.contracts.clock import Clock
 from perdure.contracts.errors import (
     CheckpointRefused,
     InstanceTaken,
+    Overloaded,
     StorageError,
     StoreFailed,
     StoreFull,
@@ -87,8 +88,16 @@ class ManyProcessStorage:
         self._holding = holding = Holding(options.waiting_max, options.waiting_bytes_max)
         self._waiters = StatusWaiters()
         self._hints = Hints(tables, lambda: self._keeping.process)
-        self._ownership = Ownership(tables, holding, self._hints)
-        self._keeping = Keeping(tables, self._clock, self._times, seen=self._seen, gone=self._gone, heard=self._heard)
+        self._ownership = Ownership(tables, holding, self._hints, self._lose)
+        self._keeping = Keeping(
+            tables,
+            self._clock,
+            self._times,
+            seen=self._seen,
+            gone=self._gone,
+            heard=self._heard,
+            failed=self._shut,
+        )
         self._keeping.owes = self._owes
         self._transacting = Transacting(
             tables,
@@ -96,6 +105,7 @@ class ManyProcessStorage:
             Settling(holding, self._waiters),
             process=self._keeping.announced,
             buried=self._keeping.buried,
+            lost=self._lose,
             sent=self._tell_of_arrivals,
             failed=self._shut,
         )
@@ -118,12 +128,12 @@ class ManyProcessStorage:
             tell_all=self._tell_all_of_offers,
             arrived=self._tell_of_arrivals,
         )
-        self._arrivals = Chore(self._arriving.read)
-        self._sweeping = Chore(self._watching.sweep)
-        self._errand_work = Chore(self._work_on_errands)
-        self._reserving = Chore(self._reserve)
+        self._arrivals = Chore(self._arriving.read, self._shut)
+        self._sweeping = Chore(self._watching.sweep, self._shut)
+        self._errand_work = Chore(self._work_on_errands, self._shut)
+        self._reserving = Chore(self._reserve, self._shut)
         self._reached: set[str] = set()
-        self._reading_reached = Chore(self._read_reached)
+        self._reading_reached = Chore(self._read_reached, self._shut)
 
     @property
     def clock(self) -> Clock:
@@ -378,11 +388,14 @@ class ManyProcessStorage:
             self._reading_reached.poke()
 
     def _gone(self) -> None:
-        """Nothing is ours any more; what has no row is written for whoever is next, when the store can be reached."""
+        """Nothing is ours any more."""
         self._errands.fail(Unavailable("This process lost touch with the store; whether it was done is to be read."))
         self._offering.forget_all()
-        partitions = dict.fromkeys(self._holding.leases)
-        arrivals = self._holding.undecided_of(partitions)
+        self._lose(list(self._holding.leases))
+
+    def _lose(self, partitions: Collection[int]) -> None:
+        """They are others' now; what has no row is written for these, if the store can be reached."""
+        arrivals = self._holding.undecided_of(frozenset(partitions) & self._holding.leases.keys())
         self._let_go(partitions)
         if arrivals and self._unusable is None:
             task = asyncio.create_task(self._rescue(arrivals))
@@ -463,6 +476,8 @@ class ManyProcessStorage:
         full_until = self._transacting.full_until
         if full_until and asyncio.get_running_loop().time() < full_until:
             raise StoreFull("The store has no space left; nothing is accepted until there is.")
+        if self._transacting.waiting >= self._options.waiting_max:
+            raise Overloaded(f"{self._transacting.waiting} messages wait to be stored; try again.")
 
     def _shut(self, reason: StorageError) -> None:
         """After StoreFailed: refuse everything from here on; who waits gets the reason."""

@@ -1,7 +1,7 @@
 """Transactions of this process: written together, settled in memory, and told to whom they concern."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
 
 from perdure.contracts.errors import StoreFailed, StoreFull
@@ -10,7 +10,7 @@ from perdure.core.messages import Envelope
 from perdure.storage.changes import Changes, Outcome
 from perdure.storage.settling import Settling
 from perdure.storage.shared.holding import Holding
-from perdure.storage.shared.tables import Epochs, IdsTaken, ProcessBuried, SharedTables
+from perdure.storage.shared.tables import Epochs, IdsTaken, PartitionsLost, ProcessBuried, SharedTables
 from perdure.storage.shared.writing import GroupWriter, Written
 
 FULL_SECONDS = 1.0
@@ -20,7 +20,8 @@ FULL_SECONDS = 1.0
 class Transacting:
     """Writes for whoever holds the partitions, and for clients.
 
-    ``sent`` is told of foreign partitions that rows were written for. ``failed`` hears of StoreFailed.
+    ``lost`` is told of partitions that turned out to be others', ``sent`` of foreign partitions that rows were written
+    for, ``failed`` of StoreFailed.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Transacting:
         *,
         process: Callable[[], Awaitable[int]],
         buried: Callable[[int], None],
+        lost: Callable[[Collection[int]], None],
         sent: Callable[[int], None],
         failed: Callable[[StoreFailed], None],
     ) -> None:
@@ -42,9 +44,15 @@ class Transacting:
         self._settling = settling
         self._process = process
         self._buried = buried
+        self._lost = lost
         self._sent = sent
         self._failed = failed
         self._writer = GroupWriter(self._send, self._lost_of)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the next transaction."""
+        return self._writer.waiting
 
     async def write_messages(self, changes: Changes, fence: Epochs) -> None:
         """Client messages and creations. Raises IdsTaken, and LeaseLost of what is in the fence."""
@@ -83,6 +91,9 @@ class Transacting:
             return await self._tables.write(process, changes, fence)
         except ProcessBuried:
             self._buried(process)
+            raise
+        except PartitionsLost as error:
+            self._lost(error.partitions)
             raise
 
     def _lost_of(self, fence: Epochs) -> frozenset[int]:

@@ -10,6 +10,9 @@ from perdure.storage.changes import Changes, Outcome
 from perdure.storage.shared.holding import lease_lost
 from perdure.storage.shared.tables import Epochs, IdsTaken, PartitionsLost, ProcessBuried
 
+BATCH_MAX = 2_000
+"""So many callers at most go into one transaction: it shall not take a good part of a lease."""
+
 
 class Written(msgspec.Struct, eq=False):
     """A transaction that came true: what it brought about, and the fence it was written under."""
@@ -69,6 +72,11 @@ class GroupWriter:
             self._running = asyncio.create_task(self._run())
         return written
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for the next transaction."""
+        return len(self._waiting)
+
     async def decided(self) -> None:
         """Wait until everything given so far is written or refused."""
         await self.write(Changes(), {})
@@ -85,7 +93,7 @@ class GroupWriter:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                self._under_way, self._waiting = self._waiting, []
+                self._under_way, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
                 await self._write(self._under_way)
             self._under_way = []
             self._running = None
