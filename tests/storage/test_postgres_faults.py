@@ -87,7 +87,7 @@ def test_what_came_true_is_told_also_when_the_answer_is_lost() -> None:
             proxy.cut_next(Cut.ANSWER)
             await owner.tables.offer(owner.process, [offer], owner.fence("b"))
             proxy.cut_next(Cut.ANSWER)
-            [claimed] = await owner.tables.claim_offers(owner.process, [(ServedKind.ACTIVITY, "w")], 10)
+            [claimed] = await owner.tables.claim_offers(owner.process, [offer.key], 10)
             assert claimed.offer == offer
             await owner.tables.give_up_offers([claimed])
             proxy.cut_next(Cut.ANSWER)
