@@ -10,15 +10,18 @@ import msgspec
 import pytest
 
 from perdure.contracts.errors import InstanceTaken, LeaseLost
+from perdure.contracts.executor import Executor
 from perdure.contracts.records import Committed, Hold, Round
 from perdure.core.checkpoint import Creation
 from perdure.core.events import EventRaised
 from perdure.core.instance import InstanceRecord, Progress
 from perdure.core.messages import Envelope, RaiseEvent, StartExecution
 from perdure.core.status import RuntimeStatus
+from perdure.testing.away_executor import AwayExecutor
 from perdure.testing.in_process_hub import InProcessHub
 from perdure.testing.simulated_loop import SimulatedClock
 from perdure.testing.simulated_turns import simulated_turns
+from support.away_world import SteeredWork
 from support.small_hub import Functions, on_virtual_time, small_hub, text
 from support.split_store import SplitStore, SplitView
 
@@ -379,6 +382,34 @@ def test_the_turn_of_a_lost_instance_gives_nothing(functions: Functions):
             assert pair.one.worker is not None
             assert pair.one.worker.live_count() == 0
             assert worked[instance_id] == 3
+
+    on_virtual_time(scenario)
+
+
+@pytest.mark.parametrize("name", ["waits", "chain"])
+def test_who_answers_for_a_lost_instance_is_told_that_it_counts_no_more(functions: Functions, name: str):
+    """A worker must not wait for ever for the acknowledgement of a turn, or of an activity."""
+
+    async def scenario(clock: SimulatedClock) -> None:
+        work = SteeredWork()
+        made: list[AwayExecutor] = []
+
+        def away(inner: Executor) -> Executor:
+            made.append(AwayExecutor(inner, work))
+            return made[-1]
+
+        async with Pair(functions, clock, wrap_executor=away, activity_delay=lambda _: 3.0) as pair:
+            instance_id = next(i for i in pair.ids(100) if pair.store.partition_of(i) == 1)
+            await pair.client.start(name, instance_id=instance_id)
+            if name == "waits":
+                work.work_seconds = 3.0
+                await pair.client.raise_event(instance_id, "go", "x")
+            await asyncio.sleep(1)
+            await pair.store.take_over(1, pair.views[1])
+            work.work_seconds = 0.0
+            await pair.all_end([instance_id])
+            await asyncio.sleep(10)
+            assert [executor.unsettled for executor in made] == [0, 0]
 
     on_virtual_time(scenario)
 
