@@ -162,16 +162,16 @@ class _Served(PortableEngine):
         self.serve([sys.executable, "-m", self.program, "serve", *ports, *store], own_paths(), ROOT)
 
 
-class ThinServed(_Served):
-    """``perdure serve`` on a transport of its own (``thin_http2``), with the lean worker: an experiment."""
+class GrpcioServed(_Served):
+    """``perdure serve`` behind grpcio's server, with the lean worker: what our own transport is held against."""
 
-    program = "benchmarks.portable.thin_serve"
+    program = "benchmarks.portable.grpcio_serve"
 
     def start_worker(self) -> None:
         _lean_worker(self)
 
 
-class ThinServedToOfficial(ThinServed):
+class GrpcioServedToOfficial(GrpcioServed):
     """With the official package's worker."""
 
     def start_worker(self) -> None:
@@ -265,10 +265,10 @@ class EmptyServer(PortableEngine):
         await self.call_raw(f"/{EMPTY_SERVICE}/Push", str(items).encode())
 
 
-class ThinEmptyServer(EmptyServer):
-    """The same on ``thin_http2``."""
+class OwnEmptyServer(EmptyServer):
+    """The same on our own HTTP/2."""
 
-    program = "benchmarks.portable.thin_server"
+    program = "benchmarks.portable.own_empty_server"
 
 
 def own_paths() -> dict[str, str]:

@@ -31,7 +31,6 @@ from durabletask.azuremanaged.scheduler_target import USER_AGENT
 from durabletask.client import AsyncTaskHubGrpcClient, OrchestrationStatus, TaskHubGrpcClient
 from durabletask.grpc_options import GrpcChannelOptions, GrpcClientResiliencyOptions, GrpcRetryPolicyOptions
 from durabletask.payload import FilePayloadStore, LargePayloadStorageOptions
-from perdure.grpc_api.server import ServerTls
 from perdure.host.certificates import OWN_FILE, tls_context
 from perdure.host.options import HttpsOptions
 from support.portable_hubs import HUB, echo, grpc_door, served
@@ -494,9 +493,8 @@ class TestOverGrpc:
         assert refused.value.code() is grpc.StatusCode.NOT_FOUND  # pyright: ignore[reportAttributeAccessIssue]
 
     def test_a_server_of_ones_own_is_trusted_by_a_file(self, place: PortablePlace, tmp_path: Path) -> None:
-        tls_context(HttpsOptions(), folder=tmp_path, names=["localhost", "127.0.0.1"])
-        pem = (tmp_path / OWN_FILE).read_bytes()
-        with grpc_door(place.hub, tls=ServerTls(pem, pem)) as port:
+        tls = tls_context(HttpsOptions(), folder=tmp_path, names=["localhost", "127.0.0.1"])
+        with grpc_door(place.hub, tls=tls) as port:
             text = f"Endpoint=https://127.0.0.1:{port};TaskHub={HUB};Authentication=None"
             with DurableTaskSchedulerClient(f"{text};CaFile={tmp_path / OWN_FILE}", mode="sync") as client:
                 assert client.get_orchestration_state("x") is None

@@ -23,6 +23,7 @@ from perdure.client import (
     Unavailable,
 )
 from perdure.contracts.errors import LeaseLost, StoreFailed
+from perdure.grpc_api.codes import Code as OurCode
 from perdure.grpc_api.page_tokens import read_ended_token, read_page_token, write_ended_token, write_page_token
 from perdure.grpc_api.statuses import TEXT_BYTES_MAX, Refused, Stopping, status_of
 from support.scheduler_server import code_of, run, scheduler
@@ -53,13 +54,13 @@ AT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
         (LeaseLost("gone"), Code.INTERNAL),
         (HistoryCorrupted("x", "gap"), Code.FAILED_PRECONDITION),
         (KeyError("secret"), Code.INTERNAL),
-        (Refused(Code.ABORTED, "no"), Code.ABORTED),
+        (Refused(OurCode.ABORTED, "no"), Code.ABORTED),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 def test_each_error_has_its_status(error: Exception, code: grpc.StatusCode) -> None:
     found, text = status_of(error, "StartInstance")
-    assert found is code
+    assert found.name == code.name
     assert text
     assert "secret" not in text
     assert "inside" not in text

@@ -22,7 +22,7 @@ from perdure.grpc_api.http2.frames import (
     frame,
 )
 from perdure.grpc_api.http2.limits import Limits
-from perdure.grpc_api.http2_server import Http2Server
+from perdure.grpc_api.server import GrpcServer
 from perdure.grpc_api.server_calls import Handler
 
 SECONDS_MAX = 20
@@ -123,14 +123,14 @@ class Served:
 
     calls: Calls
     port: int
-    server: Http2Server
+    server: GrpcServer
 
 
 @asynccontextmanager
 async def served(**limits: Any) -> AsyncIterator[Served]:
     """A server with these limits, and messages of 100,000 bytes."""
     calls = Calls()
-    server = Http2Server(MESSAGE_BYTES_MAX, limits=Limits(**limits))
+    server = GrpcServer(MESSAGE_BYTES_MAX, limits=Limits(**limits))
     server.mount(calls.handlers(), SERVICE)
     port = server.listen("127.0.0.1", 0)
     await server.start()

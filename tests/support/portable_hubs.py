@@ -1,6 +1,7 @@
 """One hub with a worker that runs small portable programs, reached in process or over gRPC."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from perdure.grpc_api.hub_choice import HubChoice, ServedHub
 from perdure.grpc_api.item_format import ProtocolItems
 from perdure.grpc_api.management_service import MANAGEMENT_CALLS
 from perdure.grpc_api.query_service import QUERY_CALLS, QUERY_STREAMS
-from perdure.grpc_api.server import GrpcServer, ServerTls
+from perdure.grpc_api.server import GrpcServer
 from perdure.grpc_api.work_item_service import WorkItemService
 
 HUB = "tests"
@@ -134,7 +135,7 @@ def grpc_door(
     hub: EmbeddedHub,
     see: Callable[[str, dict[str, str]], None] = lambda name, headers: None,
     *,
-    tls: ServerTls | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[int]:
     """The calls of clients, on the engine's loop; ``see`` is told of each call and its metadata."""
     server: GrpcServer | None = None

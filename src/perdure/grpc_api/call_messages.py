@@ -31,11 +31,10 @@ def told_bytes(body: bytes | bytearray) -> int | None:
 
 
 def check_size(size: int, bytes_max: int) -> None:
-    """Raises BadMessage."""
+    """Raises BadMessage, in words that clients of gRPC's own servers know."""
     if size > bytes_max:
-        raise BadMessage(
-            Code.RESOURCE_EXHAUSTED, f"A message may have {bytes_max:,} bytes here; this one has {size:,}."
-        )
+        text = f"Received message larger than max ({size} vs. {bytes_max}): no message to this server may be larger."
+        raise BadMessage(Code.RESOURCE_EXHAUSTED, text)
 
 
 def check_whole(body: bytes | bytearray) -> bool:

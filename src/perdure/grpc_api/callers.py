@@ -1,10 +1,9 @@
 """Who is at the other end of a call, by its metadata and its connection."""
 
-from typing import Any
-
 from perdure.execution.remote_items import ItemKind
 from perdure.execution.worker_terms import WorkerTerms, WorkFilters, united
 from perdure.formats.protobuf import messages as pb
+from perdure.grpc_api.server_calls import ServerCall
 
 LONGEST_NAME = 200
 
@@ -14,15 +13,14 @@ class CallingWorker:
 
     __slots__ = ("_context",)
 
-    def __init__(self, context: Any) -> None:
+    def __init__(self, context: ServerCall) -> None:
         self._context = context
 
     @property
     def worker(self) -> str | None:
         """What the call says of its worker."""
-        return next(
-            (_text(value) for key, value in self._context.invocation_metadata() or () if key == "workerid"), None
-        )
+        worker = self._context.texts.get("workerid")
+        return None if worker is None else worker[:LONGEST_NAME]
 
     @property
     def peer(self) -> str:
@@ -30,7 +28,7 @@ class CallingWorker:
         return self._context.peer()
 
 
-def terms_of(request: pb.GetWorkItemsRequest, context: Any) -> WorkerTerms:
+def terms_of(request: pb.GetWorkItemsRequest, context: ServerCall) -> WorkerTerms:
     """What a worker says when it connects. A kind's limit below 1 counts as none stated."""
     caller = CallingWorker(context)
     worker, peer = caller.worker, caller.peer
@@ -58,11 +56,5 @@ def _filters_of(filters: pb.WorkItemFilters) -> WorkFilters:
     )
 
 
-def _agent_of(context: Any) -> str:
-    found = {key: value for key, value in context.invocation_metadata() or ()}
-    return _text(found.get("x-user-agent") or found.get("user-agent") or "")
-
-
-def _text(value: str | bytes) -> str:
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return text[:LONGEST_NAME]
+def _agent_of(context: ServerCall) -> str:
+    return (context.texts.get("x-user-agent") or context.texts.get("user-agent") or "")[:LONGEST_NAME]

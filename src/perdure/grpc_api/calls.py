@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
-import grpc
-import grpc.aio
-
 from perdure.client import TaskHubClient
 from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.service import RPCS, Rpc
 from perdure.grpc_api.hub_choice import MANAGES_HUBS, HubChoice, Hubs, ServedHub
 from perdure.grpc_api.hub_shares import HubShares
+from perdure.grpc_api.server_calls import CallEnded, Handler, ServerCall
 from perdure.grpc_api.statuses import Stopping, status_of
 
 WORK_CALLS = (
@@ -45,7 +43,6 @@ STANDING_SECONDS = 5.0
 """So often a stream of work items is asked whether its token is still good."""
 
 T = TypeVar("T")
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Call:
@@ -54,9 +51,9 @@ class Call:
     __slots__ = ("_context", "_hub", "_stopping", "headers", "hub_name", "hubs")
 
     def __init__(
-        self, context: Context, hub: ServedHub | None, hub_name: str, hubs: Hubs, stopping: asyncio.Event
+        self, context: ServerCall, hub: ServedHub | None, hub_name: str, hubs: Hubs, stopping: asyncio.Event
     ) -> None:
-        self.headers = headers_of(context)
+        self.headers = context.texts
         self.hub_name = hub_name
         self.hubs = hubs
         self._context = context
@@ -75,7 +72,7 @@ class Call:
         return self.hub.client
 
     @property
-    def context(self) -> Context:
+    def context(self) -> ServerCall:
         """The call as the server sees it."""
         return self._context
 
@@ -85,9 +82,7 @@ class Call:
 
     def seconds_left(self) -> float | None:
         """Until the caller's deadline; None without one."""
-        left = self._context.time_remaining()
-        # Far deadlines come back as absurdly many seconds.
-        return None if left is None or left > 10 * 365 * 86400 else max(left, 0.0)
+        return self._context.time_remaining()
 
     async def unless_stopping(self, waiting: Coroutine[Any, Any, T]) -> T:
         """Await what changes nothing. Raises Stopping when the server stops first."""
@@ -111,15 +106,6 @@ Streaming = Callable[[Any, Call], Awaitable[None]]
 """Request message and call; encoded messages go to ``Call.write``."""
 
 
-def headers_of(context: Context) -> dict[str, str]:
-    """The call's text headers; the first of a name counts."""
-    headers: dict[str, str] = {}
-    for name, value in context.invocation_metadata() or ():
-        if isinstance(value, str):
-            headers.setdefault(name, value)
-    return headers
-
-
 class Door:
     """Makes the server's method handlers out of ours."""
 
@@ -128,21 +114,21 @@ class Door:
         self.stopping = asyncio.Event()
         self._shares = HubShares()
 
-    async def begin(self, name: str, context: Context) -> Call:
+    async def begin(self, name: str, context: ServerCall) -> Call:
         """The call, when the caller may make it. Raises Refused."""
         if self.stopping.is_set():
             raise Stopping
-        headers = headers_of(context)
+        headers = context.texts
         if name in MANAGES_HUBS:
             return Call(context, None, self.choice.admit(name, headers), self.choice.hubs, self.stopping)
         hub = await self.choice.choose(name, headers)
         return Call(context, hub, hub.name, self.choice.hubs, self.stopping)
 
-    def unary(self, name: str, answer: Unary, rpcs: Mapping[str, Rpc] = RPCS) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    def unary(self, name: str, answer: Unary, rpcs: Mapping[str, Rpc] = RPCS) -> Handler:
         """A call with one answer."""
         read = rpcs[name].request.FromString
 
-        async def serve(raw: bytes, context: Context) -> bytes:
+        async def serve(raw: bytes, context: ServerCall) -> bytes:
             try:
                 call = await self.begin(name, context)
                 request = read(raw)
@@ -158,51 +144,51 @@ class Door:
                 await end(context, error, name)
                 raise
 
-        return grpc.unary_unary_rpc_method_handler(serve)  # pyright: ignore[reportArgumentType]
+        return Handler(serve)
 
-    def stream(self, name: str, answer: Streaming) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    def stream(self, name: str, answer: Streaming) -> Handler:
         """A call with any number of answers."""
         read = RPCS[name].request.FromString
 
-        async def serve(raw: bytes, context: Context) -> None:
+        async def serve(raw: bytes, context: ServerCall) -> None:
             try:
                 await answer(read(raw), await self.begin(name, context))
             except Exception as error:
                 await end(context, error, name)
                 raise
 
-        return grpc.unary_stream_rpc_method_handler(serve)  # pyright: ignore[reportArgumentType]
+        return Handler(serve, streams=True)
 
-    def work_handlers(self) -> "dict[str, grpc.RpcMethodHandler[bytes, bytes]]":
+    def work_handlers(self) -> dict[str, Handler]:
         """The calls of workers, each passed on to the service of its hub."""
         return {
             **{name: self._passed_on(name) for name in WORK_CALLS},
             **{name: self._passed_on_stream(name) for name in WORK_STREAMS},
         }
 
-    def _passed_on(self, name: str) -> "grpc.RpcMethodHandler[bytes, bytes]":
-        async def serve(raw: bytes, context: Context) -> bytes:
+    def _passed_on(self, name: str) -> Handler:
+        async def serve(raw: bytes, context: ServerCall) -> bytes:
             try:
-                hub = await self.choice.choose(name, headers_of(context))
+                hub = await self.choice.choose(name, context.texts)
                 async with self._shares.answering(hub.name.lower()):
                     return await hub.work_items.unary[name](raw, context)
             except Exception as error:
                 await end(context, error, name)
                 raise
 
-        return grpc.unary_unary_rpc_method_handler(serve)  # pyright: ignore[reportArgumentType]
+        return Handler(serve)
 
-    def _passed_on_stream(self, name: str) -> "grpc.RpcMethodHandler[bytes, bytes]":
-        async def serve(raw: bytes, context: Context) -> None:
+    def _passed_on_stream(self, name: str) -> Handler:
+        async def serve(raw: bytes, context: ServerCall) -> None:
             try:
-                headers = headers_of(context)
+                headers = context.texts
                 hub = await self.choice.choose(name, headers)
                 await self._while_allowed(name, headers, hub.work_items.streaming[name](raw, context))
             except Exception as error:
                 await end(context, error, name)
                 raise
 
-        return grpc.unary_stream_rpc_method_handler(serve)  # pyright: ignore[reportArgumentType]
+        return Handler(serve, streams=True)
 
     async def _while_allowed(self, name: str, headers: Mapping[str, str], serving: Awaitable[None]) -> None:
         """Serve a stream for as long as the caller's token is good. Raises Refused when it is not any more."""
@@ -226,12 +212,12 @@ def _makes_room(request: Any) -> bool:
     return isinstance(request, pb.CreateInstanceRequest) and request.HasField("orchestrationIdReusePolicy")
 
 
-async def end(context: Context, error: Exception, name: str) -> None:
+async def end(context: ServerCall, error: Exception, name: str) -> None:
     """End a call with the status of an error; what is an end already is left alone. Always raises otherwise."""
-    if isinstance(error, grpc.aio.AbortError):
+    if isinstance(error, CallEnded):
         return
     code, text = status_of(error, name)
     await context.abort(code, text)
 
 
-Handlers = Mapping[str, "grpc.RpcMethodHandler[bytes, bytes]"]
+Handlers = Mapping[str, Handler]

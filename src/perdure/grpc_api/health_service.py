@@ -1,13 +1,13 @@
 """The standard health service, ``grpc.health.v1.Health``: its two messages are so small that they are written here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 
-import grpc
-
 from perdure.formats.protobuf.service import SERVICE
-from perdure.grpc_api.calls import Context, Handlers
+from perdure.grpc_api.calls import Handlers
+from perdure.grpc_api.codes import Code
+from perdure.grpc_api.server_calls import Handler, ServerCall
 
 HEALTH = "grpc.health.v1.Health"
 _SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = b"\x08\x01", b"\x08\x02", b"\x08\x03"
@@ -28,40 +28,40 @@ class Health:
     def handlers(self) -> Handlers:
         """By method name."""
         return {
-            "Check": grpc.unary_unary_rpc_method_handler(self._check),  # pyright: ignore[reportArgumentType]
-            "Watch": grpc.unary_stream_rpc_method_handler(self._watch),  # pyright: ignore[reportArgumentType]
+            "Check": Handler(self._check),
+            "Watch": Handler(self._watch, streams=True),
         }
 
-    async def _check(self, raw: bytes, context: Context) -> bytes:
-        name = await _service_name(raw, context)
+    async def _check(self, raw: bytes, call: ServerCall) -> bytes:
+        name = await _service_name(raw, call)
         if name not in KNOWN:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"There is no service '{name}' here.")
+            await call.abort(Code.NOT_FOUND, f"There is no service '{name}' here.")
         return self._status()
 
-    async def _watch(self, raw: bytes, context: Context) -> AsyncIterator[bytes]:
-        name = await _service_name(raw, context)
+    async def _watch(self, raw: bytes, call: ServerCall) -> None:
+        name = await _service_name(raw, call)
         told = self._status() if name in KNOWN else _SERVICE_UNKNOWN
-        yield told
+        await call.write(told)
         # A server that is just starting says nothing when it is ready, so it is asked.
         while told == _NOT_SERVING and not self._stopping.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(STARTING_SECONDS):
                     await self._stopping.wait()
             if (told := self._status()) == _SERVING:
-                yield told
+                await call.write(told)
         await self._stopping.wait()
         if told == _SERVING:
-            yield _NOT_SERVING
+            await call.write(_NOT_SERVING)
 
     def _status(self) -> bytes:
         return _SERVING if self._is_ready() and not self._stopping.is_set() else _NOT_SERVING
 
 
-async def _service_name(raw: bytes, context: Context) -> str:
+async def _service_name(raw: bytes, call: ServerCall) -> str:
     """The request's only field, a text."""
     if not raw:
         return ""
     length = raw[1] if len(raw) > 1 else -1
     if raw[0] != _NAME_FIELD or not 0 <= length < 0x80 or len(raw) != 2 + length:
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "The request is not a HealthCheckRequest.")
+        await call.abort(Code.INVALID_ARGUMENT, "The request is not a HealthCheckRequest.")
     return raw[2:].decode("utf-8", "replace")

@@ -1,39 +1,35 @@
 """The gRPC server, on the engine's loop."""
 
 import asyncio
+import os
+import socket
+import ssl
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-import grpc
-import grpc.aio
+from dataclasses import replace
 
 from perdure.formats.protobuf.backend_service import RPCS as BACKEND_RPCS
 from perdure.formats.protobuf.backend_service import SERVICE as BACKEND_SERVICE
 from perdure.formats.protobuf.service import SERVICE
 from perdure.grpc_api.backend_service import BACKEND_CALLS
-from perdure.grpc_api.callers_that_left import log_without_them
 from perdure.grpc_api.calls import Door, Handlers
 from perdure.grpc_api.entity_service import EntityCalls
 from perdure.grpc_api.health_service import HEALTH
+from perdure.grpc_api.http2.connection import Connection, Shared
+from perdure.grpc_api.http2.limits import Limits
 from perdure.grpc_api.management_service import MANAGEMENT_CALLS
 from perdure.grpc_api.query_service import QUERY_CALLS, QUERY_STREAMS
+from perdure.grpc_api.server_calls import CallAnswers, Handler
 
 RECEIVE_BYTES_MAX = 64 * 1024 * 1024
-PING_SECONDS_MIN = 5
-PENDING_MAX = 50_000
-"""So many calls may arrive at once."""
+HANDSHAKE_SECONDS = 30.0
 SILENT_SECONDS = 20.0
 """A caller that was silent for so long is asked whether it lives; with no answer for as long its connection ends, and
 what it holds goes to others: a paused worker, or one behind a cut cable, sends no farewell."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerTls:
-    """PEM texts. ``client_roots``: callers must show a certificate that one of these has signed."""
-
-    key: bytes
-    certificates: bytes
-    client_roots: bytes | None = None
+_BACKLOG = 1024
+_LOOK_SECONDS_MAX = 5.0
+_LOOKS = 4
+"""In the shortest time that something may stand still."""
 
 
 class PortTaken(Exception):
@@ -43,18 +39,34 @@ class PortTaken(Exception):
 class GrpcServer:
     """Serves until it is stopped; ``start`` and ``stop`` belong to one loop."""
 
-    def __init__(self, receive_bytes_max: int = RECEIVE_BYTES_MAX, silent_seconds: float = SILENT_SECONDS) -> None:
-        log_without_them()
-        self._server = grpc.aio.server(options=_options(receive_bytes_max, round(silent_seconds * 1000)))
+    def __init__(
+        self,
+        receive_bytes_max: int = RECEIVE_BYTES_MAX,
+        silent_seconds: float = SILENT_SECONDS,
+        limits: Limits | None = None,
+    ) -> None:
+        limits = Limits(silent_seconds=silent_seconds) if limits is None else limits
+        # One message of the largest size must fit, whatever the limit for all of them.
+        unfinished = max(limits.unfinished_bytes_max, 2 * receive_bytes_max)
+        limits = replace(
+            limits,
+            unfinished_bytes_max=unfinished,
+            all_unfinished_bytes_max=max(limits.all_unfinished_bytes_max, 2 * unfinished),
+        )
+        self._answers = CallAnswers(receive_bytes_max)
+        self._shared = Shared(self._answers, limits)
+        self._sockets: list[tuple[socket.socket, ssl.SSLContext | None]] = []
+        self._listening: list[asyncio.Server] = []
+        self._looking: asyncio.TimerHandle | None = None
 
-    def mount(self, handlers: Handlers, service: str = SERVICE) -> None:
+    def mount(self, handlers: Mapping[str, Handler], service: str = SERVICE) -> None:
         """Answer these calls of a service."""
-        found: Mapping[str, grpc.RpcMethodHandler[bytes, bytes]] = dict(handlers)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, dict(found)),))
+        for name, handler in handlers.items():
+            self._answers.handlers[f"/{service}/{name}"] = handler
 
     def mount_door(self, door: Door) -> None:
         """Answer the calls of the scheduler's service, and those of scalers."""
-        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = door.work_handlers()
+        handlers: dict[str, Handler] = door.work_handlers()
         for name, answer in {**MANAGEMENT_CALLS, **QUERY_CALLS, **EntityCalls().calls()}.items():
             handlers[name] = door.unary(name, answer)
         for name, stream in QUERY_STREAMS.items():
@@ -67,48 +79,100 @@ class GrpcServer:
         """Answer the standard health calls."""
         self.mount(handlers, HEALTH)
 
-    def listen(self, host: str, port: int, tls: ServerTls | None = None) -> int:
+    def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Take the address; returns the port, which is a free one for 0. Raises PortTaken."""
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        host = host.strip("[]")
+        if tls is not None:
+            tls.set_alpn_protocols(["h2"])
         try:
-            if tls is None:
-                bound = self._server.add_insecure_port(address)
-            else:
-                credentials = grpc.ssl_server_credentials(
-                    [(tls.key, tls.certificates)], tls.client_roots, tls.client_roots is not None
-                )
-                bound = self._server.add_secure_port(address, credentials)
-        except RuntimeError as error:
-            raise PortTaken(str(error)) from error
-        if not bound:
-            raise PortTaken(address)
-        return bound
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            for family, kind, protocol, _, address in dict.fromkeys(found):
+                # A name may stand for several addresses, which are to have the same port.
+                bound = _bound(family, kind, protocol, (address[0], port, *address[2:]))
+                self._sockets.append((bound, tls))
+                port = bound.getsockname()[1]
+        except OSError as error:
+            raise PortTaken(f"{host}:{port}: {error.strerror or error}") from error
+        return port
 
     async def start(self) -> None:
         """Take calls from here on."""
-        await self._server.start()
+        loop = asyncio.get_running_loop()
+        for bound, tls in self._sockets:
+            seconds = None if tls is None else HANDSHAKE_SECONDS
+            self._listening.append(
+                await loop.create_server(
+                    lambda: Connection(self._shared),
+                    sock=bound,
+                    ssl=tls,
+                    backlog=_BACKLOG,
+                    ssl_handshake_timeout=seconds,
+                )
+            )
+        self._look()
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls, and cut off those under way after ``grace_seconds``. Twice-safe."""
-        await asyncio.shield(self._server.stop(grace_seconds))
+        for server in self._listening:
+            server.close()
+        for bound, _ in self._sockets:
+            bound.close()
+        self._listening.clear()
+        self._sockets.clear()
+        connections = self._shared.connections
+        for connection in list(connections):
+            connection.drain()
+        await self._until_gone(grace_seconds)
+        calls = list(self._answers.under_way)
+        for call in calls:
+            call.cancel()
+        for call in calls:
+            await call.finished()
+        for connection in list(connections):
+            connection.close()
+        await self._until_gone(_LAST_BYTES_SECONDS)
+        for connection in list(connections):
+            connection.abort()
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+
+    async def _until_gone(self, seconds: float) -> None:
+        shared = self._shared
+        ends_at = time.monotonic() + seconds
+        while shared.connections and (left := ends_at - time.monotonic()) > 0:
+            shared.gone.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await shared.gone.wait()
+            except TimeoutError:
+                return
+
+    def _look(self) -> None:
+        limits = self._shared.limits
+        now = time.monotonic()
+        for connection in list(self._shared.connections):
+            connection.look(now)
+        shortest = min(limits.silent_seconds, limits.unfinished_seconds, limits.stalled_seconds)
+        pause = min(shortest / _LOOKS, _LOOK_SECONDS_MAX)
+        self._looking = asyncio.get_running_loop().call_later(pause, self._look)
 
 
-def _options(receive_bytes_max: int, silent_milliseconds: int) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", receive_bytes_max),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.keepalive_time_ms", silent_milliseconds),
-        ("grpc.keepalive_timeout_ms", silent_milliseconds),
-        ("grpc.http2.ping_timeout_ms", silent_milliseconds),
-        ("grpc.http2.max_pings_without_data", 0),
-        # Clients may ask often whether we live, also between calls; none is sent away for it (grpc.md §1.2).
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", PING_SECONDS_MIN * 1000),
-        ("grpc.http2.max_ping_strikes", 0),
-        # From a thousand calls on that have only just arrived, gRPC ends some at random as CANCELLED, which no client
-        # tries again. A burst is not more than the engine takes; when it is, that is said (RESOURCE_EXHAUSTED).
-        ("grpc.server.max_pending_requests", PENDING_MAX),
-        ("grpc.server.max_pending_requests_hard_limit", 2 * PENDING_MAX),
-        # A second server on the same port would get half of the calls.
-        ("grpc.so_reuseport", 0),
-    ]
+_LAST_BYTES_SECONDS = 0.5
+"""How long peers may take to read the last answers."""
+
+
+def _bound(family: int, kind: int, protocol: int, address: tuple[str | int, ...]) -> socket.socket:
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setblocking(False)
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+        bound.listen(_BACKLOG)
+    except BaseException:
+        bound.close()
+        raise
+    return bound

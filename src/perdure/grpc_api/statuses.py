@@ -2,7 +2,6 @@
 
 import logging
 
-import grpc
 from google.protobuf.message import DecodeError
 
 from perdure.client import (
@@ -20,10 +19,10 @@ from perdure.client import (
     StoreFull,
     Unavailable,
 )
+from perdure.grpc_api.codes import Code
 
 logger = logging.getLogger("perdure.grpc_api")
 
-Code = grpc.StatusCode
 TEXT_BYTES_MAX = 2_000
 """A status travels in a header, where a byte outside of printable ASCII becomes three, and headers are bounded."""
 
@@ -31,7 +30,7 @@ TEXT_BYTES_MAX = 2_000
 class Refused(Exception):
     """A call that ends with this status."""
 
-    def __init__(self, code: grpc.StatusCode, text: str) -> None:
+    def __init__(self, code: Code, text: str) -> None:
         super().__init__(text)
         self.code = code
 
@@ -43,7 +42,7 @@ class Stopping(Refused):
         super().__init__(Code.UNAVAILABLE, "The server is stopping; try again.")
 
 
-STATUSES: dict[type[Exception], grpc.StatusCode] = {
+STATUSES: dict[type[Exception], Code] = {
     DecodeError: Code.INVALID_ARGUMENT,
     ValueError: Code.INVALID_ARGUMENT,
     InvalidInput: Code.INVALID_ARGUMENT,
@@ -65,7 +64,7 @@ STATUSES: dict[type[Exception], grpc.StatusCode] = {
 """The nearest class in an error's line of ancestors counts."""
 
 
-def status_of(error: Exception, call: str) -> tuple[grpc.StatusCode, str]:
+def status_of(error: Exception, call: str) -> tuple[Code, str]:
     """How a call that ended with ``error`` is answered."""
     if isinstance(error, Refused):
         return error.code, _short(str(error))

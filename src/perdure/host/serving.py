@@ -16,7 +16,7 @@ from perdure.contracts.errors import StorageError
 from perdure.grpc_api.calls import Door
 from perdure.grpc_api.health_service import Health
 from perdure.grpc_api.hub_choice import HubChoice
-from perdure.grpc_api.server import GrpcServer, PortTaken, ServerTls
+from perdure.grpc_api.server import GrpcServer, PortTaken
 from perdure.host.http_server import HttpServer, bind
 from perdure.host.hub_directory import HubDirectory, RunningHub
 from perdure.host.hub_routes import HubRoutes, ServerHealth, hub_prefix
@@ -60,13 +60,13 @@ class SchedulerServer:
     async def open(self) -> None:
         """Take the ports and open the stores. Raises StartFailed."""
         options = self.options
-        tls = None if options.tls is None else _grpc_tls(options.tls)
+        tls = None if options.tls is None else _tls(options.tls)
         if self.tokens is not None:
             try:
                 self.tokens.read()
             except TokenFileError as error:
                 raise StartFailed(str(error), 1) from error
-        # Tried with a socket of ours first: grpc says little of why it cannot listen.
+        # Tried before the stores are opened.
         for port, option in self._grpc_ports():
             _bound(options.address, port, option).close()
         self._bound = _bound(options.address, options.http_port, "--http-port")
@@ -213,20 +213,15 @@ def _bound(address: str, port: int, option: str) -> socket.socket:
         raise StartFailed(f"Cannot listen on {address}:{port} ({option}): {error.strerror}.", 1) from None
 
 
-def _grpc_tls(files: TlsFiles) -> ServerTls:
-    _http_tls(files)
-    try:
-        roots = None if files.client_roots is None else files.client_roots.read_bytes()
-        return ServerTls(files.key.read_bytes(), files.certificate.read_bytes(), roots)
-    except OSError as error:
-        raise StartFailed(f"The file {error.filename} cannot be read: {error.strerror}.", 1) from error
-
-
 def _http_tls(files: TlsFiles) -> ssl.SSLContext:
-    """Also the check that certificate and key go together: grpc would only say so at the first connection."""
+    context = _tls(files)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _tls(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
     try:
         # Without a password OpenSSL would ask for one at the terminal.
         context.load_cert_chain(files.certificate, files.key, password="")
