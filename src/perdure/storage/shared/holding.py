@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import chain
 
 from perdure.contracts.errors import LeaseLost
-from perdure.contracts.records import Backlog, Hold, PartitionLease, Turnover
+from perdure.contracts.records import Backlog, Hold, PartitionLease, Round, Turnover
 from perdure.core.checkpoint import Creation
 from perdure.core.messages import Envelope
 from perdure.core.partitions import partition_of
@@ -56,6 +57,14 @@ class Holding(Senders):
         lost = [lease.partition for lease in leases if held.get(lease.partition) != lease]
         if lost:
             raise lease_lost(lost)
+
+    def check_covered(self, hold: Hold, round_: Round) -> None:
+        """Raise LeaseLost of partitions that a round is about and the hold is not: no fence would guard them."""
+        held = hold.leases
+        messages = chain(round_.kept, round_.discarded)
+        ids = chain((c.origin.instance_id for c in round_.checkpoints), (envelope.target for envelope in messages))
+        if missing := {p for instance_id in ids if (p := self.partition_of(instance_id)) not in held}:
+            raise lease_lost(missing)
 
     def epochs(self, hold: Hold) -> dict[int, int]:
         """What a write for this hold is fenced by."""

@@ -280,6 +280,7 @@ class ManyProcessStorage:
         self._check_hold(hold)
         await self._have_numbers()
         holding = self._holding
+        holding.check_covered(hold, round_)
         if holding.unsaved and any(id(envelope) in holding.unsaved for envelope in round_.discarded):
             raise CheckpointRefused("The start of an instance that has no row yet cannot be discarded.")
         changes = changes_of(round_, self._numbers, holding.unsaved, holding.claims)
