@@ -116,6 +116,12 @@ class AwayExecutor:
     def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
         self._inner.forget(is_gone)
 
+    def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
+        return self._inner.take_back(is_wanted)
+
+    def room(self, name: str, version: str | None) -> int:
+        return self._inner.room(name, version)
+
     async def activity_results(self) -> list[ActivityResult]:
         while True:
             done: list[ActivityResult] = []

@@ -1,7 +1,8 @@
 """A Storage for stores that many processes hold together: joins the parts of this folder over ``SharedTables``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
 from perdure.contracts.clock import Clock
@@ -71,10 +72,15 @@ class ManyProcessStorage:
     """Implements ``Storage``; the promises are stated there."""
 
     def __init__(
-        self, tables: SharedTables, clock: Clock, options: StorageOptions, times: LeaseTimes = _DEFAULT_TIMES
+        self,
+        tables: SharedTables,
+        clock: Clock,
+        options: StorageOptions,
+        times: LeaseTimes = _DEFAULT_TIMES,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tables = tables
-        self._clock = StoreClock(clock)
+        self._clock = StoreClock(clock, monotonic)
         self._options = options
         self._times = times
         self._unusable: StorageError | None = Unavailable("The store is not open.")

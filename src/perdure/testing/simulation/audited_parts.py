@@ -184,6 +184,12 @@ class AuditedExecutor:
     def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
         self._executor.forget(is_gone)
 
+    def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
+        return self._executor.take_back(is_wanted)
+
+    def room(self, name: str, version: str | None) -> int:
+        return self._executor.room(name, version)
+
     async def activity_results(self) -> list[ActivityResult]:
         results = await self._executor.activity_results()
         self._audit.activities_ended(results)

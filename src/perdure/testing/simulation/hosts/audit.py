@@ -239,6 +239,9 @@ class HostView:
         self.audit.refused(envelope)
 
     def answers(self, envelope: Envelope) -> None:
+        for given in self._rounds:
+            if not given.is_true and given.drops(envelope):
+                self.audit.came_true(given, [])
         self.audit.require(not self.audit.is_in_flight(envelope), f"I3: answered before its commit: {envelope}")
 
     def in_flight(self) -> list[Envelope]:

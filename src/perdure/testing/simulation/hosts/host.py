@@ -5,11 +5,9 @@ from collections.abc import Callable
 from enum import Enum
 
 from perdure.client import ClientOptions, TaskHubClient
-from perdure.contracts.clock import Clock
 from perdure.contracts.errors import Unavailable
 from perdure.contracts.executor import Executor
 from perdure.contracts.observer import Observer
-from perdure.contracts.storage import Storage
 from perdure.engine.options import EngineOptions
 from perdure.engine.worker import TaskHubWorker
 from perdure.storage.options import StorageOptions
@@ -56,11 +54,14 @@ class Host:
         self.way = Way(delays, self._begin_at_store)
         self._memory = memory
         tables = TravellingTables(memory, self.way, fates, self.process)
-        self.store = ManyProcessStorage(tables, clock, StorageOptions())
+        self.store = ManyProcessStorage(tables, clock, StorageOptions(), monotonic=asyncio.get_running_loop().time)
         storage = HostStorage(self.store, view, memory)
         self.client = TaskHubClient(storage, self.store.clock, client_options)
-        self.worker = _worker(storage, make_executor(view), self.store.clock, options, view.name, observer)
         self._storage = storage
+        self._new_worker = lambda: TaskHubWorker(
+            storage, make_executor(view), self.store.clock, options, view.name, [observer]
+        )
+        self._worker = self._new_worker()
 
     @property
     def is_running(self) -> bool:
@@ -109,16 +110,17 @@ class Host:
         while True:
             try:
                 await self._storage.open()
-                await self.worker.start()
+                await self._worker.start()
                 return
             except Unavailable:
-                await self.worker.stop(0.0)
+                await self._worker.stop(0.0)
+                self._worker = self._new_worker()
                 await asyncio.sleep(0.5)
 
     async def _stop(self, grace_seconds: float) -> None:
         while True:
             try:
-                await self.worker.stop(grace_seconds)
+                await self._worker.stop(grace_seconds)
                 break
             except Unavailable:
                 await asyncio.sleep(0.5)
@@ -129,9 +131,3 @@ class Host:
 
     def _is_awake(self) -> None:
         self.view.has_overslept = False
-
-
-def _worker(
-    storage: Storage, executor: Executor, clock: Clock, options: EngineOptions, name: str, observer: Observer
-) -> TaskHubWorker:
-    return TaskHubWorker(storage, executor, clock, options, name, [observer])

@@ -22,6 +22,12 @@ class GivenRound:
                 self.starts.append((envelope, creation))
         self.signs = frozenset(_signs_of_round(self.round_))
 
+    def drops(self, envelope: Envelope) -> bool:
+        """Whether it has this message in a round of which nothing is to be stored."""
+        round_ = self.round_
+        taken = (e for checkpoint in round_.checkpoints for e in checkpoint.consumed)
+        return not self.signs and any(e is envelope for e in (*taken, *round_.discarded))
+
     def part_in(self, changes: Changes) -> float:
         """How much of it stands in a transaction: all is 1."""
         if not self.signs:

@@ -159,7 +159,8 @@ class HostStorage(StorageShell):
             view.is_over(given)
             if not given.signs:
                 view.audit.require(is_ours, f"I4: {view.name} decides for partitions that are not its own: {round_}")
-                view.audit.came_true(given, committed.activities)
+                if not given.is_true:
+                    view.audit.came_true(given, committed.activities)
             view.audit.require(given.is_true, f"I3: a round counts as committed that is not: {round_}")
         return committed
 
