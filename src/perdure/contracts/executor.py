@@ -123,6 +123,17 @@ class Executor(Protocol):
         """
         ...
 
+    def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
+        """Take out those activities, of those that nobody has begun, that are wanted; asked of each, the newest first.
+
+        Nobody here will begin them.
+        """
+        ...
+
+    def room(self, name: str, version: str | None) -> int:
+        """How many activities of that name could begin at once, besides those that are here."""
+        ...
+
     async def activity_results(self) -> list[ActivityResult]:
         """Wait for ended activities; at least one, each exactly once."""
         ...

@@ -175,6 +175,13 @@ class Registry:
             name: replace(definition, failed=FailedOperations.KEPT) for name, definition in self.entities.items()
         }
 
+    def has(self, kind: str, name: str) -> bool:
+        """Whether there is an "orchestrator", "activity" or "entity" of that name."""
+        tables: dict[str, Mapping[str, object]] = {
+            "orchestrator": self.orchestrators, "activity": self.activities, "entity": self.entities,
+        }  # fmt: skip
+        return name.lower() in tables[kind]
+
     def orchestrator(self, name: str) -> OrchestratorDefinition | OutsideDefinition:
         """Look up. Raises NotRegistered, listing the known names, close ones first."""
         return self._get(self.orchestrators, name, "orchestrator")

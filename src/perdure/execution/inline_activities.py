@@ -40,6 +40,19 @@ class InlineActivities:
         """Drop what has not begun."""
         self._queue = [activity for activity in self._queue if not is_gone(activity)]
 
+    def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
+        """Take out what has not begun and is wanted."""
+        taken = [activity for activity in reversed(self._queue) if is_wanted(activity)]
+        numbers = {activity.number for activity in taken}
+        self._queue = [activity for activity in self._queue if activity.number not in numbers]
+        return taken
+
+    def room(self, name: str) -> int:
+        """How many more could begin now."""
+        if name.lower() not in self._registry.activities:
+            return 0
+        return max(self._concurrent_max - len(self._running) - len(self._queue), 0)
+
     async def results(self) -> list[ActivityResult]:
         """Wait for ended activities; at least one, each once."""
         while not self._results:

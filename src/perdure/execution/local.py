@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from perdure.contracts.executor import ActivityResult, EntityTurn, OrchestrationSession, Turn
+from perdure.contracts.executor import ActivityResult, EntityTurn, OrchestrationSession, ServedKind, Turn
 from perdure.contracts.observer import Observer
 from perdure.contracts.records import PendingActivity
 from perdure.contracts.work_load import WorkLoad
@@ -131,6 +131,18 @@ class LocalExecutor:
         """Drop activities that have not begun."""
         self._quarantine.forget(is_gone)
         self._activities.forget(is_gone)
+
+    def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
+        """Those that wait for a thread or for the loop."""
+        return self._activities.take_back(is_wanted)
+
+    def room(self, name: str, version: str | None) -> int:
+        """Nothing for a name that is not registered."""
+        return self._activities.room(name)
+
+    def serves(self, kind: ServedKind, name: str, version: str | None) -> bool:
+        """Whether it is registered."""
+        return self._registry.has(kind.value, name)
 
     async def activity_results(self) -> list[ActivityResult]:
         """Ended activities."""

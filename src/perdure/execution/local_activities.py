@@ -155,6 +155,33 @@ class LocalActivities:
         if self._is_mixed:
             self._admit()
 
+    def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
+        """Take out what has not begun and is wanted, the newest first."""
+        taken: list[PendingActivity] = []
+        if self._for_threads is not self._queue:
+            taken += _sifted(self._for_threads, is_wanted)
+        from_queue = _sifted(self._queue, is_wanted)
+        # Each that is in the queue has a place already.
+        self._threads_taken -= len(from_queue)
+        taken += from_queue
+        taken += _sifted(self._on_loop, is_wanted)
+        if not self._draining:
+            # Threads that found nothing meanwhile are asleep.
+            self._wake_threads(len(self._queue))
+            if self._is_mixed:
+                self._admit()
+        return taken
+
+    def room(self, name: str) -> int:
+        """How many more activities of that name could begin now; none of a name that is not registered."""
+        definition = self._registry.activities.get(name.lower())
+        if definition is None:
+            return 0
+        plain = self._threads_taken + (len(self._for_threads) if self._is_mixed else 0)
+        places = self._concurrent_max - plain - len(self._loop_tasks) - len(self._on_loop)
+        is_plain = definition.mode is ActivityMode.THREAD
+        return max(min(places, self._threads_max - plain) if is_plain else places, 0)
+
     async def results(self) -> list[ActivityResult]:
         """Wait for ended activities; at least one, each once."""
         while not self._results:
@@ -441,3 +468,20 @@ def _drained(queue: "collections.deque[T]") -> list[T]:
             taken.append(take())
     except IndexError:
         return taken
+
+
+def _sifted(
+    queue: "collections.deque[tuple[PendingActivity, ActivityDefinition]]",
+    is_wanted: Callable[[PendingActivity], bool],
+) -> list[PendingActivity]:
+    """Take out what is wanted, asked of the newest first; threads may take from it meanwhile."""
+    taken: list[PendingActivity] = []
+    left: list[tuple[PendingActivity, ActivityDefinition]] = []
+    for entry in reversed(_drained(queue)):
+        if is_wanted(entry[0]):
+            taken.append(entry[0])
+        else:
+            left.append(entry)
+    left.reverse()
+    queue.extend(left)
+    return taken

@@ -133,6 +133,28 @@ class RemoteExecutor:
         for lease in [lease for lease in self._leases if lease.stream is None and not is_wanted(lease.work)]:
             self._end(lease)
 
+    def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
+        """Those that no worker has."""
+        waiting = [(work, None) for work in self._workers.waiting(ItemKind.ACTIVITY)]
+        resting = [(work, timer) for work, timer in self._later.values() if work.lane.kind is ItemKind.ACTIVITY]
+        taken: list[PendingActivity] = []
+        for work, timer in sorted([*waiting, *resting], key=lambda found: found[0].since, reverse=True):
+            subject = work.subject
+            assert isinstance(subject, PendingActivity)
+            if not is_wanted(subject):
+                continue
+            if timer is None:
+                self._workers.take_back(work)
+            else:
+                timer.cancel()
+                del self._later[id(work)]
+            taken.append(subject)
+        return taken
+
+    def room(self, name: str, version: str | None) -> int:
+        """What the connected workers that take such activities can have besides what waits for them."""
+        return self._workers.room(LaneKey(ItemKind.ACTIVITY, name, version or ""))
+
     async def activity_results(self) -> list[ActivityResult]:
         """Activities that were answered, or that can never be."""
         while not self._results:

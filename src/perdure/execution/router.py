@@ -61,13 +61,7 @@ class RoutedExecutor:
 
     def serves(self, kind: ServedKind, name: str, version: str | None) -> bool:
         """Whether it runs here, or a worker for it is connected."""
-        registry = self._registry
-        here = {
-            ServedKind.ORCHESTRATOR: registry.orchestrators,
-            ServedKind.ACTIVITY: registry.activities,
-            ServedKind.ENTITY: registry.entities,
-        }
-        return name.lower() in here[kind] or self._remote.serves(kind, name, version)
+        return self._registry.has(kind.value, name) or self._remote.serves(kind, name, version)
 
     def start_activities(self, activities: Sequence[PendingActivity]) -> None:
         """Queue each where its name is."""
@@ -82,6 +76,14 @@ class RoutedExecutor:
         """Both drop them."""
         self._local.forget(is_gone)
         self._remote.forget(is_gone)
+
+    def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
+        """From both."""
+        return [*self._local.take_back(is_wanted), *self._remote.take_back(is_wanted)]
+
+    def room(self, name: str, version: str | None) -> int:
+        """Where the name is."""
+        return (self._local if name.lower() in self._registry.activities else self._remote).room(name, version)
 
     async def activity_results(self) -> list[ActivityResult]:
         """Ended activities of either."""

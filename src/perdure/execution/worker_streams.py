@@ -181,6 +181,13 @@ class Workers:
         """Whether a connected worker takes such items."""
         return any(stream.takes(key) for stream in self._streams)
 
+    def room(self, key: LaneKey) -> int:
+        """How many more items of this lane could be handed out now, after those that wait in it."""
+        kind = key.kind
+        places = sum(s.limits[kind] - s.in_hand[kind] for s in self._streams if s.takes(key))
+        lane = self._lanes.get(key)
+        return max(places - (0 if lane is None else len(lane)), 0)
+
     def offer(self, work: Work) -> None:
         """Work for whoever takes it; what was offered before, and its successors, keep their age."""
         if not work.since:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from perdure.contracts.records import PendingActivity
 from support.executor_stage import ExecutorStage
 
 
@@ -18,6 +19,34 @@ async def test_both_kinds_side_by_side(stage: ExecutorStage):
     names = ["echo", "echo_async"] * 200
     results = await stage.results_of(*(stage.pending(name, name) for name in names))
     assert [result.result for result in results] == names
+
+
+@pytest.mark.parametrize("names", [["echo"], ["echo_async"], ["echo", "echo_async"]])
+async def test_what_is_taken_back_is_not_given_and_everything_else_is(stage: ExecutorStage, names: list[str]):
+    pending = [stage.pending(names[number % len(names)], str(number)) for number in range(1_000)]
+    stage.executor.start_activities(pending)
+    asked: list[int] = []
+
+    def is_wanted(activity: PendingActivity) -> bool:
+        asked.append(activity.number)
+        return activity.number % 3 != 0
+
+    taken = {activity.number for activity in stage.executor.take_back(is_wanted)}
+    assert len(asked) == len(set(asked))
+    assert taken == {number for number in asked if number % 3}
+    given: list[int] = []
+    while len(given) < 1_000 - len(taken):
+        given += [result.activity.number for result in await stage.executor.activity_results()]
+    assert sorted([*given, *taken]) == [activity.number for activity in pending]
+    assert (await stage.results_of(stage.pending("echo", "1")))[0].result == "1"
+
+
+async def test_there_is_room_for_what_is_there_and_does_not_wait(stage: ExecutorStage):
+    await stage.results_of(stage.pending("echo"))
+    room = stage.executor.room("echo", None)
+    assert room > 0
+    stage.executor.start_activities([stage.pending("echo") for _ in range(10)])
+    assert stage.executor.room("echo", None) <= max(room - 9, 0)
 
 
 async def test_nothing_is_a_result_too(stage: ExecutorStage):
