@@ -45,15 +45,14 @@ def prefix_bounds(prefix: str | None) -> tuple[str, str] | None:
 
 
 def page_query(
-    select: str, filter_: InstanceFilter, limit: int, after: PageKey | None, few: tuple[str, str] | None
+    sql: dict[str, str], filter_: InstanceFilter, limit: int, after: PageKey | None, few: tuple[str, str] | None
 ) -> Asked:
-    """``few``: the bounds of the ids, when few lie between them."""
+    """``few``: the bounds of the ids that begin as asked for, when few do."""
     if few is not None:
-        condition, parameters = _after(filter_, after)
-        arms = [f"{condition} and id >= ? and id < ?"]
-        parameters += few
+        condition, parameters = _after(msgspec.structs.replace(filter_, id_prefix=None), after)
+        source, arms, parameters = sql["few_instances"], [condition], [*few, *parameters]
     elif filter_.kind is InstanceKind.ORCHESTRATION and filter_.statuses:
-        arms, parameters = list[str](), list[Parameter]()
+        source, arms, parameters = sql["every_instance"], list[str](), list[Parameter]()
         for status in sorted(filter_.statuses):
             narrowed = msgspec.structs.replace(filter_, statuses=frozenset({status}))
             condition, more = _after(narrowed, after)
@@ -62,7 +61,8 @@ def page_query(
             parameters += more
     else:
         condition, parameters = _after(filter_, after)
-        arms = [condition]
+        source, arms = sql["every_instance"], [condition]
+    select = sql["instances"].replace(":source", source)
     selects = [f"({select.replace(':condition', arm)} {_ORDER})" for arm in arms]
     if len(selects) == 1:
         return numbered(selects[0]), [*parameters, limit]
@@ -84,15 +84,24 @@ def _with_limits(arms: list[str], parameters: list[Parameter], limit: int) -> li
 def _after(filter_: InstanceFilter, after: PageKey | None) -> tuple[str, list[Parameter]]:
     if after is not None and filter_.created_from is not None and filter_.created_from <= after.created_at:
         filter_ = msgspec.structs.replace(filter_, created_from=None)
-    condition, parameters = where(filter_, FOLDED_NAME)
+    condition, parameters = _where(filter_)
     if after is not None:
         condition += " and (created_at, id) > (?, ?)"
         parameters += [micros(after.created_at), after.instance_id]
     return condition, parameters
 
 
+def _where(filter_: InstanceFilter) -> tuple[str, list[Parameter]]:
+    """By bounds, an id's beginning is something that the planner can judge."""
+    bounds = prefix_bounds(filter_.id_prefix)
+    if bounds is None:
+        return where(filter_, FOLDED_NAME)
+    condition, parameters = where(msgspec.structs.replace(filter_, id_prefix=None), FOLDED_NAME)
+    return f"{condition} and id >= ? and id < ?", [*parameters, *bounds]
+
+
 def purge_query(select: str, narrowed: InstanceFilter, limit: int, after: PurgeKey | None) -> Asked:
-    condition, parameters = where(narrowed, FOLDED_NAME)
+    condition, parameters = _where(narrowed)
     if after is not None:
         condition += " and (created_at, id) > (?, ?)"
         parameters += after

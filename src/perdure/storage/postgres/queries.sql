@@ -89,7 +89,14 @@ select
     trace_context, tags, origin_crc,
     status, updated_at, last_seq, custom_status, output, failure, completed_at, episode_at, awaited_events, state,
     locked_by, progress_crc
-from hub.instance where :condition;
+from :source where :condition;
+
+-- name: every_instance
+hub.instance
+
+-- name: few_instances
+-- The planner keeps out of it: whatever else is asked, these few are read and looked through.
+(select * from hub.instance where id >= ? and id < ? offset 0) few
 
 -- name: ids_between
 select count(*) from (select 1 from hub.instance where id >= $1 and id < $2 limit $3) few;

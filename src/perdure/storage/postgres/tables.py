@@ -33,6 +33,7 @@ from perdure.storage.options import Access, StorageOptions
 from perdure.storage.pages import first_page
 from perdure.storage.postgres import pages, reading
 from perdure.storage.postgres.address import Pooler, read_address
+from perdure.storage.postgres.copies import refuse_half
 from perdure.storage.postgres.fenced import Fenced
 from perdure.storage.postgres.hints import Hints
 from perdure.storage.postgres.lines import Line, Lines, Rows
@@ -104,6 +105,7 @@ class PostgresTables:
             if self._address.pooler is None and await server.is_behind_pooler(connection):
                 server.pooler = Pooler.TRANSACTION
             count = await self._schema.ready(connection, self._place, options.access, options.partitions)
+            await refuse_half(connection, self._schema, self._place)
         finally:
             connection.terminate()
         self._server, self._count = server, count
@@ -227,7 +229,7 @@ class PostgresTables:
         if not reading.is_storable(filter_.id_prefix, filter_.name):
             return Page([])
         few = await self._few_ids(filter_.id_prefix)
-        text, parameters = pages.page_query(self._sql["instances"], filter_, limit + 1, after, few)
+        text, parameters = pages.page_query(self._sql, filter_, limit + 1, after, few)
         return first_page(map(reading.told_record, await self._readers.ask(text, *parameters)), limit)
 
     async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None) -> EndedPage:

@@ -17,7 +17,7 @@ create function hub.renew_1(
     out at timestamptz, out process_numbers bigint[], out process_names text[], out alive boolean[], out runs boolean[],
     out partitions smallint[], out epochs bigint[], out owners bigint[],
     out has_arrivals boolean, out has_offers boolean, out has_errands boolean
-) language plpgsql as $body$
+) language plpgsql set enable_seqscan = off as $body$
 begin
     update hub.process p set expires_at = clock_timestamp() + p_lease, runs = p_runs where p.number = p_process;
     if not found then
