@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _PORT = click.IntRange(1, 65535)
 _LEVELS = ["Trace", "Debug", "Information", "Warning", "Error", "Critical", "None"]
-_PACKAGES_MISSING = "perdure serve needs grpcio and protobuf: pip install 'perdure[grpc]'"
+_PACKAGES_MISSING = "perdure serve needs protobuf: pip install 'perdure[grpc]'"
 
 
 @click.command("serve", cls=ForgivingCommand, context_settings=CONTEXT)
@@ -59,11 +59,8 @@ def serve(**given: Any) -> None:
     except StartFailed as error:
         fail(str(error), error.code)
     _configure_log(given["log_level"], verbose=given["verbose"])
-    # grpc writes of its own about what we say ourselves.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         import google.protobuf  # noqa: F401 - asked for here, so that one line says what is missing
-        import grpc  # noqa: F401
     except ImportError:
         fail(_PACKAGES_MISSING, FAILURE)
     raise SystemExit(_run(options, debug=given["debug"]))
