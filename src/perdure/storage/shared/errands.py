@@ -100,9 +100,9 @@ class Errands:
                 self._spawn(self._do(errand))
 
     async def _do(self, errand: Errand) -> None:
-        creation, reuse = _read(errand.body)
-        origin = creation.record.origin
         try:
+            creation, reuse = _read(errand.body)
+            origin = creation.record.origin
             record = await self._tables.get(origin.instance_id)
             if record is not None and record.origin.execution_id == origin.execution_id:
                 # An owner before us did it and could not say so.

@@ -9,6 +9,8 @@ from perdure.contracts.errors import StoreFailed, Unavailable
 from perdure.storage.shared.store_clock import StoreClock
 from perdure.storage.shared.tables import Hint, SharedTables, Sight
 
+LEAVE_SECONDS = 2.0
+"""How long a process that ends tries to say so."""
 NO_WAIT_SECONDS = 0.001
 """A wait shorter than this is none; clocks need not be finer."""
 
@@ -107,8 +109,9 @@ class Keeping:
         self.abandon()
         if process is not None:
             try:
-                await self._tables.depart(process)
-            except Unavailable:
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await self._tables.depart(process)
+            except (Unavailable, TimeoutError):
                 return
 
     def abandon(self) -> None:
