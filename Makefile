@@ -51,7 +51,7 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-bench: pyproject.toml benchmarks/requirements.txt benchmarks/peers.toml | $(VENV)/bin/python
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable ".[grpc]"
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable ".[grpc,postgres]"
 	$(PY) benchmarks/install_peers.py
 	@touch $@ $(VENV)/.installed
 

@@ -17,7 +17,7 @@ from benchmarks.report import headline, write_report
 from benchmarks.results import keep, write_json
 from benchmarks.running import run_once, why_missing
 
-_PERDURE = frozenset({OURS, *(name for name in KINDS if name.startswith("serve-"))})
+_PERDURE = frozenset({OURS, *(name for name in KINDS if name.startswith(("perdure-", "serve-")))})
 ONCE_AFTER_SECONDS = 75.0
 """A run that took longer is not repeated."""
 

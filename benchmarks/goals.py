@@ -1,4 +1,4 @@
-"""Floors and goals, and whether they are met. Most are ratios to Restate measured in the same run."""
+"""Floors and goals, and whether they are met. Most are ratios to another engine measured in the same run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from benchmarks.outcomes import Outcome, spread
 
 REFERENCE = "restate"
 BACKEND, BACKEND_LEAN, EMPTY = "memory-official", "memory-lean", "grpc-empty"
+ON_POSTGRES, PEER_ON_POSTGRES = "perdure-postgres", "dbos-postgres"
 
 
 class Basis(Enum):
@@ -16,6 +17,8 @@ class Basis(Enum):
 
     ITSELF = "absolute"
     REFERENCE = "x Restate"
+    PEER_ON_POSTGRES = "x DBOS, PostgreSQL"
+    SQLITE = "x perdure, SQLite"
     SMALLER = "x 1,000"
     """The same figure of ours at B 1,000."""
     BACKEND = "x in-memory backend"
@@ -86,6 +89,10 @@ TARGETS = (
     Target("F 10,000", "released_per_s", *_least(3000, 10_000)),
     Target("F 10,000", "cpu_percent", *_most(None, 0.5)),
     Target("crash 10,000", "ready_s", *_most(3, 3)),
+    Target("A 3,000", "orchestrations_per_s", *_least(10, 10, Basis.PEER_ON_POSTGRES), engine=ON_POSTGRES),
+    Target("A 3,000", "orchestrations_per_s", *_least(0.4, 0.5, Basis.SQLITE), engine=ON_POSTGRES),
+    Target("B 1,000", "activities_per_s", *_least(10, 10, Basis.PEER_ON_POSTGRES), engine=ON_POSTGRES),
+    Target("C 200", "p50_ms", *_most(0.7, 0.7, Basis.PEER_ON_POSTGRES), engine=ON_POSTGRES),
     Target("A gRPC 1,000", "orchestrations_per_s", *_least(2, 2, Basis.BACKEND), engine="serve-official"),
     Target("A gRPC 1,000", "orchestrations_per_s", *_least(2, 3, Basis.BACKEND_LEAN), engine="serve-lean"),
     Target("A gRPC 1,000", "server_us_per_item", *_most(150, 100, Basis.ABOVE_EMPTY), engine="serve-lean"),
@@ -144,6 +151,8 @@ def _by(basis: Basis, value: float, reference: float) -> float:
 
 _ENGINES = {
     Basis.REFERENCE: REFERENCE,
+    Basis.PEER_ON_POSTGRES: PEER_ON_POSTGRES,
+    Basis.SQLITE: OURS,
     Basis.BACKEND: BACKEND,
     Basis.BACKEND_LEAN: BACKEND_LEAN,
     Basis.ABOVE_EMPTY: EMPTY,

@@ -62,7 +62,7 @@ def measure_host(folder: Path, sample: Path = SAMPLE) -> Figures:
 def own_environment() -> dict[str, str]:
     """For processes that run perdure: this checkout, installed or not, and no environment of somebody else."""
     environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PERDURE_STORE")}
-    environment["PYTHONPATH"] = str(ROOT / "src")
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), str(ROOT / "sdks")])
     return environment
 
 

@@ -53,6 +53,12 @@ _ALL = (
         "benchmarks.engines.perdure:PerdureEngine",
     ),
     EngineKind(
+        "perdure-postgres",
+        "perdure, PostgreSQL",
+        "kill -9 and power loss",
+        "benchmarks.engines.perdure:PerdureOnPostgres",
+    ),
+    EngineKind(
         "restate",
         "Restate",
         "kill -9 and power loss",

@@ -1,4 +1,4 @@
-"""perdure in this process: the Functions host without its HTTP server, an ordinary app, SQLite with ``full``."""
+"""perdure in this process: the Functions host without its HTTP server, an ordinary app, durability ``full``."""
 
 import asyncio
 import json
@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.engines.engine import Engine, at_most, waiting_ids
+from benchmarks.engines.postgres import Postgres
 from perdure import __version__
 from perdure.client import TaskHubClient
 from perdure.contracts.records import InstanceFilter
@@ -26,18 +27,22 @@ _PENDING = InstanceFilter(statuses=frozenset({RuntimeStatus.Pending}))
 
 
 class PerdureEngine(Engine):
-    """Engine, client and app share the process, as they do under ``perdure start``."""
+    """On SQLite. Engine, client and app share the process, as they do under ``perdure start``."""
+
+    def store(self) -> str:
+        """Where the state is kept."""
+        return f"sqlite:{self.folder / 'hub.db'}"
 
     async def start(self) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
         app = self.folder / "app"
         if not app.exists():
             shutil.copytree(APP, app, ignore=shutil.ignore_patterns("__pycache__"))
-        settings = read_settings(StartOptions(app, store=f"sqlite:{self.folder / 'hub.db'}"), os.environ)
+        settings = read_settings(StartOptions(app, store=self.store()), os.environ)
         configure_logging(log_levels(settings.host.logging.levels, is_verbose=False, user_level=None))
         self._host = FunctionsHost(settings)
         await self._host.open()
-        self._host.load()
+        await self._host.load()
         spare_collections()
         await self._host.start()
         self._moments: list[float] = import_module("function_app").moments
@@ -98,3 +103,18 @@ class PerdureEngine(Engine):
         progress = record.progress
         if progress.status is not RuntimeStatus.Completed or progress.output != output:
             raise AssertionError(f"{instance_id} ended as {progress.status.value} with {progress.output!r}")
+
+
+class PerdureOnPostgres(PerdureEngine):
+    """On PostgreSQL, one process."""
+
+    def store(self) -> str:
+        self._postgres = Postgres(self)
+        return self._postgres.start()
+
+    async def stop(self) -> None:
+        await super().stop()
+        self._postgres.stop()
+
+    def versions(self) -> dict[str, str]:
+        return {**super().versions(), "postgresql": self._postgres.version()}
