@@ -266,7 +266,7 @@ def test_a_server_that_may_lose_what_it_has_acknowledged_is_warned_of() -> None:
 
 
 def test_a_server_that_takes_no_more_connections_says_so() -> None:
-    with server_with("max_connections=4", "superuser_reserved_connections=0", "reserved_connections=0") as url:
+    with server_with("max_connections=4", "superuser_reserved_connections=0") as url:
 
         async def scenario() -> None:
             held = [await asyncpg.connect(url) for _ in range(4)]
