@@ -1,22 +1,21 @@
 """``lean_worker ADDRESS``: the workloads by a worker that costs as little as one can in Python.
 
-It counts the events of a turn instead of running code, so that what is measured is the server.
+It counts the events of a turn instead of running code, and speaks gRPC by itself (``raw_channel``), so that what is
+measured is the server.
 """
 
-import asyncio
 import json
 import sys
 import time
 from collections.abc import Iterable
 from typing import Any
 
-import grpc.aio
 import uvloop
 
+from benchmarks.portable.raw_channel import connect
 from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.service import RPCS
 
-UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 IN_HAND_MAX = 200
 
 
@@ -90,34 +89,23 @@ def _moments(request: Any, count: int) -> list[float]:
 
 
 async def work(address: str) -> None:
-    """Take items and answer them, for ever."""
-    async with grpc.aio.insecure_channel(address, UNLIMITED) as channel:
-        turn_done = channel.unary_unary(RPCS["CompleteOrchestratorTask"].path)
-        activity_done = channel.unary_unary(RPCS["CompleteActivityTask"].path)
-        request = pb.GetWorkItemsRequest(
-            maxConcurrentOrchestrationWorkItems=IN_HAND_MAX, maxConcurrentActivityWorkItems=IN_HAND_MAX
-        )
-        tasks: set[asyncio.Task[Any]] = set()
+    """Take items and answer them, until the server goes."""
+    channel = await connect(address)
+    turn_done, activity_done = RPCS["CompleteOrchestratorTask"].path, RPCS["CompleteActivityTask"].path
 
-        async def report(call: Any, answer: Any) -> None:
-            await call(answer.SerializeToString())
+    def take(raw: bytes) -> None:
+        item: Any = pb.WorkItem.FromString(raw)
+        kind = item.WhichOneof("request")
+        if kind == "activityRequest":
+            channel.unary(activity_done, answer_activity(item).SerializeToString())
+        elif kind == "orchestratorRequest":
+            channel.unary(turn_done, answer_turn(item).SerializeToString())
 
-        def ended(task: asyncio.Task[Any]) -> None:
-            tasks.discard(task)
-            task.result()
-
-        async for raw in channel.unary_stream(RPCS["GetWorkItems"].path)(request.SerializeToString()):
-            item: Any = pb.WorkItem.FromString(raw)
-            kind = item.WhichOneof("request")
-            if kind == "activityRequest":
-                reporting = report(activity_done, answer_activity(item))
-            elif kind == "orchestratorRequest":
-                reporting = report(turn_done, answer_turn(item))
-            else:
-                continue
-            task = asyncio.create_task(reporting)
-            tasks.add(task)
-            task.add_done_callback(ended)
+    request = pb.GetWorkItemsRequest(
+        maxConcurrentOrchestrationWorkItems=IN_HAND_MAX, maxConcurrentActivityWorkItems=IN_HAND_MAX
+    )
+    channel.stream(RPCS["GetWorkItems"].path, request.SerializeToString(), take)
+    await channel.ended
 
 
 if __name__ == "__main__":
