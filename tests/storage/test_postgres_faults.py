@@ -82,7 +82,12 @@ def test_what_came_true_is_told_also_when_the_answer_is_lost() -> None:
             pending = owner.activity(begun)
             await owner.advance(begun, activities=[pending])
             offer = Offer(
-                number=pending.number, kind=ServedKind.ACTIVITY, name="w", instance_id="b", partition=0, body=""
+                number=pending.number,
+                kind=ServedKind.ACTIVITY,
+                name="w",
+                instance_id="b",
+                partition=owner.partition_of("b"),
+                body="",
             )
             proxy.cut_next(Cut.ANSWER)
             await owner.tables.offer(owner.process, [offer], owner.fence("b"))
@@ -91,7 +96,7 @@ def test_what_came_true_is_told_also_when_the_answer_is_lost() -> None:
             assert claimed.offer == offer
             await owner.tables.give_up_offers([claimed])
             proxy.cut_next(Cut.ANSWER)
-            assert await owner.tables.withdraw([offer.number]) == {offer.number}
+            assert await owner.tables.withdraw(owner.process, [offer.number], owner.fence("b")) == {offer.number}
             proxy.cut_next(Cut.ANSWER)
             await owner.tables.give_back(owner.process, {3: 1})
             proxy.cut_next(Cut.ANSWER)

@@ -3,7 +3,7 @@
 Only a store that many processes share has offers; an executor gets them as ``OfferedWork``.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -116,8 +116,11 @@ class OfferedWork(Protocol):
         """Answers to offers of the partitions held here; told again until they are withdrawn."""
         ...
 
-    async def withdraw_offers(self, numbers: Collection[int]) -> frozenset[int]:
-        """Take offers back that nobody does or whose answer is there; gives those that are back."""
+    async def withdraw_offers(self, numbers: Mapping[int, int]) -> frozenset[int]:
+        """Take offers back that nobody does or whose answer is there; gives those that are back.
+
+        ``numbers``: of offers → the partition of each. Raises LeaseLost, naming partitions: then nothing is back.
+        """
         ...
 
     async def offers_of(self, instance_id: str) -> list[OfferState]:

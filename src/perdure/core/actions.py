@@ -7,7 +7,11 @@ import msgspec
 from perdure.core.failures import FailureDetails
 
 
-class ScheduleActivity(msgspec.Struct, frozen=True, gc=False):
+class Asked(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag=True):
+    """What every action and every ending is. Other versions read it: a field that is added has a default."""
+
+
+class ScheduleActivity(Asked, frozen=True):
     """Run an activity."""
 
     task_id: int
@@ -18,14 +22,14 @@ class ScheduleActivity(msgspec.Struct, frozen=True, gc=False):
     trace_context: str | None = None
 
 
-class CreateTimer(msgspec.Struct, frozen=True, gc=False):
+class CreateTimer(Asked, frozen=True):
     """Wake me at ``fire_at`` (aware UTC) or after."""
 
     task_id: int
     fire_at: datetime
 
 
-class StartChild(msgspec.Struct, frozen=True, gc=False):
+class StartChild(Asked, frozen=True):
     """Start a child orchestration; without an id it gets one that follows from the parent's."""
 
     task_id: int
@@ -37,7 +41,7 @@ class StartChild(msgspec.Struct, frozen=True, gc=False):
     trace_context: str | None = None
 
 
-class CallEntity(msgspec.Struct, frozen=True, gc=False):
+class CallEntity(Asked, frozen=True):
     """Run an entity operation and answer me. ``entity_id`` is ``@name@key``."""
 
     task_id: int
@@ -48,7 +52,7 @@ class CallEntity(msgspec.Struct, frozen=True, gc=False):
     """What the code knows the request by, when that is not its ``task_id``."""
 
 
-class SignalEntity(msgspec.Struct, frozen=True, gc=False):
+class SignalEntity(Asked, frozen=True):
     """Run an entity operation; at ``due_at`` or after when given. ``entity_id`` is ``@name@key``."""
 
     task_id: int
@@ -59,7 +63,7 @@ class SignalEntity(msgspec.Struct, frozen=True, gc=False):
     request_id: str | None = None
 
 
-class SendEvent(msgspec.Struct, frozen=True, gc=False):
+class SendEvent(Asked, frozen=True):
     """Raise an event to another orchestration."""
 
     task_id: int
@@ -68,7 +72,7 @@ class SendEvent(msgspec.Struct, frozen=True, gc=False):
     input: str | None = None
 
 
-class LockEntities(msgspec.Struct, frozen=True, gc=False):
+class LockEntities(Asked, frozen=True):
     """Enter a critical section: lock these entities, then tell me. ``entity_ids`` are ``@name@key``."""
 
     task_id: int
@@ -76,7 +80,7 @@ class LockEntities(msgspec.Struct, frozen=True, gc=False):
     entity_ids: tuple[str, ...]
 
 
-class UnlockEntity(msgspec.Struct, frozen=True, gc=False):
+class UnlockEntity(Asked, frozen=True):
     """Let go of one entity of a critical section."""
 
     task_id: int
@@ -84,7 +88,7 @@ class UnlockEntity(msgspec.Struct, frozen=True, gc=False):
     entity_id: str
 
 
-class TerminateInstance(msgspec.Struct, frozen=True, gc=False):
+class TerminateInstance(Asked, frozen=True):
     """End another orchestration from outside; leaves no event."""
 
     task_id: int
@@ -106,13 +110,13 @@ Action = (
 )
 
 
-class Complete(msgspec.Struct, frozen=True, gc=False):
+class Complete(Asked, frozen=True):
     """The code returned; ``output`` is JSON text, None for no output."""
 
     output: str | None = None
 
 
-class Fail(msgspec.Struct, frozen=True, gc=False):
+class Fail(Asked, frozen=True):
     """The code raised, or could not be run."""
 
     failure: FailureDetails
@@ -127,7 +131,7 @@ class CarriedEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     input: str | None = None
 
 
-class ContinueAsNew(msgspec.Struct, frozen=True, gc=False):
+class ContinueAsNew(Asked, frozen=True):
     """Begin the next execution with this input; ``carried`` are the events nobody took, in order."""
 
     input: str | None = None

@@ -37,6 +37,10 @@ class Shop:
         await self.offer(*offers)
         return offers
 
+    async def withdraw(self, *offers: Offer) -> frozenset[int]:
+        numbers = [offer.number for offer in offers]
+        return await self.owner.tables.withdraw(self.owner.process, numbers, self.owner.fence(self.id))
+
     def made(self, number: int, key: OfferKey) -> Offer:
         return Offer(
             number=number,
@@ -97,7 +101,7 @@ async def test_offered_activities_are_no_backlog_until_they_are_taken_back(parti
     [claimed] = await claim(other, WORK, limit=1)
     backlog, _ = await shop.owner.tables.recover(range(4), T0, T0)
     assert backlog.activities == []
-    assert await shop.owner.tables.withdraw([o.number for o in offers]) == {offers[1].number}
+    assert await shop.withdraw(*offers) == {offers[1].number}
     backlog, _ = await shop.owner.tables.recover(range(4), T0, T0)
     assert [activity.number for activity in backlog.activities] == [offers[1].number]
     await other.tables.give_up_offers([claimed])
@@ -110,7 +114,7 @@ async def test_an_answer_stays_until_its_owner_withdraws_it(parties: Parties):
     turn = shop.made(shop.owner.number(), TURN)
     await shop.offer(turn)
     [claimed] = await claim(other, TURN)
-    assert await shop.owner.tables.withdraw([turn.number]) == frozenset()
+    assert await shop.withdraw(turn) == frozenset()
     answer = OfferAnswer(turn.number, "it ran")
     assert await other.tables.finish_offers(other.process, [(claimed, answer)]) == {turn.number}
     assert await other.tables.finish_offers(other.process, [(claimed, answer)]) == frozenset()
@@ -118,7 +122,7 @@ async def test_an_answer_stays_until_its_owner_withdraws_it(parties: Parties):
     for _ in range(2):
         assert await shop.owner.tables.take_answers(range(4)) == [answer]
     assert await other.tables.take_answers(range(4, 32)) == []
-    assert await shop.owner.tables.withdraw([turn.number]) == {turn.number}
+    assert await shop.withdraw(turn) == {turn.number}
     assert await shop.owner.tables.take_answers(range(4)) == []
 
 
@@ -171,3 +175,15 @@ async def test_only_who_holds_the_partition_offers(parties: Parties):
     with pytest.raises(PartitionsLost):
         await other.tables.offer(other.process, [offer], {offer.partition: 1})
     assert await other.tables.waiting_offers() == []
+
+
+async def test_a_former_holder_takes_nothing_back(parties: Parties):
+    """The new holder has left it out of its backlog, so it would be nobody's."""
+    shop, other = await shop_of(parties, 1), await parties.join()
+    [offer] = await shop.offer_work()
+    await shop.owner.tables.give_back(shop.owner.process, shop.owner.epochs)
+    await other.claim(range(4))
+    with pytest.raises(PartitionsLost):
+        await shop.withdraw(offer)
+    assert await shop.owner.tables.withdraw(shop.owner.process, [offer.number], {}) == frozenset()
+    assert await other.tables.waiting_offers() == [WORK]

@@ -276,11 +276,12 @@ class SharedMemory:
             for o in offered
         ]
 
-    def withdraw(self, numbers: Collection[int]) -> frozenset[int]:
+    def withdraw(self, process: int, numbers: Collection[int], fence: Epochs) -> frozenset[int]:
+        self._check_fence(process, fence)
         back: set[int] = set()
         for number in numbers:
             offered = self._offers.get(number)
-            if offered is not None and offered.doer is None:
+            if offered is not None and offered.doer is None and offered.offer.partition in fence:
                 del self._offers[number]
                 back.add(number)
         return frozenset(back)

@@ -162,8 +162,8 @@ class SharedMemoryTables:
     async def offers_of(self, instance_id: str) -> list[OfferState]:
         return await self._read("offers of", lambda: self.memory.offers_of(instance_id))
 
-    async def withdraw(self, numbers: Collection[int]) -> frozenset[int]:
-        return await self._change("withdraw", lambda: self.memory.withdraw(numbers))
+    async def withdraw(self, process: int, numbers: Collection[int], fence: Epochs) -> frozenset[int]:
+        return await self._change("withdraw", lambda: self.memory.withdraw(process, numbers, fence))
 
     # Errands
 

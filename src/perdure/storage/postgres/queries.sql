@@ -193,7 +193,7 @@ select number, answer from hub.offer
 where partition = any($1::smallint[]) and answer is not null order by placed;
 
 -- name: withdraw
-select hub.withdraw_1($1, $2, $3, $4);
+select hub.withdraw_1($1, $2, $3, $4, $5, $6);
 
 -- name: leave_errand
 insert into hub.errand (number, asker, partition, body) values ($1, $2, $3, $4) on conflict (number) do nothing;

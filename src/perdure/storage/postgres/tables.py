@@ -297,10 +297,12 @@ class PostgresTables:
         rows = await self._readers.ask(self._sql["take_answers"], list(partitions))
         return [OfferAnswer(number, body) for number, body in rows]
 
-    async def withdraw(self, numbers: Collection[int]) -> frozenset[int]:
+    async def withdraw(self, process: int, numbers: Collection[int], fence: Epochs) -> frozenset[int]:
         return await self._fenced.call(
-            self._fenced.process,
+            process,
             self._sql["withdraw"],
+            list(fence),
+            list(fence.values()),
             list(numbers),
             told=_told_numbers,
             kept=_kept_numbers,

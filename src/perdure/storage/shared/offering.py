@@ -1,14 +1,15 @@
 """Work offered to the processes of the hub, as an executor uses it (architecture.md J11)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from perdure.contracts.executor import ServedKind
 from perdure.contracts.offers import ClaimedOffer, FinishedOffer, Offer, OfferAnswer, OfferKey, OfferState
 from perdure.storage.changes import Numbers, Placed
 from perdure.storage.shared.holding import Holding, lease_lost
 from perdure.storage.shared.ownership import Ownership
-from perdure.storage.shared.tables import PartitionsLost, ProcessBuried, SharedTables
+from perdure.storage.shared.tables import Epochs, PartitionsLost, ProcessBuried, SharedTables
 
 
 class Offering:
@@ -60,19 +61,9 @@ class Offering:
         return self._numbers.take()
 
     async def offer(self, offers: Sequence[Offer]) -> None:
-        self._check()
-        leases = self._holding.leases
-        partitions = {offer.partition for offer in offers}
-        if missing := partitions - leases.keys():
-            raise lease_lost(missing)
-        process = await self._ownership.process()
-        try:
-            await self._tables.offer(process, offers, {number: leases[number].epoch for number in partitions})
-        except ProcessBuried as error:
-            self._ownership.keeping.buried(process)
-            raise lease_lost(partitions) from error
-        except PartitionsLost as error:
-            raise lease_lost(error.partitions) from error
+        process, fence = await self._fence({offer.partition for offer in offers})
+        with self._losses(process, fence):
+            await self._tables.offer(process, offers, fence)
         self._out.update(offer.number for offer in offers if offer.kind is not ServedKind.ACTIVITY)
         self._stirred.set()
         self._tell_all()
@@ -126,9 +117,10 @@ class Offering:
         self._check()
         return await self._tables.take_answers(self._holding.leases.keys())
 
-    async def withdraw_offers(self, numbers: Collection[int]) -> frozenset[int]:
-        self._check()
-        back = await self._tables.withdraw(numbers)
+    async def withdraw_offers(self, numbers: Mapping[int, int]) -> frozenset[int]:
+        process, fence = await self._fence(set(numbers.values()))
+        with self._losses(process, fence):
+            back = await self._tables.withdraw(process, numbers.keys(), fence)
         self._out -= back
         return back
 
@@ -143,3 +135,23 @@ class Offering:
     def forget_all(self) -> None:
         """Nothing is ours any more."""
         self._out.clear()
+
+    async def _fence(self, partitions: set[int]) -> tuple[int, dict[int, int]]:
+        """Our number, and the epochs of these partitions. Raises LeaseLost."""
+        self._check()
+        process = await self._ownership.process()
+        leases = self._holding.leases
+        if missing := partitions - leases.keys():
+            raise lease_lost(missing)
+        return process, {number: leases[number].epoch for number in partitions}
+
+    @contextmanager
+    def _losses(self, process: int, fence: Epochs) -> Iterator[None]:
+        """What the tables say of lost partitions, as a storage says it."""
+        try:
+            yield
+        except ProcessBuried as error:
+            self._ownership.keeping.buried(process)
+            raise lease_lost(fence) from error
+        except PartitionsLost as error:
+            raise lease_lost(error.partitions) from error

@@ -286,8 +286,12 @@ class SharedTables(Protocol):
         """What of an instance is up, by number; ``doer`` is a process's name."""
         ...
 
-    async def withdraw(self, numbers: Collection[int]) -> frozenset[int]:
-        """Take offers back that nobody does or whose answer is there; gives those that are back."""
+    async def withdraw(self, process: int, numbers: Collection[int], fence: Epochs) -> frozenset[int]:
+        """Take offers back that nobody does or whose answer is there; gives those that are back.
+
+        They are of the partitions of the fence: what a former holder takes back would be nobody's.
+        Raises PartitionsLost, ProcessBuried.
+        """
         ...
 
     # Errands

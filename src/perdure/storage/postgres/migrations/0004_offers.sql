@@ -77,13 +77,18 @@ begin
     return v_answered || v_ended;
 end $body$;
 
-create function hub.withdraw_1(p_process bigint, p_incarnation bigint, p_token bigint, p_numbers bigint[])
-returns bigint[] language plpgsql as $body$
+create function hub.withdraw_1(
+    p_process bigint, p_incarnation bigint, p_token bigint, p_partitions smallint[], p_epochs bigint[],
+    p_numbers bigint[]
+) returns bigint[] language plpgsql as $body$
 declare
     v_back bigint[];
 begin
-    perform hub.fence_1(p_process, p_incarnation, p_token, '{}', '{}');
-    with back as (delete from hub.offer where number = any(p_numbers) and claimed_by is null returning number)
+    perform hub.fence_1(p_process, p_incarnation, p_token, p_partitions, p_epochs);
+    with back as (
+        delete from hub.offer where number = any(p_numbers) and claimed_by is null and partition = any(p_partitions)
+        returning number
+    )
     select coalesce(array_agg(number), '{}') into v_back from back;
     update hub.writer set answer = array_to_json(v_back)::text where process = p_process;
     return v_back;
