@@ -67,6 +67,7 @@ def serve(**given: Any) -> None:
 
 
 def _options(given: dict[str, Any]) -> "ServeOptions":
+    from perdure.host.lease_setting import LEASE_SETTING, lease_seconds_of
     from perdure.host.options import StartFailed
     from perdure.host.serve_options import (
         ADDRESS,
@@ -109,6 +110,7 @@ def _options(given: dict[str, Any]) -> "ServeOptions":
         payload_bytes_max=(given["payload_mib_max"] or 16) * MEBIBYTE,
         replaceable=REUSED_IDS[given["reuse_ids"] or "never"],
         grace_seconds=grace_of(environment),
+        lease_seconds=lease_seconds_of(environment.get(LEASE_SETTING)),
     )
     check_exposure(options, is_insecure=given["insecure"])
     return options

@@ -48,9 +48,8 @@ class RunningHub:
         self.name = name
         self.store_url = store_url
         self.place = place_of(store_url)
-        self.storage: Storage = open_storage(
-            store_url, clock, StorageOptions(durability=options.durability), hub=name.lower()
-        )
+        kept = StorageOptions(durability=options.durability, lease_seconds=options.lease_seconds)
+        self.storage: Storage = open_storage(store_url, clock, kept, hub=name.lower())
         clock = self.storage.clock
         limits = DecisionLimits(
             history_events_max=options.history_events_max,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perdure.core.status import TERMINAL, RuntimeStatus
+from perdure.host.lease_setting import LEASE_SECONDS
 from perdure.host.options import StartFailed
 from perdure.storage.options import Durability
 
@@ -55,6 +56,7 @@ class ServeOptions:
     replaceable: frozenset[RuntimeStatus] = frozenset()
     """Instances of these statuses give way to a start of their id that names no policy."""
     grace_seconds: float = 30.0
+    lease_seconds: float = LEASE_SECONDS
 
     @property
     def is_local(self) -> bool:

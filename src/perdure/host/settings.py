@@ -17,6 +17,7 @@ from perdure.functions.host_settings import HostSettings, task_hub_name
 from perdure.functions.local_settings import LocalSettings, apply_local_settings, read_local_settings
 from perdure.functions.logging_setup import LogLevels, log_levels
 from perdure.host.hub import HubOptions, activities_by_default, threads_by_default
+from perdure.host.lease_setting import LEASE_SETTING, lease_seconds_of
 from perdure.host.options import DEFAULT_ADDRESS, DEFAULT_PORT, HttpsOptions, Sdk, StartFailed, StartOptions
 from perdure.host.sdk_choice import chosen_sdk
 from perdure.http_api.allowed_hosts import LOOPBACK_NAMES
@@ -199,9 +200,12 @@ def _hub_options(
     durable = host.durable
     durability = options.durability or app.get(DURABILITY_SETTING) or Durability.FULL.value
     try:
-        storage = StorageOptions(durability=Durability(durability.lower()), partitions=_partitions(host))
+        kept = Durability(durability.lower())
     except ValueError:
         raise StartFailed(f"The durability is 'full' or 'relaxed', not '{durability}'.", 2) from None
+    storage = StorageOptions(
+        durability=kept, partitions=_partitions(host), lease_seconds=lease_seconds_of(app.get(LEASE_SETTING))
+    )
     return HubOptions(
         store_url=store_url(options.store, folder, host, app),
         name=task_hub_name(host.durable.hub_name, app),

@@ -41,8 +41,6 @@ class StorageOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the opener chooses.
 
     ``waiting_max`` and ``waiting_bytes_max`` bound the messages of this process that have no row yet.
-    ``partitions``: how many the hub is to have, on a store that many processes share; None takes what it has, or the
-    default for a new one.
     """
 
     durability: Durability = Durability.FULL
@@ -52,7 +50,8 @@ class StorageOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Of a hub on a server that is made now; None: as many as are usual. One that is there must have as many."""
     waiting_max: int = 50_000
     waiting_bytes_max: int = 256 * 1024 * 1024
-    partitions: int | None = None
+    lease_seconds: float = 10.0
+    """On a store that many processes share: so long after its last word a process may be taken for dead."""
     lock_seconds_max: float = 1.0
     """How long to wait for a holder that is just ending."""
     busy_seconds_max: float = 5.0

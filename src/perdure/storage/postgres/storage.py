@@ -3,11 +3,10 @@
 from perdure.contracts.clock import Clock
 from perdure.storage.options import StorageOptions
 from perdure.storage.postgres.tables import PostgresTables
-from perdure.storage.shared.keeping import LeaseTimes
+from perdure.storage.shared.keeping import LeaseTimes, times_of_lease
 from perdure.storage.shared.storage import ManyProcessStorage
 
 _NO_OPTIONS = StorageOptions()
-_DEFAULT_TIMES = LeaseTimes()
 
 
 class PostgresStorage(ManyProcessStorage):
@@ -19,9 +18,10 @@ class PostgresStorage(ManyProcessStorage):
         hub: str,
         clock: Clock,
         options: StorageOptions = _NO_OPTIONS,
-        times: LeaseTimes = _DEFAULT_TIMES,
+        times: LeaseTimes | None = None,
     ) -> None:
         """Raises StoreUnusable for a URL or a hub name that cannot be one."""
+        times = times_of_lease(options.lease_seconds) if times is None else times
         self.tables = PostgresTables(url, hub, options)
         super().__init__(self.tables, clock, options, times)
 

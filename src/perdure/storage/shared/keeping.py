@@ -28,6 +28,20 @@ class LeaseTimes(msgspec.Struct, frozen=True, kw_only=True):
     """How soon it tries again when the store cannot be reached."""
 
 
+def times_of_lease(seconds: float) -> LeaseTimes:
+    """In the proportions of the default; what has nothing to do with the lease is no longer than between renewals."""
+    usual = LeaseTimes()
+    part = seconds / usual.lease
+    renewal = usual.renewal * part
+    return LeaseTimes(
+        lease=seconds,
+        renewal=renewal,
+        margin=usual.margin * part,
+        owed=min(usual.owed, renewal),
+        again=min(usual.again, renewal / 2),
+    )
+
+
 class Keeping:
     """Keeps this process on the list, as long as it is kept, and looks at the hub each time.
 
