@@ -129,6 +129,11 @@ class Router:
         self._damaged = {instance_id for instance_id in self._damaged if not is_gone(instance_id)}
         self._postponed = [envelope for envelope in self._postponed if not is_gone(envelope.target)]
 
+    def replaces(self, envelope: Envelope) -> bool:
+        """Whether it is a start without a row that takes the place of another instance."""
+        creation = self._storage.creation_of(envelope) if type(envelope.message) is StartExecution else None
+        return creation is not None and creation.replaces
+
     def withdraw(self, start: Envelope) -> None:
         """A start that begins later makes nothing, since another process has taken its id."""
         self._due.remove(start)

@@ -141,10 +141,14 @@ class Runner:
         self._executor.start_activities(backlog.activities)
 
     async def write_down(self, is_leaving: Concerned) -> None:
-        """Give a row to all that is in hand for these instances and has none; between rounds only."""
+        """Give a row to all that is in hand for these instances and has none; between rounds only.
+
+        The store gives starts that replace an instance back to who sent them: what that has locked is not known here.
+        """
         queued = (envelope for live in self._live if is_leaving(live.instance_id) for envelope in live.queue)
         in_hand = [*queued, *self._set_aside, *self._incoming]
-        round_ = Round([], [e for e in in_hand if e.position is None and is_leaving(e.target)], [])
+        without_row = [e for e in in_hand if e.position is None and is_leaving(e.target)]
+        round_ = Round([], [e for e in without_row if not self._router.replaces(e)], [])
         if round_.kept:
             await self._commits.commit(round_, [])
             self._settlements.settle(round_)

@@ -1,12 +1,15 @@
 """Creating instances, of partitions held here and of others."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Collection
 from enum import Enum
 from functools import partial
 
 from perdure.contracts.errors import LeaseLost
-from perdure.contracts.records import CreateOutcome, Replaceable, may_replace
+from perdure.contracts.records import CreateOutcome, DamagedInstance, Replaceable, StoredInstance, may_replace
 from perdure.core.checkpoint import Creation
+from perdure.core.decisions import leave_sections
+from perdure.core.instance import Instance
 from perdure.core.status import RuntimeStatus
 from perdure.storage.changes import Changes, Numbers, create
 from perdure.storage.shared.errands import Errands
@@ -42,8 +45,10 @@ class Creating:
         statuses: StatusReads,
         transacting: Transacting,
         numbers: Numbers,
+        load: Callable[[Collection[str]], Awaitable[dict[str, StoredInstance | DamagedInstance]]],
     ) -> None:
         self.errands: Errands
+        self._load = load
         self._holding = holding
         self._ownership = ownership
         self._statuses = statuses
@@ -151,12 +156,18 @@ class Creating:
         return _Verdict.UNSETTLED
 
     async def _replace(self, creation: Creation, fence: dict[int, int]) -> CreateOutcome | _Verdict:
+        """Nobody runs what is replaced, so it is read what that has locked."""
+        instance_id = creation.record.origin.instance_id
+        found = (await self._load([instance_id])).get(instance_id)
+        if isinstance(found, StoredInstance) and not found.record.progress.status.is_terminal:
+            sections = Instance.loaded(found.record, found.history).sections
+            creation.releases = leave_sections(instance_id, sections)
         changes = Changes()
-        creation.replaces = True
+        creation.replaces = found is not None
         create(changes, creation, self._numbers)
-        self._holding.claims.add(creation.record.origin.instance_id)
+        self._holding.claims.add(instance_id)
         try:
             await self._transacting.write_messages(changes, fence)
         except (LeaseLost, IdsTaken):
             return _Verdict.UNSETTLED
-        return CreateOutcome.REPLACED
+        return CreateOutcome.REPLACED if creation.replaces else CreateOutcome.CREATED

@@ -23,18 +23,17 @@ class HandingOver:
     async def write(self, arrivals: Sequence[Arrival], fence: Epochs) -> None:
         """Write those of them that a commit under way does not decide.
 
-        ``fence``: partitions that are still ours for that; without it, starts over living instances are given back
-        to their senders' calls, which find the owner.
+        ``fence``: partitions that are still ours for that. Starts over living instances are given back to their
+        senders' calls, which find the next owner: only who runs what they replace knows what that has locked.
         """
         holding = self._holding
         try:
             await self._transacting.decided()
             while left := [arrival for arrival in arrivals if holding.is_undecided(arrival)]:
-                if not fence:
-                    for_owners = [a.creation for a in left if a.creation and self._creating.needs_owner(a.creation)]
-                    if for_owners:
-                        holding.refuse({creation.start.target for creation in for_owners})
-                        continue
+                for_owners = [a.creation for a in left if a.creation and self._creating.needs_owner(a.creation)]
+                if for_owners:
+                    holding.refuse({creation.start.target for creation in for_owners})
+                    continue
                 try:
                     await self._transacting.write_messages(self._changes(left), fence)
                 except IdsTaken as taken:

@@ -117,7 +117,9 @@ class ManyProcessStorage:
         )
         self._ownership.keeping = self._keeping
         self._ownership.transacting = self._transacting
-        self._creating = Creating(holding, self._ownership, StatusReads(tables), self._transacting, self._numbers)
+        self._creating = Creating(
+            holding, self._ownership, StatusReads(tables), self._transacting, self._numbers, tables.load
+        )
         self._errands = Errands(tables, self._numbers, self._hints, self._creating.create_here)
         self._creating.errands = self._errands
         self._handing_over = HandingOver(holding, self._creating, self._transacting, self._numbers)

@@ -63,7 +63,7 @@ class HostsAudit(Audit):
                 f"I4: process {process} writes '{instance_id}' under {dict(fence)}, in force is {row}",
             )
 
-    def written(self, host: "HostView", changes: Changes, outcome: Outcome, rows: MemoryTables) -> None:
+    def written(self, host: "HostView", changes: Changes, fence: Epochs, outcome: Outcome, rows: MemoryTables) -> None:
         """A transaction is durable."""
         shadow = self.shadow
         positions = _positions(changes, outcome)
@@ -76,7 +76,7 @@ class HostsAudit(Audit):
             shadow.commit_count += 1
         else:
             self.came_true(given, changes.activities)
-        self._store_others(changes, given)
+        self._store_others(changes, fence, given)
         self._compare(changes, rows)
 
     def came_true(self, given: GivenRound, activities: list[PendingActivity]) -> None:
@@ -86,7 +86,7 @@ class HostsAudit(Audit):
             self.take_notice(envelope, creation)
         self.committed(given.round_, Committed(activities))
 
-    def _store_others(self, changes: Changes, given: GivenRound | None) -> None:
+    def _store_others(self, changes: Changes, fence: Epochs, given: GivenRound | None) -> None:
         """Messages and creations of clients."""
         known: set[int] = set() if given is None else {id(envelope) for envelope in given.round_.kept}
         placed = [(p.position, p.envelope, None) for p in changes.kept]
@@ -98,12 +98,11 @@ class HostsAudit(Audit):
             found = self.shadow.in_flight.pop(id(envelope), None)
             self.require(found is not None, f"I1: stored twice, or never sent: {envelope}")
             assert found is not None
-            self._store(envelope, found[1])
-
-    def _store(self, envelope: Envelope, sent: Sent) -> None:
-        # What is acknowledged counts from here on, whichever way others reach the same instance.
-        sent.order = self.shadow.next_order()
-        super()._store(envelope, sent)
+            sent = found[1]
+            if self.partition_of(envelope.target) not in fence:
+                # Whoever runs its target learns of it later: it counts from here on.
+                sent.order = self.shadow.next_order()
+            self._store(envelope, sent)
 
     def _compare(self, changes: Changes, rows: MemoryTables) -> None:
         touched = [numbered.checkpoint.origin.instance_id for numbered in (*changes.updated, *changes.inserted)]

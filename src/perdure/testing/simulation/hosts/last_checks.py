@@ -119,7 +119,9 @@ class LastChecks:
         await victim.kill()
         record = await waiting
         seconds = asyncio.get_running_loop().time() - began
-        self._audit.require(record is not None and seconds < TAKEOVER_SECONDS + WORK_SECONDS, f"O4: takeover took {seconds:.2f} s")
+        self._audit.require(
+            record is not None and seconds < TAKEOVER_SECONDS + WORK_SECONDS, f"O4: takeover took {seconds:.2f} s"
+        )
         await asyncio.sleep(LEASE_SECONDS * 3)
         self._partitions_are_even()
 

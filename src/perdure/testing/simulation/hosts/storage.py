@@ -40,7 +40,7 @@ class AuditedMemory(SharedMemory):
         outcome = super().write(process, changes, fence)
         assert self.asker is not None
         self._audit.check_owner(process, changes, fence, self.partitions)
-        self._audit.written(self.asker, changes, outcome, self.rows)
+        self._audit.written(self.asker, changes, fence, outcome, self.rows)
         return outcome
 
     def holds(self, hold: Hold) -> bool:
