@@ -161,7 +161,10 @@ class Creating:
         found = (await self._load([instance_id])).get(instance_id)
         if isinstance(found, StoredInstance) and not found.record.progress.status.is_terminal:
             sections = Instance.loaded(found.record, found.history).sections
-            creation.releases = leave_sections(instance_id, sections)
+            # Locks may have been taken since the caller looked; letting go of one twice changes nothing.
+            known = [(envelope.target, envelope.message) for envelope in creation.releases]
+            more = leave_sections(instance_id, sections)
+            creation.releases = [*creation.releases, *(e for e in more if (e.target, e.message) not in known)]
         changes = Changes()
         creation.replaces = found is not None
         create(changes, creation, self._numbers)
