@@ -184,8 +184,9 @@ class Peer:
         self._answers: dict[int, Answer] = {}
 
     def send(self, *pieces: bytes) -> None:
-        """Whatever it is."""
-        self._writer.write(b"".join(pieces))
+        """Whatever it is; nothing once the server has ended the connection."""
+        if not self._reader.at_eof() and not self._writer.is_closing():
+            self._writer.write(b"".join(pieces))
 
     def greet(self, settings: bytes = b"") -> None:
         """What a connection begins with."""
@@ -274,7 +275,7 @@ class Peer:
     def end_sending(self) -> None:
         """Send nothing more."""
         # The server may have ended it before.
-        with suppress(OSError):
+        with suppress(OSError, RuntimeError):
             self._writer.write_eof()
 
 
@@ -296,11 +297,15 @@ def framed(message: bytes, flag: int = 0) -> bytes:
     return bytes((flag,)) + len(message).to_bytes(4, "big") + message
 
 
-def within(scenario: Coroutine[Any, Any, None], seconds: float = SECONDS_MAX) -> None:
-    """Run it on a loop of its own."""
+def within(
+    scenario: Coroutine[Any, Any, None],
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+) -> None:
+    """Run it on a loop of its own, within its time."""
 
     async def limited() -> None:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(SECONDS_MAX):
             await scenario
 
-    asyncio.run(limited())
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(limited())

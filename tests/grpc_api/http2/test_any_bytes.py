@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import h2.config
 import h2.connection
 import h2.events
 import h2.settings
 import pytest
+import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +46,9 @@ BODIES = st.one_of(
     ),
 )
 FRAMES = st.builds(frame, KINDS, FLAGS, STREAMS, BODIES)
-FEW = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+NewLoop = Callable[[], asyncio.AbstractEventLoop]
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+FEW = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 async def throw(server: Served, sent: bytes, cuts: list[int]) -> None:
@@ -64,9 +68,12 @@ def cuts_of(sent: bytes, places: list[int]) -> list[int]:
     return sorted({place % (len(sent) + 1) for place in places})
 
 
+@pytest.mark.parametrize("new_loop", LOOPS)
 @given(frames=st.lists(FRAMES, max_size=25), places=st.lists(st.integers(0, 10_000), max_size=6))
 @FEW
-def test_any_frames(caplog: pytest.LogCaptureFixture, frames: list[bytes], places: list[int]) -> None:
+def test_any_frames(
+    caplog: pytest.LogCaptureFixture, new_loop: NewLoop, frames: list[bytes], places: list[int]
+) -> None:
     sent = GREETING + b"".join(frames)
 
     async def scenario() -> None:
@@ -74,13 +81,16 @@ def test_any_frames(caplog: pytest.LogCaptureFixture, frames: list[bytes], place
             await throw(server, sent, cuts_of(sent, places))
 
     with caplog.at_level(logging.WARNING):
-        within(scenario())
+        within(scenario(), new_loop)
     assert not caplog.records
 
 
+@pytest.mark.parametrize("new_loop", LOOPS)
 @given(sent=st.binary(max_size=400), is_greeted=st.booleans(), places=st.lists(st.integers(0, 500), max_size=6))
 @FEW
-def test_any_bytes(caplog: pytest.LogCaptureFixture, sent: bytes, is_greeted: bool, places: list[int]) -> None:
+def test_any_bytes(
+    caplog: pytest.LogCaptureFixture, new_loop: NewLoop, sent: bytes, is_greeted: bool, places: list[int]
+) -> None:
     sent = (GREETING if is_greeted else b"") + sent
 
     async def scenario() -> None:
@@ -88,7 +98,7 @@ def test_any_bytes(caplog: pytest.LogCaptureFixture, sent: bytes, is_greeted: bo
             await throw(server, sent, cuts_of(sent, places))
 
     with caplog.at_level(logging.WARNING):
-        within(scenario())
+        within(scenario(), new_loop)
     assert not caplog.records
 
 
