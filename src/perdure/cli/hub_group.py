@@ -4,6 +4,7 @@ import click
 
 from perdure.cli.grammar import CONTEXT, ForgivingGroup
 from perdure.cli.hub_command import create, drop, list_hubs
+from perdure.cli.hub_copying import copy
 from perdure.cli.hub_operations import status, upgrade
 
 
@@ -15,5 +16,5 @@ def hub() -> None:
     """
 
 
-for _command in (list_hubs, create, drop, upgrade, status):
+for _command in (list_hubs, create, drop, upgrade, status, copy):
     hub.add_command(_command)

@@ -41,15 +41,12 @@ from perdure.host.tracing_setup import open_tracing
 from perdure.host.user_lanes import UserLanes
 from perdure.http_api.links import PREFIX
 from perdure.http_api.options import ManagementOptions
-from perdure.storage.opening import hub_server
-from perdure.storage.places import ServerPlace
 from perdure.storage.system_clock import SystemClock
 
 if TYPE_CHECKING:
     from perdure.execution.remote import RemoteExecutor
     from perdure.execution.worker_processes import WorkerProcesses
     from perdure.functions.manual_runs import ManualRuns
-    from perdure.functions.timer_status import TimerStatusStore
     from perdure.functions.timer_triggers import TimerTriggers
     from perdure.host.notifications import LifeCyclePublisher
     from perdure.host.rpc_endpoint import RpcEndpoint
@@ -215,18 +212,10 @@ class FunctionsHost:
 
     def _timers_of(self, app: LoadedApp, clients: ClientTexts) -> "TimerTriggers":
         from perdure.functions.timer_triggers import TimerTriggers
+        from perdure.host.hub_belongings import timer_statuses
 
-        return TimerTriggers(app.timers, self.user_code, clients, self._timer_statuses(), self.hub.storage.clock)
-
-    def _timer_statuses(self) -> "TimerStatusStore":
-        place = self.hub.place
-        if isinstance(place, ServerPlace):
-            from perdure.host.timer_notes import NotedTimerStatuses
-
-            return NotedTimerStatuses(hub_server(place).notes(self.settings.hub.name))
-        from perdure.functions.timer_status import FileTimerStatuses
-
-        return FileTimerStatuses(self.settings.app_folder / ".perdure", self.settings.hub_name)
+        statuses = timer_statuses(self.settings)
+        return TimerTriggers(app.timers, self.user_code, clients, statuses, self.hub.storage.clock)
 
     def _begin_manual_runs(self, app: LoadedApp, clients: ClientTexts) -> "ManualRuns":
         from perdure.functions.manual_runs import ManualRuns

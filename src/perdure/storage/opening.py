@@ -44,7 +44,7 @@ def open_storage(
             try:
                 from perdure.storage.postgres.storage import PostgresStorage
             except ImportError as error:
-                raise _missing(error) from error
+                raise package_missing(error) from error
             return PostgresStorage(url, hub, clock, options)
 
 
@@ -53,7 +53,7 @@ def hub_server(place: ServerPlace) -> HubServer:
     try:
         from perdure.storage.postgres.hubs import PostgresHubs
     except ImportError as error:
-        raise _missing(error) from error
+        raise package_missing(error) from error
     return PostgresHubs(place.url)
 
 
@@ -68,7 +68,7 @@ def name_url(storage: Storage, url: str) -> None:
         storage.name_url(url)
 
 
-def _missing(error: ImportError) -> Exception:
+def package_missing(error: ImportError) -> Exception:
     """What it means that a module of the PostgreSQL store cannot be imported."""
     if error.name != "asyncpg":
         return error
