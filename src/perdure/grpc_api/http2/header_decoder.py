@@ -57,7 +57,8 @@ class HeaderDecoder:
             if size <= self._bytes_max:
                 fields.append(field)
         if size > self._bytes_max or len(fields) > self._fields_max:
-            raise HeadersTooLarge(f"The headers of a call may have {self._bytes_max:,} bytes.")
+            text = f"A call may have {self._fields_max} headers and {self._bytes_max:,} bytes of them."
+            raise HeadersTooLarge(text)
         return fields
 
     def _literal(self, block: bytes, at: int, number: int, prefix: int) -> tuple[Field, int]:
