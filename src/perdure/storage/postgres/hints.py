@@ -7,7 +7,7 @@ from contextlib import suppress
 import asyncpg
 import msgspec
 
-from perdure.contracts.errors import StorageError, StoreFailed
+from perdure.contracts.errors import StorageError
 from perdure.storage.postgres.meanings import LOST_ERRORS
 from perdure.storage.postgres.server import Connection, Server
 from perdure.storage.shared.tables import Hint
@@ -77,8 +77,6 @@ class Hints:
                 # Whatever was told while nobody listened.
                 heard(_look_at_everything(process))
                 await over.wait()
-            except StoreFailed:
-                raise
             except (StorageError, asyncpg.PostgresError, *LOST_ERRORS):
                 await asyncio.sleep(PAUSE_SECONDS)
             finally:

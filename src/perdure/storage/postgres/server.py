@@ -29,7 +29,7 @@ class Server:
 
     def __init__(self, address: Address, place: str, name: str, durability: Durability) -> None:
         self.place = place
-        self.pooler = address.pooler or Pooler.NONE
+        self.pooler = address.pooler
         self.version = 0
         self.warnings: list[str] = []
         self._address = address
@@ -47,7 +47,13 @@ class Server:
     async def first_connection(self) -> Connection:
         """As at a start: look at the server, too. Raises StoreUnusable."""
         try:
-            connection = await self._connect(60.0)
+            try:
+                connection = await self._connect(60.0)
+            except asyncpg.ProtocolViolationError as error:
+                if _POOLER_SAYS not in str(error) or self.pooler is not None:
+                    raise
+                self.pooler = Pooler.TRANSACTION
+                connection = await self._connect(60.0)
             try:
                 await self._look(connection)
             except BaseException:
@@ -159,6 +165,8 @@ class Server:
 
 
 _SESSION = "select pg_backend_pid()"
+_POOLER_SAYS = "unsupported startup parameter"
+"""PgBouncer lets nobody set up a session."""
 _LOOK = """
 select current_setting('server_version_num')::int as number, current_setting('server_version') as version,
     current_setting('server_encoding') as encoding, pg_is_in_recovery() as standby,

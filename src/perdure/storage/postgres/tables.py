@@ -102,8 +102,9 @@ class PostgresTables:
         server = Server(self._address, self._place, f"perdure {self._hub}", options.durability)
         connection = await server.first_connection()
         try:
-            if self._address.pooler is None and await server.is_behind_pooler(connection):
-                server.pooler = Pooler.TRANSACTION
+            if server.pooler is None:
+                behind = await server.is_behind_pooler(connection)
+                server.pooler = Pooler.TRANSACTION if behind else Pooler.NONE
             count = await self._schema.ready(connection, self._place, options.access, options.partitions)
             await refuse_half(connection, self._schema, self._place)
         finally:
