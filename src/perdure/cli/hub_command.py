@@ -147,8 +147,8 @@ def _ask_server(reach: HubOptions, method: str, name: str) -> int:
             return reply.status
         if reply.status in (401, 403):
             fail(f"{door.where} asks for a token with the role admin: --code TOKEN", STORE)
-        if reply.status == 400:
-            fail(str(reply.value()["Message"]), USAGE)
+        if reply.status in (400, 409):
+            fail(str(reply.value()["Message"]), USAGE if reply.status == 400 else STORE)
         if reply.status == 404:
             fail(f"There is no task hub '{name}' at {door.where} that could be dropped.", NOT_FOUND)
         fail(f"{door.where} did not do it (HTTP {reply.status}).", STORE)

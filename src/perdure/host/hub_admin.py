@@ -4,7 +4,7 @@ from urllib.parse import unquote
 
 from starlette.types import Scope
 
-from perdure.contracts.errors import InvalidInput
+from perdure.contracts.errors import InvalidInput, StoreInUse
 from perdure.grpc_api.access import Role, Standing
 from perdure.host.hub_directory import HubDirectory
 from perdure.http_api.access import Level, OpenAccess, Verdict
@@ -48,7 +48,10 @@ async def answer(
     if method == "DELETE":
         if hubs.now(name) is None:
             return NOT_FOUND
-        await hubs.drop(name)
+        try:
+            await hubs.drop(name)
+        except StoreInUse as error:
+            return json_answer(409, {"Message": str(error)})
         return json_answer(200, {"taskHub": name})
     existed = hubs.now(name) is not None
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from perdure.client import TaskHubClient
 from perdure.client.options import ClientOptions
 from perdure.contracts.clock import Clock
-from perdure.contracts.errors import InvalidInput, StorageError
+from perdure.contracts.errors import InvalidInput, StorageError, StoreInUse
 from perdure.contracts.observer import Observer
 from perdure.contracts.storage import Storage
 from perdure.core.decisions import DecisionLimits
@@ -25,6 +25,7 @@ from perdure.core.identifiers import check_portable_id
 from perdure.core.versioning import Versioning
 from perdure.engine.options import EngineOptions
 from perdure.engine.worker import TaskHubWorker
+from perdure.execution.offering_executor import offering
 from perdure.execution.remote import RemoteExecutor
 from perdure.execution.remote_items import RemoteOptions
 from perdure.grpc_api.hub_choice import ServedHub
@@ -61,7 +62,7 @@ class RunningHub:
         self.executor = executor
         self.worker = TaskHubWorker(
             self.storage,
-            executor,
+            offering(executor, self.storage, serves=executor.serves, leaves=executor.leaves, observers=observers),
             clock,
             EngineOptions(limits, Versioning()),
             f"{socket.gethostname()}/{os.getpid()}",
@@ -116,6 +117,7 @@ class HubDirectory:
         self._stores: HubStores = MemoryHubs()
         self._changes = HubChanges()
         self._looking: asyncio.Task[None] | None = None
+        self._judging: set[asyncio.Task[None]] = set()
         self.failed: asyncio.Future[HubFailure] = asyncio.get_running_loop().create_future()
         """Done when a hub failed for good."""
         self.added: Callable[[RunningHub], None] = lambda hub: None
@@ -213,11 +215,31 @@ class HubDirectory:
             return
         # Nothing of what workers still do of it would be kept.
         await hub.stop(0)
-        await self._stores.delete(name)
+        try:
+            await self._stores.delete(name)
+        except StoreInUse:
+            # Other processes work on it: so do we, then.
+            await self._start(hub.name)
+            raise
 
     def _note_failure(self, name: str, future: "asyncio.Future[BaseException]") -> None:
-        if not future.cancelled() and not self.failed.done() and name.lower() in self._hubs:
-            self.failed.set_result(HubFailure(name, future.result()))
+        if future.cancelled() or name.lower() not in self._hubs:
+            return
+        judging = asyncio.create_task(self._judge_failure(name.lower(), HubFailure(name, future.result())))
+        self._judging.add(judging)
+        judging.add_done_callback(self._judging.discard)
+
+    async def _judge_failure(self, name: str, failure: HubFailure) -> None:
+        """A hub that somebody has dropped is let go; anything else concerns the whole process."""
+        if self._stores.look_seconds is not None:
+            try:
+                if name not in await self._stores.found():
+                    await self._changes.make(name, partial(self._let_go, name))
+                    return
+            except StorageError as error:
+                failure.error.add_note(f"whether the hub is still there could not be asked: {error}")
+        if not self.failed.done():
+            self.failed.set_result(failure)
 
     async def _look_for_hubs(self, seconds: float) -> None:
         """Run the hubs that other processes have made, and let go of those that they have dropped."""
