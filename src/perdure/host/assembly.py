@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import ipaddress
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -240,12 +239,10 @@ def _remote_workers(settings: Settings) -> "RemoteExecutor | None":
     """Who runs what the app does not have; None without a gRPC door. Raises StartFailed."""
     if settings.grpc_port is None:
         return None
-    # grpc writes of its own about what we say ourselves; it reads this when it is imported.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from perdure.host.grpc_door import remote_workers
     except ImportError as error:
-        raise StartFailed(f"--grpc-port needs grpcio and protobuf: pip install 'perdure[grpc]' ({error})", 1) from error
+        raise StartFailed(f"--grpc-port needs protobuf: pip install 'perdure[grpc]' ({error})", 1) from error
     return remote_workers(settings.hub_name, settings.hub.decisions.payload_bytes_max)
 
 
