@@ -43,6 +43,8 @@ class Errands:
         self._create_here = create_here
         self._awaited: dict[int, asyncio.Future[CreateOutcome]] = {}
         self._doing: set[int] = set()
+        self._answered: set[int] = set()
+        """Those that a reading under way may tell of once more."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -94,8 +96,10 @@ class Errands:
 
     async def serve(self, partitions: Collection[int]) -> None:
         """Begin what was left for these partitions. Raises Unavailable."""
-        for errand in await self._tables.errands(partitions):
-            if errand.number not in self._doing:
+        found = await self._tables.errands(partitions)
+        self._answered.intersection_update([errand.number for errand in found])
+        for errand in found:
+            if errand.number not in self._doing and errand.number not in self._answered:
                 self._doing.add(errand.number)
                 self._spawn(self._do(errand))
 
@@ -104,13 +108,14 @@ class Errands:
             creation, reuse = _read(errand.body)
             origin = creation.record.origin
             record = await self._tables.get(origin.instance_id)
-            if record is not None and record.origin.execution_id == origin.execution_id:
-                # An owner before us did it and could not say so.
+            if record is not None and record.origin.created_at == origin.created_at:
+                # An owner before us did it and could not say so; since then it may have continued as new.
                 outcome = CreateOutcome.REPLACED
             else:
                 outcome = await self._create_here(creation, reuse)
             if outcome is not None:
                 await self._tables.answer_errand(errand.number, outcome.value)
+                self._answered.add(errand.number)
                 self._hints.tell(errand.asker, Hint(sender=0, has_errands=True))
         except StorageError:
             # It stays where it is: the next look begins it again, here or at a new owner.

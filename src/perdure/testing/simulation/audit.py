@@ -315,7 +315,7 @@ class Audit:
             is_work = isinstance(envelope.message, ms.OperationRequest | ms.LockRequest)
             self.require(not (is_work and envelope.target.startswith("@")), f"an operation was dropped: {envelope}")
             return
-        if former.order != now.order and envelope.position is None:
+        if former.order != now.order and self._may_go_with(envelope):
             # It was on its way together with the start that gave the id away.
             return
         if former.order != now.order:
@@ -326,6 +326,10 @@ class Audit:
     def _latest(self) -> datetime:
         """Up to when messages may have been due."""
         return self._clock.latest
+
+    def _may_go_with(self, envelope: Envelope) -> bool:
+        """Whether a message may have been for what is replaced in the same commit."""
+        return envelope.position is None
 
     def _is_before(self, envelope: Envelope, now: ShadowInstance) -> bool:
         """Whether it was stored before the instance was: it was sent to both that had the id and to neither."""
