@@ -13,6 +13,7 @@ import azure.functions as func
 import httpx
 import pytest
 
+from perdure.contracts.errors import LeaseLost, Overloaded, StorageError, StoreFull, Unavailable
 from perdure.execution.threads import ThreadPool
 from perdure.execution.user_loop import UserLoop
 from perdure.formats.http_json import LinkTerms
@@ -265,6 +266,22 @@ def _fine(req: Any) -> str:
 
 async def _fine_async(req: Any) -> str:
     return "fine"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(Unavailable, 503), (StoreFull, 507), (Overloaded, 429), (LeaseLost, 500)]
+)
+def test_a_store_that_takes_nothing_now_is_no_failure_of_the_function(error: type[StorageError], status: int) -> None:
+    def plain(req: func.HttpRequest) -> str:
+        raise error("postgresql://user@server/database")
+
+    async def asynchronous(req: func.HttpRequest) -> str:
+        return plain(req)
+
+    for code in (plain, asynchronous):
+        response = ask(code)
+        assert (response.status_code, response.content) == (status, b"")
+        assert response.headers.get("retry-after") == (None if status == 500 else "1")
 
 
 def test_a_function_that_cancels_itself_is_500() -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import azure.functions as func
 
+from perdure.contracts.errors import Overloaded, StoreFull, Unavailable
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
 _WITHOUT_BODY = frozenset({204, 205, 304})
@@ -30,6 +32,20 @@ TOO_LARGE = HttpReply(413)
 TOO_MANY = HttpReply(429)
 FAILED = HttpReply(500)
 """The body is always empty: what went wrong is in the log and nowhere else."""
+_LATER: Headers = ((b"retry-after", b"1"),)
+_NOT_NOW: dict[type[BaseException], HttpReply] = {
+    Overloaded: HttpReply(429, _LATER),
+    StoreFull: HttpReply(507, _LATER),
+    Unavailable: HttpReply(503, _LATER),
+}
+
+
+def reply_to_failure(error: BaseException) -> HttpReply:
+    """The response to what a function raised: 500, but where the store cannot take anything now, as the API says it."""
+    for kind in type(error).__mro__:
+        if (reply := _NOT_NOW.get(kind)) is not None:
+            return reply
+    return FAILED
 
 
 def reply_of(value: Any) -> HttpReply:

@@ -12,7 +12,7 @@ from perdure.execution.time_limits import FunctionTimedOut
 from perdure.functions.bindings import ClientTexts, OutputHolder, build_arguments, log_outputs
 from perdure.functions.descriptions import RETURN_BINDING, HttpFunction
 from perdure.functions.host_settings import HttpSettings
-from perdure.functions.http_replies import FAILED, TOO_MANY, HttpReply, UnusableResult, reply_of
+from perdure.functions.http_replies import FAILED, TOO_MANY, HttpReply, UnusableResult, reply_of, reply_to_failure
 from perdure.functions.invocations import Invocation, TraceContext, log_timeout
 from perdure.functions.routes import RouteMatch, RouteTable
 
@@ -72,7 +72,10 @@ class HttpTriggers:
         return self._disabled.match(method, raw_path)
 
     async def invoke(self, match: RouteMatch, request: IncomingRequest) -> HttpReply:
-        """Run the function. Whatever it does wrong is a logged 500 without a body."""
+        """Run the function. Whatever it does wrong is a logged 500 without a body.
+
+        A store that it could not reach is not its doing: 503, 507 or 429, with Retry-After.
+        """
         if self._outstanding_max is not None and self._outstanding >= self._outstanding_max:
             return TOO_MANY
         self._outstanding += 1
@@ -99,9 +102,9 @@ def _answer(match: RouteMatch, request: IncomingRequest, clients: ClientTexts) -
         with Invocation(match.function.call.name, f"HTTP {request.method}") as invocation:
             arguments = _arguments(match, request, clients, invocation)
             return _reply(match.function, arguments, match.function.call.function(**arguments))
-    except BaseException:
+    except BaseException as error:
         # User code, SystemExit included; the invocation has logged it.
-        return FAILED
+        return reply_to_failure(error)
 
 
 async def _answer_async(match: RouteMatch, request: IncomingRequest, clients: ClientTexts) -> HttpReply:
@@ -114,9 +117,9 @@ async def _answer_async(match: RouteMatch, request: IncomingRequest, clients: Cl
         if task is not None and task.cancelling():
             raise
         return FAILED
-    except BaseException:
+    except BaseException as error:
         # As above; a SystemExit would end the loop of all other functions too.
-        return FAILED
+        return reply_to_failure(error)
 
 
 def _arguments(
