@@ -23,8 +23,10 @@ class Cut(Enum):
 class CuttingProxy:
     """``url`` is that of the server behind it, by way of the proxy."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, address: str = "127.0.0.1") -> None:
+        """``address``: where it listens."""
         parts = urlsplit(url)
+        self._address = address
         self._parts = parts
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 5432
         self._cut: Cut | None = None
@@ -33,13 +35,15 @@ class CuttingProxy:
         self._carrying.set()
         self.url = ""
         self.cuts = 0
+        self.delay_seconds = 0.0
+        """Each answer comes so much later."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["CuttingProxy"]:
         await self._listen(0)
         port = self._listening.sockets[0].getsockname()[1]
         user = self._parts.netloc.rpartition("@")[0]
-        self.url = urlunsplit(self._parts._replace(netloc=f"{user}@127.0.0.1:{port}"))
+        self.url = urlunsplit(self._parts._replace(netloc=f"{user}@{self._address}:{port}"))
         try:
             yield self
         finally:
@@ -55,7 +59,7 @@ class CuttingProxy:
         await self._listen(port)
 
     async def _listen(self, port: int) -> None:
-        self._listening = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self._listening = await asyncio.start_server(self._serve, self._address, port)
 
     async def _stop(self) -> None:
         self._listening.close()
@@ -115,6 +119,8 @@ class CuttingProxy:
         with suppress(OSError):
             while chunk := await server.read(CHUNK):
                 await self._carrying.wait()
+                if self.delay_seconds:
+                    await asyncio.sleep(self.delay_seconds)
                 if losing.is_set():
                     return
                 client.write(chunk)

@@ -33,10 +33,12 @@ class HostProcess:
         python: Path | str = sys.executable,
         environment: Mapping[str, str] | None = None,
         port: int | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
+        """``address``: where it is found; ``arguments`` say so too."""
         self.app = app
         self.port = free_port() if port is None else port
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{address}:{self.port}"
         self.log_file = app / "host.log"
         hooks = {"response": [refusals_tell_nothing_inside]}
         self.http = httpx.Client(base_url=self.url, timeout=30, event_hooks=hooks)

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -51,6 +51,20 @@ async def looking_at(url: str) -> AsyncIterator[asyncpg.Connection]:
         yield connection
     finally:
         await connection.close()
+
+
+@contextmanager
+def own_server(*settings: str) -> Iterator[Cluster]:
+    """A server for one test, which may do to it what it likes."""
+    folder = Path(tempfile.mkdtemp(prefix="perdure-pg-", dir=quick_folder()))
+    cluster = Cluster(folder)
+    try:
+        cluster.create()
+        cluster.start(*settings)
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder)
 
 
 def quick_folder() -> Path:
