@@ -167,6 +167,10 @@ class RemoteExecutor:
         """Whether a connected worker takes such items."""
         return self._workers.takes(LaneKey(_KINDS[kind], name, version or ""))
 
+    def leaves(self, kind: ServedKind, name: str, version: str | None) -> bool:
+        """Whether it would only wait here, since no worker for it is connected."""
+        return not self.serves(kind, name, version)
+
     async def drain(self, seconds: float) -> bool:
         """Hand out nothing more and wait for what connected workers have; their answers still count."""
         self._workers.is_closed = True

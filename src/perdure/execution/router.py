@@ -1,8 +1,7 @@
 """RoutedExecutor: what this process has registered runs here, everything else at remote workers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
 
 from perdure.contracts.executor import (
     ActivityResult,
@@ -18,9 +17,8 @@ from perdure.contracts.records import PendingActivity
 from perdure.core.events import HistoryEvent
 from perdure.core.instance import Origin
 from perdure.core.registry import Registry
+from perdure.execution.first_of import FirstOf
 from perdure.execution.local_session import LocalSession
-
-Item = TypeVar("Item")
 
 
 class RoutedExecutor:
@@ -30,8 +28,8 @@ class RoutedExecutor:
         self._registry = registry
         self._local = local
         self._remote = remote
-        self._late = _FirstOf(local.late_turns, remote.late_turns)
-        self._results = _FirstOf(local.activity_results, remote.activity_results)
+        self._late = FirstOf(local.late_turns, remote.late_turns)
+        self._results = FirstOf(local.activity_results, remote.activity_results)
 
     def is_local(self, orchestrator: str) -> bool:
         """Whether an orchestrator of that name runs in this process."""
@@ -62,6 +60,10 @@ class RoutedExecutor:
     def serves(self, kind: ServedKind, name: str, version: str | None) -> bool:
         """Whether it runs here, or a worker for it is connected."""
         return self._registry.has(kind.value, name) or self._remote.serves(kind, name, version)
+
+    def leaves(self, kind: ServedKind, name: str, version: str | None) -> bool:
+        """Whether it would only wait here: it is not the app's, and no worker for it is connected."""
+        return not self.serves(kind, name, version)
 
     def start_activities(self, activities: Sequence[PendingActivity]) -> None:
         """Queue each where its name is."""
@@ -113,30 +115,3 @@ class RoutedExecutor:
         assert isinstance(turn, OrchestrationTurn)
         session: OrchestrationSession = turn.session
         return isinstance(session, LocalSession)
-
-
-class _FirstOf(Generic[Item]):
-    """Waits for several sources at once. A wait that is cancelled loses nothing: the next one goes on with it."""
-
-    def __init__(self, *sources: Callable[[], Awaitable[list[Item]]]) -> None:
-        self._sources = sources
-        self._waits: dict[int, asyncio.Future[list[Item]]] = {}
-
-    async def wait(self) -> list[Item]:
-        """What the first source gives, and what others have by then."""
-        for number, source in enumerate(self._sources):
-            if number not in self._waits:
-                self._waits[number] = asyncio.ensure_future(source())
-        await asyncio.wait(self._waits.values(), return_when=asyncio.FIRST_COMPLETED)
-        found: list[Item] = []
-        for number, wait in list(self._waits.items()):
-            if wait.done():
-                del self._waits[number]
-                found += wait.result()
-        return found
-
-    def stop(self) -> None:
-        """Wait no longer. Twice-safe."""
-        waits, self._waits = self._waits, {}
-        for wait in waits.values():
-            wait.cancel()

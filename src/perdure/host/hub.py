@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from perdure.client import TaskHubClient
@@ -22,15 +23,17 @@ from perdure.core.registry import FailedOperations, Registry
 from perdure.core.versioning import Versioning
 from perdure.engine.options import EngineOptions
 from perdure.engine.worker import TaskHubWorker
-from perdure.execution.black_box import BlackBox, said
+from perdure.execution.black_box import said
 from perdure.execution.local import ExecutionLimits, LocalExecutor, RunningTurn, turn_threads
+from perdure.execution.offering_executor import offering
 from perdure.execution.router import RoutedExecutor
 from perdure.execution.turns import TurnPatience
 from perdure.execution.user_loop import UserLoop
+from perdure.host.box_places import box_place
 from perdure.host.hub_status import status_body, status_of_one
 from perdure.storage.opening import DEFAULT_HUB, hub_server, name_url, open_storage
 from perdure.storage.options import StorageOptions
-from perdure.storage.places import FilePlace, ServerPlace, StorePlace, place_of
+from perdure.storage.places import ServerPlace, StorePlace, place_of
 from perdure.storage.system_clock import SystemClock
 
 logger = logging.getLogger("perdure.host")
@@ -53,6 +56,8 @@ class HubOptions:
     store_url: str
     name: str = DEFAULT_HUB
     """Which of a server's hubs; a file holds only one."""
+    state_folder: Path = Path(".perdure")
+    """Of the app on this machine, for what is no business of other machines."""
     storage: StorageOptions = field(default_factory=StorageOptions)
     decisions: DecisionLimits = field(default_factory=DecisionLimits)
     versioning: Versioning = field(default_factory=Versioning)
@@ -91,18 +96,22 @@ class Hub:
         )
         clock = self._clock = self.storage.clock
         self.user_loop = UserLoop()
-        self._box = BlackBox(self.place.path) if isinstance(self.place, FilePlace) else None
+        self._box = box_place(self.place, options.state_folder, options.name)
         executor = self._executor = LocalExecutor(
             registry,
             self.user_loop,
             options.execution,
             turn_threads(TurnPatience(overrun=options.execution.activity_seconds_max), observers),
-            box=self._box,
+            box=None if self._box is None else self._box.box,
         )
         # With remote workers, whatever the app does not have is theirs.
         routed = None if remote is None else RoutedExecutor(registry, executor, remote)
         versioning = options.versioning if routed is None else replace(options.versioning, is_own=routed.is_local)
-        self._runs: Executor = executor if routed is None else routed
+        self._runs: Executor = (
+            offering(executor, self.storage, serves=executor.serves, observers=observers)
+            if routed is None
+            else offering(routed, self.storage, serves=routed.serves, leaves=routed.leaves, observers=observers)
+        )
         self.worker = TaskHubWorker(
             self.storage,
             self._runs,
@@ -133,7 +142,7 @@ class Hub:
         await self.storage.open()
         if self._box is not None:
             try:
-                named = self._box.open()
+                named = await self._box.open()
             except OSError as error:
                 await self.storage.close()
                 raise StoreUnusable(f"The file {error.filename} cannot be opened: {error.strerror}.") from error

@@ -1,0 +1,183 @@
+"""The owner's side of activities: what would wait long here is offered, and taken back while nobody does it."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from perdure.contracts.errors import LeaseLost
+from perdure.contracts.executor import Executor, ServedKind, Serves
+from perdure.contracts.offers import Offer, OfferedWork
+from perdure.contracts.records import PendingActivity
+from perdure.execution.offer_rates import ActivityRates
+from perdure.formats.stored_offers import write_offer
+
+LONG_SECONDS = 1.0
+"""What would begin sooner is not worth a way through the store."""
+KEPT_SECONDS = 0.4
+"""So much work is kept when the rest is offered, and taken back when it becomes less than half of that."""
+APART_SECONDS = 0.25
+"""Surplus is offered no more often."""
+TOGETHER_MAX = 2_000
+"""So many offers at most go to the store in one call."""
+
+
+class OwnActivities:
+    """Activities of the instances that this process owns. ``leaves``: which would only wait here; None: none."""
+
+    def __init__(self, inner: Executor, rates: ActivityRates, leaves: Serves | None) -> None:
+        self._inner = inner
+        self._rates = rates
+        self._leaves = leaves
+        self._going: list[PendingActivity] = []
+        """On their way up."""
+        self._up: dict[str, dict[int, PendingActivity]] = {}
+        """By name, what was offered and may still wait, oldest first."""
+        self._offered_at = -math.inf
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether there may be something to take back as soon as there is room."""
+        return bool(self._up)
+
+    def has_up(self, name: str) -> bool:
+        """Whether activities of that name may be taken back."""
+        return bool(self._up.get(name))
+
+    def start(self, activities: Sequence[PendingActivity], now: float, *, is_alone: bool) -> bool:
+        """Queue them here, or offer those that would only wait; whether there are any of these."""
+        if self._leaves is not None and not is_alone:
+            is_left = self._judgement()
+            away = [activity for activity in activities if is_left(activity)]
+            if away:
+                self._going += away
+                activities = [activity for activity in activities if not is_left(activity)]
+        if activities:
+            self._rates.begun(activities, now)
+            self._inner.start_activities(activities)
+        return bool(self._going)
+
+    def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
+        """They are somebody else's, or nobody's."""
+        self._going = [activity for activity in self._going if not is_gone(activity)]
+        for name, up in list(self._up.items()):
+            for activity in [activity for activity in up.values() if is_gone(activity)]:
+                del up[activity.number]
+            if not up:
+                del self._up[name]
+
+    def choose(self, now: float, is_free: Callable[[PendingActivity], bool]) -> None:
+        """Take out of the executor what would wait long, or for ever; ``is_free``: it may be offered."""
+        surplus = self._surplus(now)
+        if not surplus and self._leaves is None:
+            return
+        is_left = self._judgement()
+
+        def is_wanted(activity: PendingActivity) -> bool:
+            if not is_free(activity):
+                return False
+            if surplus[activity.name] > 0:
+                surplus[activity.name] -= 1
+                return True
+            return is_left(activity)
+
+        taken = self._inner.take_back(is_wanted)
+        self._rates.gone(taken)
+        taken.reverse()
+        self._going += taken
+
+    async def put_up(self, offers: OfferedWork, partition_of: Callable[[str], int]) -> None:
+        """Offer what is on its way. Raises Unavailable: then it still is."""
+        while self._going:
+            going = self._going[:TOGETHER_MAX]
+            made = [_offer_of(activity, partition_of(activity.instance_id)) for activity in going]
+            try:
+                await offers.offer(made)
+            except LeaseLost as error:
+                # Theirs is the new holder's backlog.
+                self._going = [a for a in self._going if partition_of(a.instance_id) not in error.partitions]
+                if not error.partitions:
+                    raise
+                continue
+            numbers = {activity.number for activity in going}
+            for activity in self._going:
+                # What was forgotten meanwhile is not here any more.
+                if activity.number in numbers:
+                    self._up.setdefault(activity.name, {})[activity.number] = activity
+            self._going = [activity for activity in self._going if activity.number not in numbers]
+
+    async def take_back(self, offers: OfferedWork, partition_of: Callable[[str], int], now: float) -> bool:
+        """Where there is room again, run what nobody has begun; whether there may be more of it."""
+        numbers: dict[int, int] = {}
+        for name, up in self._up.items():
+            oldest = list(up.values())[: self._room(name, next(iter(up.values())).version, now)]
+            numbers |= {activity.number: partition_of(activity.instance_id) for activity in oldest}
+        if not numbers:
+            return False
+        try:
+            back = await offers.withdraw_offers(numbers)
+        except LeaseLost as error:
+            lost = error.partitions
+            if not lost:
+                raise
+            self.forget(lambda activity: partition_of(activity.instance_id) in lost)
+            return True
+        mine = [activity for activity in self._popped(numbers) if activity.number in back]
+        if mine:
+            self._rates.begun(mine, now)
+            self._inner.start_activities(mine)
+        return bool(self._up)
+
+    def _judgement(self) -> Callable[[PendingActivity], bool]:
+        """Whether an activity would only wait here; one name is asked for once."""
+        leaves = self._leaves
+        known: dict[tuple[str, str | None], bool] = {}
+
+        def is_left(activity: PendingActivity) -> bool:
+            if leaves is None:
+                return False
+            key = activity.name, activity.version
+            if key not in known:
+                known[key] = leaves(ServedKind.ACTIVITY, *key)
+            return known[key]
+
+        return is_left
+
+    def _surplus(self, now: float) -> Counter[str]:
+        found: Counter[str] = Counter()
+        if now - self._offered_at < APART_SECONDS:
+            return found
+        for name in self._rates.names():
+            here, rate = self._rates.here(name), self._rates.rate(name, now)
+            if rate is not None and here > rate * LONG_SECONDS:
+                found[name] = here - math.ceil(rate * KEPT_SECONDS)
+        if found:
+            self._offered_at = now
+        return found
+
+    def _room(self, name: str, version: str | None, now: float) -> int:
+        kept = math.ceil((self._rates.rate(name, now) or 0.0) * KEPT_SECONDS)
+        here = self._rates.here(name)
+        return max(self._inner.room(name, version), kept - here if here < kept / 2 else 0)
+
+    def _popped(self, numbers: Iterable[int]) -> list[PendingActivity]:
+        popped: list[PendingActivity] = []
+        for number in numbers:
+            for name, up in self._up.items():
+                if (activity := up.pop(number, None)) is not None:
+                    popped.append(activity)
+                    if not up:
+                        del self._up[name]
+                    break
+        return popped
+
+
+def _offer_of(activity: PendingActivity, partition: int) -> Offer:
+    return Offer(
+        number=activity.number,
+        kind=ServedKind.ACTIVITY,
+        name=activity.name,
+        version=activity.version or None,
+        instance_id=activity.instance_id,
+        partition=partition,
+        body=write_offer(activity),
+    )
