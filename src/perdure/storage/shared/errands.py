@@ -9,6 +9,7 @@ import msgspec
 from perdure.contracts.errors import CheckpointRefused, StorageError
 from perdure.contracts.records import CreateOutcome, Replaceable, ReusePolicy
 from perdure.core.checkpoint import Creation
+from perdure.core.instance import Origin
 from perdure.core.status import RuntimeStatus
 from perdure.storage.changes import Numbers
 from perdure.storage.shared.hints import Hints
@@ -108,8 +109,8 @@ class Errands:
             creation, reuse = _read(errand.body)
             origin = creation.record.origin
             record = await self._tables.get(origin.instance_id)
-            if record is not None and record.origin.created_at == origin.created_at:
-                # An owner before us did it and could not say so; since then it may have continued as new.
+            if record is not None and _is_of(record.origin, origin):
+                # An owner before us did it and could not say so.
                 outcome = CreateOutcome.REPLACED
             else:
                 outcome = await self._create_here(creation, reuse)
@@ -134,6 +135,13 @@ class Errands:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _is_of(present: Origin, made: Origin) -> bool:
+    """Whether what has the id is what was to be made; since then it may have continued as new."""
+    if present.generation == made.generation:
+        return present.execution_id == made.execution_id
+    return (present.created_at, present.name) == (made.created_at, made.name)
 
 
 def _read(text: str) -> tuple[Creation, Replaceable]:

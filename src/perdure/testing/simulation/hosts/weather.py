@@ -38,6 +38,10 @@ class Weather:
 
     def seconds(self, operation: str) -> float:
         """One way to the store."""
+        # Not two ways take exactly as long: what happens in the same microsecond is a rare chance, as it is outside.
+        return self._about(operation) * self.chance.uniform(0.8, 1.2)
+
+    def _about(self, operation: str) -> float:
         chance = self.chance
         if operation == "renew" and self.has("slow renewals") and chance.random() < 0.3:
             return chance.choice([1.0, 2.0, 4.5])
