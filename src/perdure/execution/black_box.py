@@ -124,14 +124,18 @@ class BlackBox:
     """The box of one store on this machine: ``PATH.box``, and the counts in ``PATH.suspects``."""
 
     def __init__(self, store: Path, tries_max: int = TRIES_MAX) -> None:
-        self._box_path = store.with_name(store.name + ".box")
-        self._counts_path = store.with_name(store.name + ".suspects")
+        self.move_to(store)
         self._tries_max = tries_max
         self._lock = threading.Lock()
         self._local = threading.local()
         self._free = list(range(_SLOTS))
         self._suspects: dict[str, int] = {}
         self._map: mmap.mmap | None = None
+
+    def move_to(self, store: Path) -> None:
+        """Be the box of this store instead; before ``open``."""
+        self._box_path = store.with_name(store.name + ".box")
+        self._counts_path = store.with_name(store.name + ".suspects")
 
     def open(self) -> list[str]:
         """Count what the last process left in the box, then begin a new one; returns the keys counted.

@@ -209,6 +209,7 @@ def _hub_options(
     return HubOptions(
         store_url=store_url(options.store, folder, host, app),
         name=task_hub_name(host.durable.hub_name, app),
+        state_folder=folder / ".perdure",
         storage=storage,
         decisions=DecisionLimits(
             actions_max=durable.max_orchestration_actions, default_version=durable.default_version
