@@ -23,10 +23,11 @@ ROOM_SECONDS_MAX = 5.0
 class Line:
     """One connection, for one call at a time; made at the first call and after it broke."""
 
-    def __init__(self, server: Server, statement_seconds: float) -> None:
+    def __init__(self, server: Server, statement_seconds: float, connection: Connection | None = None) -> None:
+        """``connection``: one that is there already."""
         self._server = server
         self._statement_seconds = statement_seconds
-        self._connection: Connection | None = None
+        self._connection = connection
         self.lock = asyncio.Lock()
 
     async def connected(self) -> Connection:

@@ -67,6 +67,7 @@ class Schema:
                     raise StoreUnusable(_missing(place, version))
                 if version >= len(steps):
                     break
+                await connection.execute("set local statement_timeout = 0")
                 await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", self.name)
                 if await self._version(connection) != (version, usable_from):
                     continue

@@ -44,16 +44,16 @@ class Server:
     def is_pooled(self) -> bool:
         return self.pooler is Pooler.TRANSACTION
 
-    async def first_connection(self) -> Connection:
+    async def first_connection(self, statement_seconds: float) -> Connection:
         """As at a start: look at the server, too. Raises StoreUnusable."""
         try:
             try:
-                connection = await self._connect(60.0)
+                connection = await self._connect(statement_seconds)
             except asyncpg.ProtocolViolationError as error:
                 if _POOLER_SAYS not in str(error) or self.pooler is not None:
                     raise
                 self.pooler = Pooler.TRANSACTION
-                connection = await self._connect(60.0)
+                connection = await self._connect(statement_seconds)
             try:
                 await self._look(connection)
             except BaseException:
@@ -80,19 +80,22 @@ class Server:
         while self._away is not None:
             await self._back.wait()
 
-    async def is_behind_pooler(self, connection: Connection) -> bool:
-        """Whether another connection ends in the same session of the server: then each transaction may run anywhere.
+    async def second_connection(self, first: Connection, statement_seconds: float) -> Connection | None:
+        """None when it ends in the session of the first one: then each transaction may run anywhere.
 
-        Raises StoreUnusable.
+        What is known of a pooler is settled by it. Raises StoreUnusable.
         """
         try:
-            second = await self._connect(CONNECT_SECONDS_MAX)
-            try:
-                return await connection.fetchval(_SESSION) == await second.fetchval(_SESSION)
-            finally:
-                second.terminate()
+            second = await self._connect(statement_seconds)
+            if self.pooler is None:
+                is_one = await first.fetchval(_SESSION) == await second.fetchval(_SESSION)
+                self.pooler = Pooler.TRANSACTION if is_one else Pooler.NONE
+                if is_one:
+                    second.terminate()
+                    return None
         except (asyncpg.PostgresError, *LOST_ERRORS) as error:
             raise unusable(error, self.place) from error
+        return second
 
     def opening(self, statement_seconds: float) -> str:
         """What begins a transaction behind a pooler, where a session keeps no settings for us."""
@@ -144,6 +147,7 @@ class Server:
         self.warnings = [f"{name} is off on the server: {_DAMAGED}" for name in _DURABLE if row[name] == "off"]
         if self._commit is None and row["synchronous_commit"] == "off":
             self._commit = "on"
+            await connection.execute("set synchronous_commit = on")
             self.warnings.append("synchronous_commit is off on the server; it is on for this store's connections")
 
     def _went_away(self, error: BaseException) -> None:

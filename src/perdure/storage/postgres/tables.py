@@ -32,13 +32,13 @@ from perdure.storage.filters import PurgeKey, purge_filter
 from perdure.storage.options import Access, StorageOptions
 from perdure.storage.pages import first_page
 from perdure.storage.postgres import pages, reading
-from perdure.storage.postgres.address import Pooler, read_address
+from perdure.storage.postgres.address import read_address
 from perdure.storage.postgres.copies import refuse_half
 from perdure.storage.postgres.fenced import Fenced
 from perdure.storage.postgres.hints import Hints
 from perdure.storage.postgres.lines import Line, Lines, Rows
 from perdure.storage.postgres.schema import Schema
-from perdure.storage.postgres.server import Server
+from perdure.storage.postgres.server import Connection, Server
 from perdure.storage.postgres.verifying import Verification
 from perdure.storage.postgres.writing import Writing, finished_offers
 from perdure.storage.rows import micros
@@ -100,19 +100,24 @@ class PostgresTables:
     async def open(self) -> None:
         options = self._options
         server = Server(self._address, self._place, f"perdure {self._hub}", options.durability)
-        connection = await server.first_connection()
+        first = await server.first_connection(WRITE_SECONDS_MAX)
+        second: Connection | None = None
         try:
-            if server.pooler is None:
-                behind = await server.is_behind_pooler(connection)
-                server.pooler = Pooler.TRANSACTION if behind else Pooler.NONE
-            count = await self._schema.ready(connection, self._place, options.access, options.partitions)
-            await refuse_half(connection, self._schema, self._place)
-        finally:
-            connection.terminate()
+            second = await server.second_connection(first, KEEP_SECONDS_MAX)
+            count = await self._schema.ready(first, self._place, options.access, options.partitions)
+            await refuse_half(first, self._schema, self._place)
+        except BaseException:
+            for connection in (first, second):
+                if connection is not None:
+                    connection.terminate()
+            raise
+        if second is None:
+            # Set up for a session of its own.
+            first.terminate()
         self._server, self._count = server, count
-        writer = Line(server, WRITE_SECONDS_MAX)
+        writer = Line(server, WRITE_SECONDS_MAX, first)
         self._fenced = Fenced(server, writer, self._sql["resolve"])
-        self._keeper = Line(server, KEEP_SECONDS_MAX)
+        self._keeper = Line(server, KEEP_SECONDS_MAX, second)
         self._readers = Lines(server, READERS, READ_SECONDS_MAX)
         self._hints = Hints(server, self._schema.name, self._sql["notify"])
         self._writer = writer
