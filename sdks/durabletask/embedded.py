@@ -12,6 +12,7 @@ from perdure.core.registry import ActivityDefinition, EntityDefinition, Orchestr
 
 GROUP = "perdure.embedded"
 SCHEME = "embedded://"
+DATABASE_SCHEME = "embedded+postgresql://"
 
 
 class EmbeddedServing(Protocol):
@@ -65,7 +66,8 @@ class EmbeddedHub(Protocol):
 
 
 def open_hub(endpoint: str, task_hub: str) -> EmbeddedHub:
-    """The hub that an endpoint names: ``embedded://`` or ``embedded://NAME`` in memory, ``embedded:///path`` in a file.
+    """The hub that an endpoint names: ``embedded://`` or ``embedded://NAME`` in memory, ``embedded:///path`` in a file,
+    ``embedded+postgresql://…`` in a database, beside the other processes that work on it.
 
     Blocks while the store is opened. Raises ValueError for an endpoint or hub name that cannot be; ImportError when
     the engine is not installed; and what the engine says when the store cannot be opened: it names who holds it.
@@ -86,9 +88,14 @@ def is_embedded(endpoint: str) -> bool:
 
 
 def place_of(endpoint: str) -> tuple[str | None, str]:
-    """File and name of an endpoint: one of them is given. Raises ValueError."""
-    if endpoint.lower().startswith("embedded+postgresql:"):
-        raise ValueError("embedded+postgresql:// is not there yet; use embedded:///path/to/store or embedded://.")
+    """File or database, and name, of an endpoint: one of them is given. Raises ValueError."""
+    if endpoint.lower().startswith(DATABASE_SCHEME):
+        if endpoint[len(DATABASE_SCHEME) :].strip("/") == "":
+            raise ValueError("embedded+postgresql:// names no server; write embedded+postgresql://USER@HOST/DATABASE.")
+        return endpoint[len("embedded+") :], ""
+    if endpoint.lower().startswith("embedded+"):
+        # What follows may hold a password.
+        raise ValueError("Of embedded+… there is embedded+postgresql://USER:PASSWORD@HOST/DATABASE.")
     if not endpoint.lower().startswith(SCHEME):
         raise ValueError(f"'{endpoint}' is no embedded hub: use embedded:// or embedded:///path/to/store.")
     rest = endpoint[len(SCHEME) :]

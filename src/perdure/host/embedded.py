@@ -28,6 +28,7 @@ DEFAULT_HUB = "default"
 GRACE_SECONDS = 30.0
 EXIT_GRACE_SECONDS = 1.0
 """How long activities may go on once the program has come to its end."""
+_SERVER_SCHEMES = ("postgresql://", "postgres://")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
@@ -163,7 +164,8 @@ class EmbeddedHub:
 def open_embedded(location: str | None, hub: str = DEFAULT_HUB, *, name: str = "") -> EmbeddedHub:
     """The hub in the SQLite file at ``location``, or with None in memory under ``name``; ``close`` gives it back.
 
-    A folder means ``hub.db`` in it. Hubs other than ``default`` have a file of their own beside it, as with
+    A ``location`` that is a PostgreSQL URL joins the hub there, beside other processes. A folder means ``hub.db`` in
+    it. Hubs other than ``default`` have a file of their own beside it, as with
     ``perdure serve``: ``hub.NAME.db``. Raises InvalidInput for a hub name that cannot be; StoreInUse, which names the
     process that holds the file; StoreUnusable.
     """
@@ -172,15 +174,20 @@ def open_embedded(location: str | None, hub: str = DEFAULT_HUB, *, name: str = "
             f"'{hub}' cannot be a task hub: letters, digits, '-' and '_', up to 100, none of '-_' first."
         )
     hub = hub.lower()
-    path = None if location is None else _file_of(Path(location).absolute(), hub)
-    key = (f"memory:{name}" if path is None else f"sqlite:{path}", hub)
+    server = location is not None and location.startswith(_SERVER_SCHEMES)
+    path = None if location is None or server else _file_of(Path(location).absolute(), hub)
+    key = (location if server and location else f"memory:{name}" if path is None else f"sqlite:{path}", hub)
     with _lock:
         found = _hubs.get(key)
         if found is None:
-            found = EmbeddedHub(key, _opened(key, path))
+            found = EmbeddedHub(key, _joined(*key) if server else _opened(key, path))
             _hubs[key] = found
         found.holders += 1
         return found
+
+
+def _joined(url: str, hub: str) -> EmbeddedEngine:
+    return EmbeddedEngine(open_storage(url, SystemClock(), hub=hub), url)
 
 
 def _opened(key: tuple[str, str], path: Path | None) -> EmbeddedEngine:

@@ -55,12 +55,13 @@ class EmbeddedEngine:
     """
 
     def __init__(self, storage: Storage, store_url: str) -> None:
-        self.store_url = store_url
+        place = place_of(store_url)
+        self.store_url = place.shown
+        """As people may see it."""
         self._storage = storage
         clock = self._clock = storage.clock
         self._registry = Registry(_ABSENT_TYPES)
         self._running: _Running | None = None
-        place = place_of(store_url)
         self._box = BlackBox(place.path) if isinstance(place, FilePlace) else None
         self._loop = _new_loop()
         self._thread = threading.Thread(target=self._turn, name="perdure-embedded", daemon=True)
