@@ -138,6 +138,7 @@ class SharingHost:
     inner: Executor
     process: SimulatedProcess
     ran: Counter[str] = field(default_factory=Counter)
+    is_dead: bool = False
 
     async def start(self) -> None:
         await self.storage.open()
@@ -151,6 +152,7 @@ class SharingHost:
 
     async def kill(self) -> None:
         """As on SIGKILL."""
+        self.is_dead = True
         self.storage.crash()
         await self.process.kill()
 
@@ -173,7 +175,8 @@ class SharingHub:
         ran: Counter[str] = Counter()
 
         def takes(activity: PendingActivity) -> float:
-            ran[activity.input or ""] += 1
+            if not host.is_dead:
+                ran[activity.input or ""] += 1
             return seconds
 
         lane = InlineActivities(registry, takes, concurrent_max=at_once)

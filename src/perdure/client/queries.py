@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from perdure.client.offered_reasons import with_offers
 from perdure.client.options import ClientOptions
 from perdure.contracts.clock import Clock
 from perdure.contracts.errors import InvalidInput
@@ -39,6 +40,11 @@ async def reasons_for_waiting(
     """Why the instance is not moving; empty when it has ended or is an idle entity."""
     if record.progress.status.is_terminal:
         return []
+    reasons = await _reasons(storage, clock, options, record)
+    return reasons if storage.offers is None else await with_offers(storage, storage.offers, record, reasons)
+
+
+async def _reasons(storage: Storage, clock: Clock, options: ClientOptions, record: InstanceRecord) -> list[WaitingOn]:
     origin, is_served = record.origin, _is_served(options)
     if origin.kind is InstanceKind.ENTITY:
         reasons = waiting_on(record, [], clock.now())

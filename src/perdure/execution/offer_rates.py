@@ -1,10 +1,13 @@
 """How fast activities end here, by name: measured, since nobody can say how long one takes."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 
 from perdure.contracts.records import PendingActivity
 
+MEMORY_SECONDS = 1.0
+"""What ended longer ago hardly counts; activities of one fan-out that take long end in bursts."""
 FIRST_SECONDS = 0.25
 """Nothing is said of a name of which nothing has ended before that."""
 
@@ -15,7 +18,8 @@ class ActivityRates:
     def __init__(self) -> None:
         self._here: Counter[str] = Counter()
         self._ended: Counter[str] = Counter()
-        self._rates: dict[str, float] = {}
+        self._weighed: dict[str, tuple[float, float]] = {}
+        """By name, how many have ended in how many seconds; the longer ago, the less that counts."""
         self._since: dict[str, float] = {}
         self._measured_at = 0.0
         self.total = 0
@@ -46,9 +50,11 @@ class ActivityRates:
         if seconds <= 0:
             return
         self._measured_at = now
+        fading = math.exp(-seconds / MEMORY_SECONDS)
         for name in self._here:
-            newest = self._ended[name] / seconds
-            self._rates[name] = (self._rates[name] + newest) / 2 if self._rates.get(name) else newest
+            ended, during = self._weighed.get(name, (0.0, 0.0))
+            latest = min(seconds, now - self._since[name])
+            self._weighed[name] = ended * fading + self._ended[name], during * fading + latest
         self._ended.clear()
 
     def names(self) -> list[str]:
@@ -61,8 +67,10 @@ class ActivityRates:
 
     def rate(self, name: str, now: float) -> float | None:
         """How many of the name end in a second; None when that cannot be said yet."""
-        rate = self._rates.get(name, 0.0)
-        return rate if rate or now - self._since.get(name, now) >= FIRST_SECONDS else None
+        ended, during = self._weighed.get(name, (0.0, 0.0))
+        if ended:
+            return ended / during
+        return 0.0 if now - self._since.get(name, now) >= FIRST_SECONDS else None
 
     def _leave(self, counts: Counter[str]) -> None:
         for name, count in counts.items():
@@ -72,5 +80,5 @@ class ActivityRates:
                 self._here[name] = left
             else:
                 self.total -= left
-                for kept in (self._here, self._rates, self._since):
+                for kept in (self._here, self._weighed, self._since):
                     kept.pop(name, None)
