@@ -50,6 +50,12 @@ class StatusWaiters:
             if record.progress.status in wanted and not future.done():
                 future.set_result(record)
 
+    def refuse(self, instance_id: str, error: BaseException) -> None:
+        """End the waits for this instance with this error."""
+        for _, future in self._waiters.get(instance_id, ()):
+            if not future.done():
+                future.set_exception(error)
+
     def fail(self, error: BaseException) -> None:
         """End all waits with this error."""
         for waiting in self._waiters.values():

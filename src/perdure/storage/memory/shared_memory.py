@@ -167,6 +167,7 @@ class SharedMemory:
         return claimed
 
     def give_back(self, process: int, epochs: Epochs) -> None:
+        self._check_process(process)
         for partition, epoch in epochs.items():
             if self.partitions[partition] == PartitionRow(partition, epoch, process):
                 self.partitions[partition] = PartitionRow(partition, epoch, None)

@@ -1,6 +1,7 @@
 """Rows that other processes write for our partitions: read when a hint or a look says that there may be some."""
 
-from collections.abc import Callable, Collection, Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from perdure.core.messages import Envelope
 from perdure.storage.shared.tables import SharedTables
@@ -29,6 +30,7 @@ class ArrivalReading:
         """Partition whose backlog was read → from where on to read."""
         self._told: set[int] = set()
         """Positions that the next reading may tell of again."""
+        self._reading = asyncio.Lock()
 
     def begin(self, partitions: Iterable[int], mark: int, known: Iterable[Envelope]) -> None:
         """The backlog of these partitions was read, and these rows were in it."""
@@ -46,21 +48,44 @@ class ArrivalReading:
         self._marks.clear()
         self._told.clear()
 
+    async def without_unheard(self, partition: int, read: Callable[[], Awaitable[list[Envelope]]]) -> list[Envelope]:
+        """The rows of a partition that ``read`` gives, without those that are still to be delivered: each comes once.
+
+        Raises Unavailable.
+        """
+        async with self._reading:
+            rows = await read()
+            mark = self._marks.get(partition)
+            if not rows or mark is None:
+                return rows
+            arrived = await self._tables.arrivals([partition], mark.value)
+            unheard = {envelope.position for envelope in arrived.envelopes} - self._told
+            return [row for row in rows if row.position not in unheard] if unheard else rows
+
     async def read(self) -> None:
         """Deliver what is new. Raises Unavailable."""
+        async with self._reading:
+            await self._read()
+
+    async def _read(self) -> None:
         if not self._marks:
             return
-        # From the oldest mark on, for all at once: what some are told of again is known by its position.
         asked = dict(self._marks)
         told, self._told = self._told, set()
+        marks: list[int] = []
         try:
-            arrived = await self._tables.arrivals(asked.keys(), min(mark.value for mark in asked.values()))
+            # Each from its own mark on: a backlog that was read for long has an older one than the other partitions,
+            # and what was told of those since is not remembered any more.
+            for value in sorted({mark.value for mark in asked.values()}):
+                partitions = [partition for partition, mark in asked.items() if mark.value == value]
+                arrived = await self._tables.arrivals(partitions, value)
+                marks.append(arrived.mark)
+                self._told.update(e.position for e in arrived.envelopes if e.position is not None)
+                still = [partition for partition in partitions if self._marks.get(partition) is asked[partition]]
+                self._deliver([e for e in arrived.envelopes if e.position not in told], still)
         except BaseException:
             self._told |= told
             raise
-        still = [partition for partition, mark in asked.items() if self._marks.get(partition) is mark]
-        for partition in still:
-            asked[partition].value = arrived.mark
-        new = [envelope for envelope in arrived.envelopes if envelope.position not in told]
-        self._told.update(envelope.position for envelope in arrived.envelopes if envelope.position is not None)
-        self._deliver(new, still)
+        # One for all again; none of the readings looked further back than the first one sees from here on.
+        for mark in asked.values():
+            mark.value = marks[0]

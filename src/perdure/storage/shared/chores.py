@@ -6,8 +6,18 @@ from collections.abc import Awaitable, Callable
 from perdure.contracts.errors import StoreFailed, Unavailable
 
 
+def program_error(error: Exception) -> StoreFailed:
+    """What an error that nobody thought of means in work that nobody waits for: to go on would hide it."""
+    failed = StoreFailed(f"An error in the program that uses the store: {type(error).__name__}: {error}")
+    failed.__cause__ = error
+    return failed
+
+
 class Chore:
-    """Runs ``work`` in the background whenever it is poked. ``failed`` hears of StoreFailed."""
+    """Runs ``work`` in the background whenever it is poked.
+
+    ``failed`` hears of StoreFailed, which an error is that nobody thought of.
+    """
 
     def __init__(self, work: Callable[[], Awaitable[None]], failed: Callable[[StoreFailed], None]) -> None:
         self._work = work
@@ -35,7 +45,7 @@ class Chore:
         if self._running is not None:
             self._running.cancel()
             self._running = None
-        self._answer(self._next, Unavailable("The store is closed."))
+        self._answer(self._next, _closed())
         self._next = None
 
     async def _run(self) -> None:
@@ -45,29 +55,40 @@ class Chore:
                 waiting, self._next = self._next, None
                 try:
                     await self._work()
+                except asyncio.CancelledError:
+                    # Only ``stop`` cancels it; whoever waits was not cancelled.
+                    self._answer(waiting, _closed())
+                    raise
                 except BaseException as error:
                     self._answer(waiting, error)
                     raise
                 self._answer(waiting, None)
-        except (Unavailable, StoreFailed) as error:
+        except Unavailable as error:
             # The next look pokes again.
-            self._is_poked = False
-            self._answer(self._next, error)
-            self._next = None
-            if isinstance(error, StoreFailed):
-                self._failed(error)
+            self._give_up(error)
+        except Exception as error:
+            failed = error if isinstance(error, StoreFailed) else program_error(error)
+            self._give_up(failed)
+            self._failed(failed)
         finally:
             if self._running is asyncio.current_task():
                 self._running = None
+
+    def _give_up(self, error: BaseException) -> None:
+        self._is_poked = False
+        self._answer(self._next, error)
+        self._next = None
 
     def _answer(self, waiting: asyncio.Future[None] | None, error: BaseException | None) -> None:
         if waiting is None or waiting.done():
             return
         if error is None:
             waiting.set_result(None)
-        elif isinstance(error, asyncio.CancelledError):
-            waiting.cancel()
         else:
             waiting.set_exception(error)
             # Whoever waits has it; nobody may.
             waiting.exception()
+
+
+def _closed() -> Unavailable:
+    return Unavailable("The store is closed.")

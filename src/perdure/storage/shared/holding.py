@@ -88,10 +88,11 @@ class Holding(Senders):
         self._note_change()
 
     def ask_back(self, partitions: Collection[int]) -> None:
-        """Somebody else should have them."""
-        self.going.update(partitions)
-        self._to_tell.update(partitions)
-        if partitions:
+        """Somebody else should have them; those that are not held do not matter."""
+        held = self.leases.keys() & set(partitions)
+        self.going |= held
+        self._to_tell |= held
+        if held:
             self._note_change()
 
     def let_go(self, partitions: Collection[int]) -> None:

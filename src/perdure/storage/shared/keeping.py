@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from perdure.contracts.errors import StoreFailed, Unavailable
+from perdure.storage.shared.chores import program_error
 from perdure.storage.shared.store_clock import StoreClock
 from perdure.storage.shared.tables import Hint, SharedTables, Sight
 
@@ -45,9 +46,10 @@ def times_of_lease(seconds: float) -> LeaseTimes:
 class Keeping:
     """Keeps this process on the list, as long as it is kept, and looks at the hub each time.
 
-    ``seen`` is awaited with each sight; ``gone`` is called when nothing this process held is its own any more: its
-    time ran out by its own clock, or it has been buried. It is announced anew, under a new number, when it can be.
-    ``heard`` is called with the hints that come for any of its numbers, ``failed`` with StoreFailed.
+    ``seen`` is awaited with each sight, and while that takes its time renewals go on, without a sight of their own.
+    ``gone`` is called when nothing this process held is its own any more: its time ran out by its own clock, or it
+    has been buried. It is announced anew, under a new number, when it can be. ``heard`` is called with the hints that
+    come for any of its numbers, ``failed`` with StoreFailed.
     """
 
     def __init__(
@@ -85,6 +87,8 @@ class Keeping:
         self._poked = asyncio.Event()
         self._deadline: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._looked: asyncio.Task[None] | None = None
+        """The look that the keeping waits for, or does not wait for any more."""
         self._looked_at = 0.0
 
     async def announced(self) -> int:
@@ -111,14 +115,17 @@ class Keeping:
     async def look(self) -> None:
         """Renew, and act on what is seen. Raises Unavailable."""
         async with self._looking:
-            await self._look()
+            if (sight := await self._renew()) is not None:
+                await self._seen(sight)
 
     async def stop(self) -> None:
         """Leave the list. What cannot be told to the store now it finds out by itself, when our time is over."""
-        task, self._task = self._task, None
-        if task is not None:
+        tasks = [task for task in (self._task, self._looked) if task is not None]
+        self._task = self._looked = None
+        for task in tasks:
             task.cancel()
-            await asyncio.wait([task])
+        if tasks:
+            await asyncio.wait(tasks)
         process = self.process or self._former
         self.abandon()
         if process is not None:
@@ -130,9 +137,10 @@ class Keeping:
 
     def abandon(self) -> None:
         """Stop without a word, as a killed process does."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
+        for task in (self._task, self._looked):
+            if task is not None:
+                task.cancel()
+        self._task = self._looked = None
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -166,7 +174,15 @@ class Keeping:
         while True:
             await self._until_due()
             try:
-                await self.look()
+                if self._looked is None:
+                    self._looked = asyncio.create_task(self.look())
+                else:
+                    # What is to be done waits behind a long write, maybe: we are alive all the same.
+                    await self._renew()
+                await asyncio.wait([self._looked], timeout=self._times.renewal)
+                if self._looked.done():
+                    looked, self._looked = self._looked, None
+                    looked.result()
                 self.trouble = None
             except Unavailable as error:
                 self.trouble = str(error)
@@ -174,6 +190,10 @@ class Keeping:
                 self.poke()
             except StoreFailed as error:
                 self._failed(error)
+                return
+            except Exception as error:
+                # Nobody would renew from here on, and nobody hear of it.
+                self._failed(program_error(error))
                 return
 
     async def _until_due(self) -> None:
@@ -190,7 +210,8 @@ class Keeping:
                 continue
         self._poked.clear()
 
-    async def _look(self) -> None:
+    async def _renew(self) -> Sight | None:
+        """What is to be acted on; None when we are not, or not any more, who we were."""
         process = await self.announced()
         sent = self._looked_at = asyncio.get_running_loop().time()
         sight = await self._tables.renew(process, self._times.lease, runs=self.runs)
@@ -199,7 +220,8 @@ class Keeping:
         elif process == self.process:
             self._extend(sent)
             self._clock.heard(sight.now)
-            await self._seen(sight)
+            return sight
+        return None
 
     def _extend(self, sent: float) -> None:
         """Counted from before the asking: a slow answer does not stretch it."""

@@ -114,6 +114,9 @@ class Ownership:
         self._owners.update(dict.fromkeys(epochs))
         try:
             await self._tables.give_back(process, epochs)
+        except ProcessBuried:
+            # They were taken from us before.
+            self.keeping.buried(process)
         except Unavailable:
             self.keeping.poke()
 

@@ -277,7 +277,10 @@ class ManyProcessStorage:
 
     async def read_inbox(self, hold: Hold, instance_id: str, now: datetime) -> list[Envelope]:
         self._check_hold(hold)
-        return await self._tables.read_inbox(instance_id, now)
+        partition = self._holding.partition_of(instance_id)
+        rows = await self._arriving.without_unheard(partition, lambda: self._tables.read_inbox(instance_id, now))
+        self._arrivals.poke()
+        return rows
 
     def creation_of(self, start: Envelope) -> Creation | None:
         return self._holding.creation_of(start)

@@ -185,7 +185,10 @@ class SharedTables(Protocol):
         ...
 
     async def give_back(self, process: int, epochs: Epochs) -> None:
-        """Free those that are still held under these epochs; what was committed before is seen by the next owner."""
+        """Free those that are still held under these epochs; what was committed before is seen by the next owner.
+
+        Raises ProcessBuried.
+        """
         ...
 
     async def reserve_numbers(self) -> range:

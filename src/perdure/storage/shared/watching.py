@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterable
 
+from perdure.contracts.errors import HistoryCorrupted
 from perdure.core.checkpoint import Checkpoint
 from perdure.core.status import RuntimeStatus
 from perdure.storage.shared.hints import Hints
@@ -89,9 +90,17 @@ class Watching:
             found = await self._tables.statuses_of(waited)
             for instance_id, status in found.items():
                 if self._waiters.is_wanted(instance_id, status):
-                    record = await self._tables.get(instance_id)
-                    if record is not None:
-                        self._waiters.announce(record)
+                    await self._tell(instance_id)
+
+    async def _tell(self, instance_id: str) -> None:
+        try:
+            record = await self._tables.get(instance_id)
+        except HistoryCorrupted as error:
+            # It concerns who waits for this one.
+            self._waiters.refuse(instance_id, error)
+            return
+        if record is not None:
+            self._waiters.announce(record)
 
     async def sweep(self) -> None:
         """Look for all that is waited for, and ask owners that are new. Raises Unavailable."""
