@@ -103,7 +103,7 @@ class ServerHubs:
 
     async def found(self) -> list[str]:
         """See ``HubStores``."""
-        return [entry.name.lower() for entry in await hub_server(self._place).entries()]
+        return await hub_server(self._place).names()
 
     async def delete(self, hub: str) -> None:
         """See ``HubStores``. One that is gone already is deleted, too."""

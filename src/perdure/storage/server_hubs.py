@@ -67,6 +67,10 @@ class HubServer(Protocol):
         """The hubs of the database, by name."""
         ...
 
+    async def names(self) -> list[str]:
+        """The names alone, by one query; in lower case."""
+        ...
+
     async def exists(self, hub: str) -> bool:
         """Whether there is a hub of that name, whatever its letters' case."""
         ...

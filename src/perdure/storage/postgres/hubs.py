@@ -5,15 +5,15 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
-from perdure.storage.postgres.address import read_address
-from perdure.storage.postgres.meanings import LOST_ERRORS, meaning, unusable
-from perdure.storage.postgres.schema import PREFIX, Schema, read_steps
 
 from perdure.contracts.errors import StoreInUse
 from perdure.core.status import RuntimeStatus
 from perdure.storage.migrations import check_version
 from perdure.storage.options import Access
+from perdure.storage.postgres.address import read_address
+from perdure.storage.postgres.meanings import LOST_ERRORS, meaning, unusable
 from perdure.storage.postgres.notes import PostgresNotes
+from perdure.storage.postgres.schema import PREFIX, Schema, read_steps
 from perdure.storage.server_hubs import HostRow, HubEntry, HubStatus, NoSuchHub
 from perdure.storage.sql_files import named_statements, read_text
 
@@ -49,6 +49,11 @@ class PostgresHubs:
                     )
                 )
             return found
+
+    async def names(self) -> list[str]:
+        """See ``HubServer``."""
+        async with self._connected() as connection:
+            return [row["schema"].removeprefix(PREFIX) for row in await connection.fetch(_SQL["names"])]
 
     async def exists(self, hub: str) -> bool:
         """See ``HubServer``."""
