@@ -359,9 +359,9 @@ class Runner:
         now = self._clock.now()
         # What is due is in the inbox as well; left in the heap it would come a second time.
         self._incoming.extend(self._due.take(now))
-        held = self._held_positions()
         for instance_id in self._rejections.take_accepted():
-            rows = await self._held.read_inbox(instance_id, now)
+            rows = await self._read_inbox(instance_id, now)
+            held = self._held_positions()
             waiting = [row for row in rows if row.position not in held]
             if (live := self._live.get(instance_id)) is not None:
                 waiting = [row for row in waiting if not live.leave_behind(row)]
@@ -495,7 +495,7 @@ class Runner:
         self._incoming = others
         held: list[Envelope] = []
         until = max(now, self._due.horizon)
-        for envelope in await self._held.read_inbox(live.instance_id, until):
+        for envelope in await self._read_inbox(live.instance_id, until):
             if live.leave_behind(envelope):
                 continue
             if envelope.due_at is None or envelope.due_at <= now:
@@ -505,6 +505,14 @@ class Runner:
                 self._due.add(envelope)
         stored = {e.position for e in held}
         live.queue = [*held, *(e for e in mine if e.position is None or e.position not in stored)]
+
+    async def _read_inbox(self, instance_id: str, until: datetime) -> list[Envelope]:
+        """The rows of one instance; what came of them meanwhile, written by others, does not come a second time."""
+        rows = await self._held.read_inbox(instance_id, until)
+        positions = {row.position for row in rows}
+        self._incoming.extend(self._held.receive_now())
+        self._incoming = [e for e in self._incoming if e.position is None or e.position not in positions]
+        return rows
 
 
 def _message_of(result: ActivityResult) -> Envelope:
