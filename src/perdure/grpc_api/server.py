@@ -1,6 +1,8 @@
 """The gRPC server, on the engine's loop."""
 
 import asyncio
+import contextlib
+import errno
 import os
 import socket
 import ssl
@@ -82,19 +84,15 @@ class GrpcServer:
 
     def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Take the address; returns the port, which is a free one for 0. Raises PortTaken."""
-        host = host.strip("[]")
         if tls is not None:
             tls.set_alpn_protocols(["h2"])
+        host = host.strip("[]")
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            for family, kind, protocol, _, address in dict.fromkeys(found):
-                # A name may stand for several addresses, which are to have the same port.
-                bound = _bound(family, kind, protocol, (address[0], port, *address[2:]))
-                self._sockets.append((bound, tls))
-                port = bound.getsockname()[1]
+            bound = _bound(host, port)
         except OSError as error:
             raise PortTaken(f"{host}:{port}: {error.strerror or error}") from error
-        return port
+        self._sockets += [(each, tls) for each in bound]
+        return bound[0].getsockname()[1]
 
     async def start(self) -> None:
         """Take calls from here on."""
@@ -127,8 +125,10 @@ class GrpcServer:
         calls = list(self._answers.under_way)
         for call in calls:
             call.cancel()
-        for call in calls:
-            await call.finished()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CUT_OFF_SECONDS):
+                for call in calls:
+                    await call.finished()
         for connection in list(connections):
             connection.close()
         await self._until_gone(_LAST_BYTES_SECONDS)
@@ -151,20 +151,44 @@ class GrpcServer:
 
     def _look(self) -> None:
         limits = self._shared.limits
-        now = time.monotonic()
-        for connection in list(self._shared.connections):
-            connection.look(now)
         shortest = min(limits.silent_seconds, limits.unfinished_seconds, limits.stalled_seconds)
         pause = min(shortest / _LOOKS, _LOOK_SECONDS_MAX)
         self._looking = asyncio.get_running_loop().call_later(pause, self._look)
+        now = time.monotonic()
+        for connection in list(self._shared.connections):
+            connection.look(now)
 
 
+_NOT_HERE = frozenset((errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT))
+_CUT_OFF_SECONDS = 5.0
+"""How long a call that is cut off may take to end."""
 _LAST_BYTES_SECONDS = 0.5
 """How long peers may take to read the last answers."""
 
 
-def _bound(family: int, kind: int, protocol: int, address: tuple[str | int, ...]) -> socket.socket:
-    bound = socket.socket(family, kind, protocol)
+def _bound(host: str, port: int) -> list[socket.socket]:
+    """Sockets for all addresses of a name, on one port; without those that this machine only knows by name."""
+    bound: list[socket.socket] = []
+    missing = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    for family, _, _, _, address in dict.fromkeys(found):
+        try:
+            bound.append(_bound_to(family, (address[0], port, *address[2:])))
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                for each in bound:
+                    each.close()
+                raise
+            missing = error
+        else:
+            port = bound[0].getsockname()[1]
+    if not bound:
+        raise missing
+    return bound
+
+
+def _bound_to(family: int, address: tuple[str | int, ...]) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setblocking(False)
         if os.name == "posix":

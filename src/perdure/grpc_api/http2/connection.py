@@ -46,6 +46,7 @@ from perdure.grpc_api.http2.peer_settings import read_settings
 from perdure.grpc_api.http2.streams import Answers, Streams
 
 _log = logging.getLogger("perdure.grpc_api")
+_CLOSING_SECONDS_MAX = 5.0
 _PING_BYTES = 8
 _PRIORITY_BYTES = 5
 _ALIVE_PING = b"alive?\0\0"
@@ -91,7 +92,7 @@ class Connection(asyncio.Protocol):
         self._has_settings = False
         self._is_draining = False
         self._is_over = False
-        self._heard_at = self._whole_at = time.monotonic()
+        self._heard_at = self._whole_at = self._closed_at = time.monotonic()
         self._is_heard = False
         self._asked_at: float | None = None
         self._peer = ""
@@ -162,6 +163,7 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         """End it when what was written has left."""
         self._is_over = True
+        self._closed_at = time.monotonic()
         self._outgoing.flush()
         self._outgoing.end()
         if self._transport is not None:
@@ -179,8 +181,9 @@ class Connection(asyncio.Protocol):
         limits = self._limits
         self.streams.now = now
         if self._is_over:
-            # It was to close by itself once the peer had read why.
-            self.abort()
+            # It was to close by itself once the peer had read the last of it.
+            if now - self._closed_at > _CLOSING_SECONDS_MAX:
+                self.abort()
             return
         if self._is_heard:
             self._is_heard, self._asked_at, self._heard_at = False, None, now
