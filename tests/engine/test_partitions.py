@@ -11,7 +11,7 @@ import pytest
 
 from perdure.contracts.errors import InstanceTaken, LeaseLost
 from perdure.contracts.executor import Executor
-from perdure.contracts.records import Committed, Hold, Round
+from perdure.contracts.records import Committed, Hold, PendingActivity, Round
 from perdure.core.checkpoint import Creation
 from perdure.core.events import EventRaised
 from perdure.core.instance import InstanceRecord, Progress
@@ -236,6 +236,28 @@ def test_a_lost_and_regained_partition_is_dropped_between(functions: Functions):
                 assert sum(isinstance(event, EventRaised) for event in events) == 1
                 # Replayed where it was lost, resumed where it was not.
                 assert begun[instance_id] == (2 if pair.store.partition_of(instance_id) == 1 else 1)
+
+    on_virtual_time(scenario)
+
+
+def test_an_activity_that_runs_while_its_partition_is_lost_and_regained_runs_once(functions: Functions):
+    async def scenario(clock: SimulatedClock) -> None:
+        running: Counter[str] = Counter()
+
+        def seconds(activity: PendingActivity) -> float:
+            running[activity.instance_id] += 1
+            return 5.0
+
+        async with Pair(functions, clock, activity_delay=seconds) as pair:
+            ids = pair.ids(8)
+            for instance_id in ids:
+                await pair.client.start("chain", instance_id=instance_id)
+            await asyncio.sleep(1)
+            pair.store.owners.pop(1)
+            await pair.store.take_over(1, pair.views[0])
+            await pair.all_end(ids)
+            assert running == dict.fromkeys(ids, 3)
+            assert worked == dict.fromkeys(ids, 3)
 
     on_virtual_time(scenario)
 

@@ -55,12 +55,14 @@ def test_only_what_has_begun_runs_in_this_process(kinds: tuple[str, ...]):
             await asyncio.to_thread(both.wait, 30)
             lane.begin([pending(n, kinds[n % len(kinds)], "here") for n in range(40, 50)])
             lane.forget(of_gone)
+            assert lane.begun() == set(map(int, begun))  # type: ignore[arg-type]
             holds.set()
             ended: list[int] = []
             while len(ended) < 12:
                 ended += [result.activity.number for result in await asyncio.wait_for(lane.results(), 30)]
             assert sorted(ended) == [*sorted(map(int, begun[:2])), *range(40, 50)]  # type: ignore[arg-type]
             assert lane.work_loads() == []
+            assert lane.begun() == set()
         finally:
             lane.stop()
             loop.stop()

@@ -123,6 +123,10 @@ class Executor(Protocol):
         """
         ...
 
+    def begun(self) -> set[int]:
+        """The numbers of the activities that have begun and whose result has not been given yet."""
+        ...
+
     def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
         """Take out those activities, of those that nobody has begun, that are wanted; asked of each, the newest first.
 

@@ -138,7 +138,10 @@ class Runner:
         for envelope in backlog.due:
             self._due.add(envelope)
         self._incoming.extend(backlog.ready)
-        self._executor.start_activities(backlog.activities)
+        if activities := backlog.activities:
+            # What has begun when its partition was lost goes on, and its result counts while its row is there.
+            begun = self._executor.begun()
+            self._executor.start_activities([activity for activity in activities if activity.number not in begun])
 
     async def write_down(self, is_leaving: Concerned) -> None:
         """Give a row to all that is in hand for these instances and has none; between rounds only.

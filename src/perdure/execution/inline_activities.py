@@ -40,6 +40,10 @@ class InlineActivities:
         """Drop what has not begun."""
         self._queue = [activity for activity in self._queue if not is_gone(activity)]
 
+    def begun(self) -> set[int]:
+        """Those that run, or have ended and whose result is not taken yet."""
+        return {activity.number for activity in (*self._running.values(), *(r.activity for r in self._results))}
+
     def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
         """Take out what has not begun and is wanted."""
         taken = [activity for activity in reversed(self._queue) if is_wanted(activity)]

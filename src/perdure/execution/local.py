@@ -132,6 +132,10 @@ class LocalExecutor:
         self._quarantine.forget(is_gone)
         self._activities.forget(is_gone)
 
+    def begun(self) -> set[int]:
+        """Those on threads and on the loop."""
+        return self._activities.begun()
+
     def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
         """Those that wait for a thread or for the loop."""
         return self._activities.take_back(is_wanted)

@@ -155,6 +155,12 @@ class LocalActivities:
         if self._is_mixed:
             self._admit()
 
+    def begun(self) -> set[int]:
+        """Those that run, or have ended and whose result is not taken yet."""
+        # Threads change these meanwhile, so copies are read.
+        numbers = {*list(self._running), *(result.activity.number for result in self._results.copy())}
+        return numbers.union(activity.number for activity in self._loop_tasks.values())
+
     def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
         """Take out what has not begun and is wanted, the newest first."""
         taken: list[PendingActivity] = []

@@ -149,6 +149,10 @@ class OfferingExecutor:
         self._inner.forget(is_noted)
         self._rates.gone(dropped)
 
+    def begun(self) -> set[int]:
+        """As here, what was claimed as well."""
+        return self._inner.begun()
+
     def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
         """Own ones that have not begun here."""
         taken = self._inner.take_back(lambda activity: not self._claims.has(activity) and is_wanted(activity))

@@ -133,6 +133,12 @@ class RemoteExecutor:
         for lease in [lease for lease in self._leases if lease.stream is None and not is_wanted(lease.work)]:
             self._end(lease)
 
+    def begun(self) -> set[int]:
+        """Those that workers have, or have answered and whose result is not taken yet."""
+        subjects = [lease.work.subject for lease in self._leases]
+        subjects += [result.activity for result in self._results]
+        return {subject.number for subject in subjects if isinstance(subject, PendingActivity)}
+
     def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
         """Those that no worker has."""
         waiting = [(work, None) for work in self._workers.waiting(ItemKind.ACTIVITY)]

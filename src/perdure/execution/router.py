@@ -79,6 +79,10 @@ class RoutedExecutor:
         self._local.forget(is_gone)
         self._remote.forget(is_gone)
 
+    def begun(self) -> set[int]:
+        """Of both."""
+        return self._local.begun() | self._remote.begun()
+
     def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
         """From both."""
         return [*self._local.take_back(is_wanted), *self._remote.take_back(is_wanted)]

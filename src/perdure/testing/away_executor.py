@@ -116,6 +116,9 @@ class AwayExecutor:
     def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
         self._inner.forget(is_gone)
 
+    def begun(self) -> set[int]:
+        return self._inner.begun()
+
     def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
         return self._inner.take_back(is_wanted)
 

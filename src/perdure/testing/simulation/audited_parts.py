@@ -184,6 +184,9 @@ class AuditedExecutor:
     def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
         self._executor.forget(is_gone)
 
+    def begun(self) -> set[int]:
+        return self._executor.begun()
+
     def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
         return self._executor.take_back(is_wanted)
 
