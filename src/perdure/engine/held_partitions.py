@@ -1,5 +1,6 @@
 """The store as one runner may use it: only for the partitions it holds. A lease that turns out to be lost is noted."""
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
@@ -23,6 +24,8 @@ class HeldPartitions:
         self.lost: set[int] = set()
         self._storage = storage
         self._announce = announce
+        self._changed: asyncio.Future[None] | None = None
+        """Whoever waits for the hold to become another one."""
 
     @property
     def has_all(self) -> bool:
@@ -87,14 +90,15 @@ class HeldPartitions:
         return backlog
 
     async def receive(self) -> list[Envelope]:
-        """Wait for messages; none when that is how a loss was heard of."""
+        """Wait for messages; none when a partition was lost, and is out of the hold now."""
         try:
             return await until_available(lambda: self._storage.receive(self.hold))
-        except LeaseLost as error:
+        except LeaseLost:
             if not self.hold.leases:
                 raise
-            # It may be known already, from a commit that was under way.
-            self.lose(error.partitions or list(self.hold.partitions))
+            # A round may be under way, and the hold is to be the same in all of it. Turnovers tell of it, too.
+            changed = self._changed = asyncio.get_running_loop().create_future()
+            await changed
             return []
 
     def receive_now(self) -> list[Envelope]:
@@ -136,4 +140,7 @@ class HeldPartitions:
         return []
 
     def _tell(self) -> None:
+        changed, self._changed = self._changed, None
+        if changed is not None and not changed.done():
+            changed.set_result(None)
         self._announce(PartitionsHeld(frozenset(self.hold.leases)))
