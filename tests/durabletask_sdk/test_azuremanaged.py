@@ -257,7 +257,9 @@ class TestForms:
         with pytest.raises(ImportError, match="not provided"):
             import durabletask.azuremanaged.preview.sandboxes  # noqa: F401
 
-    @pytest.mark.parametrize("endpoint", ["embedded:///", "embedded://a/b", "embedded+postgresql://", "embedded+mysql://h"])
+    @pytest.mark.parametrize(
+        "endpoint", ["embedded:///", "embedded://a/b", "embedded+postgresql://", "embedded+mysql://h"]
+    )
     def test_an_embedded_endpoint_that_names_nothing_is_refused(self, endpoint: str) -> None:
         with pytest.raises(ValueError, match="embedded"):
             DurableTaskSchedulerClient(f"Endpoint={endpoint}")
