@@ -54,9 +54,11 @@ def test_hubs_are_shared(database: str, tmp_path: Path) -> None:
         other.stop()
         assert first.http.delete(f"{HUBS}/orders").status_code == 200
         assert hubs_of(first) == ["default"]
-        # What a command makes is run before long.
+        # A hub of an app is let alone; one that servers have made is run before long.
         there = hub_server(ServerPlace(database))
+        assert asyncio.run(there.create("app", 2))
         assert asyncio.run(there.create("late", 2))
+        asyncio.run(there.mark_served("late"))
         wait_until(lambda: hubs_of(first) == ["default", "late"], "it is found", limit=20, about=first.log)
         health = first.http.get("/health").json()
         assert json.dumps(health["taskHubs"]) == '["default", "late"]'

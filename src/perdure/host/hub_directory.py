@@ -140,8 +140,9 @@ class HubDirectory:
         """Start the hubs that are named and those that are there. Raises StorageError, naming the hub."""
         self._stores = hub_stores(self._options.store_url, self.default_name)
         named = {name.lower(): name for name in self._options.hubs}
-        for name in await self._stores.found():
-            named.setdefault(name, name)
+        for name, is_served in (await self._stores.found()).items():
+            if is_served:
+                named.setdefault(name, name)
         for name in named.values():
             try:
                 await self._start(name)
@@ -157,13 +158,22 @@ class HubDirectory:
         if hub is None and await self._changes.finished(name.lower()):
             hub = self._hubs.get(name.lower())
         if hub is None and self._stores.look_seconds is not None and name.lower() in await self._stores.found():
-            # Another process has made it a moment ago.
-            await self.create(name, recreate=False)
+            # Another process has made it a moment ago, or runs an app on it.
+            await self._run(name)
             hub = self._hubs.get(name.lower())
         if hub is None and self._options.creates_hubs and HUB_NAME.fullmatch(name):
             await self.create(name, recreate=False)
             hub = self._hubs.get(name.lower())
         return None if hub is None else hub.served
+
+    async def _run(self, name: str) -> None:
+        """Run a hub that is there."""
+
+        async def change() -> None:
+            if name.lower() not in self._hubs:
+                await self._start(name)
+
+        await self._changes.make(name.lower(), change)
 
     async def create(self, name: str, *, recreate: bool) -> None:
         if not HUB_NAME.fullmatch(name):
@@ -176,6 +186,7 @@ class HubDirectory:
                 await self._drop(name)
             if name.lower() not in self._hubs:
                 await self._start(name)
+                await self._stores.made(name)
 
         await self._changes.make(name.lower(), change)
 
@@ -246,10 +257,10 @@ class HubDirectory:
         while True:
             await asyncio.sleep(seconds)
             try:
-                there = set(await self._stores.found())
-                for name in sorted(there - self._hubs.keys()):
-                    await self.create(name, recreate=False)
-                for name in sorted(self._hubs.keys() - there):
+                there = await self._stores.found()
+                for name in sorted(name for name, is_served in there.items() if is_served):
+                    await self._run(name)
+                for name in sorted(self._hubs.keys() - there.keys()):
                     await self._changes.make(name, partial(self._let_go, name))
             except StorageError as error:
                 logger.info("Looking for task hubs that others made failed, and is done again: %s", error)

@@ -27,8 +27,12 @@ class HubStores(Protocol):
         """The store URL of a hub."""
         ...
 
-    async def found(self) -> list[str]:
-        """The hubs that are there, besides those in memory; in lower case."""
+    async def found(self) -> dict[str, bool]:
+        """The hubs that are there, besides those in memory: name in lower case → whether servers run it unasked."""
+        ...
+
+    async def made(self, hub: str) -> None:
+        """A server has made this hub, for every server to run."""
         ...
 
     async def delete(self, hub: str) -> None:
@@ -45,9 +49,12 @@ class MemoryHubs:
         """See ``HubStores``."""
         return "memory:"
 
-    async def found(self) -> list[str]:
+    async def found(self) -> dict[str, bool]:
         """None outlives the process."""
-        return []
+        return {}
+
+    async def made(self, hub: str) -> None:
+        """See ``HubStores``."""
 
     async def delete(self, hub: str) -> None:
         """It is gone with its storage."""
@@ -69,18 +76,21 @@ class FileHubs:
             return self._store_url
         return f"sqlite:{self._base.with_name(f'{self._base.stem}.{hub.lower()}{self._base.suffix}')}"
 
-    async def found(self) -> list[str]:
+    async def made(self, hub: str) -> None:
+        """See ``HubStores``. Its file says it."""
+
+    async def found(self) -> dict[str, bool]:
         """Those that have a file beside the first one's."""
         base = self._base
         if not base.parent.is_dir():
-            return []
+            return {}
         head, tail = f"{base.stem}.", base.suffix
         names = [
             entry.name[len(head) : len(entry.name) - len(tail)]
             for entry in base.parent.iterdir()
             if entry.name.startswith(head) and entry.name.endswith(tail) and len(entry.name) > len(head) + len(tail)
         ]
-        return sorted(name for name in names if HUB_NAME.fullmatch(name) and name == name.lower())
+        return {name: True for name in sorted(names) if HUB_NAME.fullmatch(name) and name == name.lower()}
 
     async def delete(self, hub: str) -> None:
         """See ``HubStores``."""
@@ -90,7 +100,7 @@ class FileHubs:
 
 
 class ServerHubs:
-    """A schema for each hub."""
+    """A schema for each hub. Those of apps lie in the database, too: a server runs one only when it is named."""
 
     look_seconds: float | None = LOOK_SECONDS
 
@@ -101,9 +111,13 @@ class ServerHubs:
         """See ``HubStores``."""
         return self._place.url
 
-    async def found(self) -> list[str]:
+    async def found(self) -> dict[str, bool]:
         """See ``HubStores``."""
         return await hub_server(self._place).names()
+
+    async def made(self, hub: str) -> None:
+        """See ``HubStores``."""
+        await hub_server(self._place).mark_served(hub)
 
     async def delete(self, hub: str) -> None:
         """See ``HubStores``. One that is gone already is deleted, too."""

@@ -67,8 +67,12 @@ class HubServer(Protocol):
         """The hubs of the database, by name."""
         ...
 
-    async def names(self) -> list[str]:
-        """The names alone, by one query; in lower case."""
+    async def names(self) -> dict[str, bool]:
+        """Name, in lower case → whether servers run the hub unasked; by one query."""
+        ...
+
+    async def mark_served(self, hub: str) -> None:
+        """From now on servers run the hub unasked. Raises NoSuchHub."""
         ...
 
     async def exists(self, hub: str) -> bool:

@@ -18,6 +18,8 @@ from perdure.storage.server_hubs import HostRow, HubEntry, HubStatus, NoSuchHub
 from perdure.storage.sql_files import named_statements, read_text
 
 CONNECT_SECONDS_MAX = 10
+SERVED = "perdure task hub, run by servers"
+"""The comment of a schema whose hub servers run unasked: it is read without a look into the schema."""
 LOCK_SECONDS_MAX = 10
 """How long a drop waits for who is just reading the hub."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,10 +52,18 @@ class PostgresHubs:
                 )
             return found
 
-    async def names(self) -> list[str]:
+    async def names(self) -> dict[str, bool]:
         """See ``HubServer``."""
         async with self._connected() as connection:
-            return [row["schema"].removeprefix(PREFIX) for row in await connection.fetch(_SQL["names"])]
+            rows = await connection.fetch(_SQL["names"])
+            return {row["schema"].removeprefix(PREFIX): row["comment"] == SERVED for row in rows}
+
+    async def mark_served(self, hub: str) -> None:
+        """See ``HubServer``."""
+        schema = Schema(hub)
+        async with self._connected() as connection:
+            await self._version(connection, schema)
+            await connection.execute(f"comment on schema \"{schema.name}\" is '{SERVED}'")
 
     async def exists(self, hub: str) -> bool:
         """See ``HubServer``."""

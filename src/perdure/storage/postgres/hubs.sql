@@ -13,7 +13,7 @@ where n.nspname like 'perdure\_%' and has_schema_privilege(n.oid, 'usage')
 order by n.nspname;
 
 -- name: names
-select n.nspname as schema from pg_namespace n
+select n.nspname as schema, obj_description(n.oid, 'pg_namespace') as comment from pg_namespace n
 where n.nspname like 'perdure\_%' and has_schema_privilege(n.oid, 'usage')
     and exists (select from pg_class c where c.relnamespace = n.oid and c.relname = 'setting')
     and exists (select from pg_class c where c.relnamespace = n.oid and c.relname = 'writer')
