@@ -41,6 +41,7 @@ async def start(
 ) -> str:
     """Create an instance; returns its id once it is durable."""
     reuse = options.reuse if reuse is None else reuse
+    has_new_id = instance_id is None
     if instance_id is None:
         instance_id = options.new_id()
     else:
@@ -69,7 +70,8 @@ async def start(
             tags=tags,
         ),
     )
-    if may_replace(reuse, RuntimeStatus.Running):
+    creation.has_new_id = has_new_id
+    if not has_new_id and may_replace(reuse, RuntimeStatus.Running):
         # Exact as long as no engine runs; an engine says it anew when the former gives way.
         creation.releases = leave_sections(instance_id, await _sections_of(storage, instance_id))
     outcome = await storage.create_instance(creation, reuse)

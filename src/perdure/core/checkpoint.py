@@ -39,6 +39,7 @@ class Creation(msgspec.Struct, eq=False):
     then it counts as taken, too.
     ``replaces``: an instance has the id and gives way; only a storage writes it. ``releases`` let go of the locks that
     this one leaves; the commit that makes the creation true sends them.
+    ``has_new_id``: its id was made at random for it, so nobody need look whether something has it.
     """
 
     record: InstanceRecord
@@ -47,6 +48,7 @@ class Creation(msgspec.Struct, eq=False):
     keeps_finished: bool = False
     replaces: bool = False
     releases: list[Envelope] = []
+    has_new_id: bool = False
 
 
 class Checkpoint(msgspec.Struct, eq=False):

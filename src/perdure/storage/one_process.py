@@ -147,7 +147,7 @@ class OneProcessStorage:
                 # It lived while this call was waiting.
                 return CreateOutcome.EXISTS
         self._check()
-        status = self._tables.status_of(instance_id)
+        status = None if creation.has_new_id else self._tables.status_of(instance_id)
         if status is not None and not may_replace(reuse, status):
             return CreateOutcome.EXISTS
         creation.replaces = status is not None

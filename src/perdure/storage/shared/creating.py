@@ -60,8 +60,10 @@ class Creating:
     async def create(self, creation: Creation, reuse: Replaceable) -> CreateOutcome:
         """As ``Inboxes.create_instance``."""
         instance_id = creation.record.origin.instance_id
+        is_free = creation.has_new_id
         while True:
-            status = await self._status_for(instance_id, reuse)
+            status = None if is_free else await self._status_for(instance_id, reuse)
+            is_free = False
             if isinstance(status, _Verdict):
                 return CreateOutcome.EXISTS
             partition = self._holding.partition_of(instance_id)
@@ -151,7 +153,8 @@ class Creating:
                 if epoch is not None:
                     return await self._replace(creation, {partition: epoch})
         elif owner != process:
-            return await self.errands.ask(creation, reuse, process=process, partition=partition, owner=owner)
+            asked = await self.errands.ask(creation, reuse, process=process, partition=partition, owner=owner)
+            return _Verdict.UNSETTLED if asked is None else asked
         await asyncio.sleep(UNSETTLED_SECONDS)
         return _Verdict.UNSETTLED
 

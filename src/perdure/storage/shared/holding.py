@@ -9,6 +9,7 @@ from perdure.contracts.records import Backlog, Hold, PartitionLease, Round, Turn
 from perdure.core.checkpoint import Creation
 from perdure.core.messages import Envelope
 from perdure.core.partitions import partition_of
+from perdure.storage.changes import Changes
 from perdure.storage.senders import Arrival, Senders
 
 
@@ -49,6 +50,8 @@ class Holding(Senders):
 
     def check(self, hold: Hold) -> None:
         """Raise LeaseLost unless all of it is in force."""
+        if hold.leases == self.leases:
+            return
         self.check_leases(hold.leases.values())
 
     def check_leases(self, leases: Iterable[PartitionLease]) -> None:
@@ -58,17 +61,29 @@ class Holding(Senders):
         if lost:
             raise lease_lost(lost)
 
-    def check_covered(self, hold: Hold, round_: Round) -> None:
-        """Raise LeaseLost of partitions that a round is about and the hold is not: no fence would guard them."""
-        held = hold.leases
-        messages = chain(round_.kept, round_.discarded)
-        ids = chain((c.origin.instance_id for c in round_.checkpoints), (envelope.target for envelope in messages))
-        if missing := {p for instance_id in ids if (p := self.partition_of(instance_id)) not in held}:
+    def concerned(self, hold: Hold, round_: Round) -> set[int]:
+        """The partitions that a round is about. Raises LeaseLost of those that are not in the hold."""
+        of, held = self.partition_of, hold.leases
+        partitions = {of(checkpoint.origin.instance_id) for checkpoint in round_.checkpoints}
+        partitions.update(of(envelope.target) for envelope in chain(round_.kept, round_.discarded))
+        # No fence would guard them.
+        if missing := partitions - held.keys():
             raise lease_lost(missing)
+        return partitions
 
-    def epochs(self, hold: Hold) -> dict[int, int]:
-        """What a write for this hold is fenced by."""
-        return {partition: lease.epoch for partition, lease in hold.leases.items()}
+    def fence(self, hold: Hold, concerned: Collection[int], changes: Changes) -> dict[int, int]:
+        """What the write of a round is fenced by: the partitions it is about, and those of ours that it sends to.
+
+        A message for a partition outside the fence takes the long way of messages for others.
+        """
+        of, held = self.partition_of, hold.leases
+        partitions = {of(placed.envelope.target) for placed in changes.envelopes}
+        for child in changes.children:
+            partitions.add(of(child.creation.record.origin.instance_id))
+            if child.creation.if_taken is not None:
+                partitions.add(of(child.creation.if_taken.target))
+        partitions.update(concerned)
+        return {partition: held[partition].epoch for partition in partitions if partition in held}
 
     def lost_of(self, fence: Mapping[int, int]) -> frozenset[int]:
         """Those that are not in force under these epochs."""

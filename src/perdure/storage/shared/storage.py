@@ -53,6 +53,7 @@ from perdure.storage.shared.handing_over import HandingOver
 from perdure.storage.shared.hints import Hints
 from perdure.storage.shared.holding import Holding
 from perdure.storage.shared.keeping import Keeping, LeaseTimes
+from perdure.storage.shared.living import Living
 from perdure.storage.shared.numbers import ReservedNumbers
 from perdure.storage.shared.offering import Offering
 from perdure.storage.shared.ownership import Ownership, look_if_reachable
@@ -93,6 +94,7 @@ class ManyProcessStorage:
         self._numbers = ReservedNumbers()
         self._holding = holding = Holding(options.waiting_max, options.waiting_bytes_max)
         self._waiters = StatusWaiters()
+        self._living = Living()
         self._hints = Hints(tables, lambda: self._keeping.process)
         self._ownership = Ownership(tables, holding, self._hints, self._lose)
         self._keeping = Keeping(
@@ -109,6 +111,7 @@ class ManyProcessStorage:
             tables,
             holding,
             Settling(holding, self._waiters),
+            self._living,
             process=self._keeping.announced,
             buried=self._keeping.buried,
             lost=self._lose,
@@ -120,7 +123,9 @@ class ManyProcessStorage:
         self._creating = Creating(
             holding, self._ownership, StatusReads(tables), self._transacting, self._numbers, tables.load
         )
-        self._errands = Errands(tables, self._numbers, self._hints, self._creating.create_here)
+        self._errands = Errands(
+            tables, self._numbers, self._hints, self._creating.create_here, self._ownership.owner_of
+        )
         self._creating.errands = self._errands
         self._handing_over = HandingOver(holding, self._creating, self._transacting, self._numbers)
         self._watching = Watching(tables, self._waiters, self._hints, self._owner_of, lambda: self._keeping.process)
@@ -291,14 +296,14 @@ class ManyProcessStorage:
         self._check_hold(hold)
         await self._have_numbers()
         holding = self._holding
-        holding.check_covered(hold, round_)
+        concerned = holding.concerned(hold, round_)
         if holding.unsaved and any(id(envelope) in holding.unsaved for envelope in round_.discarded):
             raise CheckpointRefused("The start of an instance that has no row yet cannot be discarded.")
         changes = changes_of(round_, self._numbers, holding.unsaved, holding.claims)
         if changes.replaced:
             changes.replaced_if_ended = self._creating.ended_before(changes)
         try:
-            await self._transacting.write_round(round_, changes, holding.epochs(hold))
+            await self._transacting.write_round(round_, changes, holding.fence(hold, concerned, changes))
         except IdsTaken as taken:
             raise InstanceTaken(taken.instance_ids) from taken
         self._watching.committed(round_.checkpoints)
@@ -351,6 +356,9 @@ class ManyProcessStorage:
     async def wait_for_status(self, instance_id: str, wanted: frozenset[RuntimeStatus]) -> InstanceRecord:
         self._check()
         with self._waiters.waiting(instance_id, wanted) as announced:
+            status = self._living.status_of(instance_id)
+            if status is not None and status not in wanted:
+                return await announced
             if self._holding.partition_of(instance_id) not in self._holding.leases:
                 # Whom we ask must know whom to tell.
                 await self._keeping.announced()
@@ -423,6 +431,7 @@ class ManyProcessStorage:
 
     def _let_go(self, partitions: Collection[int]) -> None:
         self._holding.let_go(partitions)
+        self._living.forget_all()
         self._arriving.end(partitions)
 
     def _deliver(self, envelopes: Iterable[Envelope], partitions: Collection[int]) -> None:

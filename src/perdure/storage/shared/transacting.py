@@ -10,6 +10,7 @@ from perdure.core.messages import Envelope
 from perdure.storage.changes import Changes, Outcome
 from perdure.storage.settling import Settling
 from perdure.storage.shared.holding import Holding
+from perdure.storage.shared.living import Living
 from perdure.storage.shared.tables import Epochs, IdsTaken, PartitionsLost, ProcessBuried, SharedTables
 from perdure.storage.shared.writing import GroupWriter, Written
 
@@ -29,6 +30,7 @@ class Transacting:
         tables: SharedTables,
         holding: Holding,
         settling: Settling,
+        living: Living,
         *,
         process: Callable[[], Awaitable[int]],
         buried: Callable[[int], None],
@@ -42,6 +44,7 @@ class Transacting:
         self._tables = tables
         self._holding = holding
         self._settling = settling
+        self._living = living
         self._process = process
         self._buried = buried
         self._lost = lost
@@ -118,6 +121,7 @@ class Transacting:
         if self._note_failure(writing):
             self._settling.messages_failed(changes)
             return
+        self._living.committed(changes)
         self._settling.messages(changes)
         starts = [made.creation.start for made in changes.created]
         messages = [placed.envelope for placed in (*changes.kept, *changes.envelopes)]
@@ -131,6 +135,7 @@ class Transacting:
             self._settling.round_failed(changes)
             return
         written = writing.result()
+        self._living.committed(changes)
         sent = self._settling.round_(round_, changes, written.outcome)
         self._post([placed.envelope for placed in sent], written.fence)
 
