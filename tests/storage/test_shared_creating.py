@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from perdure.contracts.errors import InstanceTaken, LeaseLost
+from perdure.contracts.errors import InstanceTaken, LeaseLost, Unavailable
 from perdure.contracts.records import CreateOutcome, ReusePolicy, Round
 from perdure.core.checkpoint import Creation
 from perdure.core.messages import Envelope
@@ -155,6 +155,40 @@ def test_where_nobody_runs_whoever_asks_does_it() -> None:
         assert hub.held() == []
         [record] = hub.memory.rows.records.values()
         assert record.origin.created_at == later(1)
+
+    on_shared_hub(scenario)
+
+
+def test_where_the_owner_dies_and_nobody_follows_whoever_asks_does_it() -> None:
+    async def scenario(hub: SharedHub) -> None:
+        two, one = await hub.join(), hub.make()
+        await one.storage.open()
+        runs(two)
+        assert await create(one, creation("a"), ReusePolicy.ANY) is CREATED
+        await until(lambda: hub.memory.rows.records["a"].progress.status is RuntimeStatus.Running)
+        await two.kill()
+        successor = asyncio.create_task(create(one, creation("a", created_at=later(1)), ReusePolicy.ANY))
+        assert await until(successor.done) < TIMES.lease + 2 * TIMES.renewal
+        assert await successor is REPLACED
+        assert hub.memory.rows.records["a"].origin.created_at == later(1)
+        assert not hub.memory.errands(range(32))
+
+    on_shared_hub(scenario)
+
+
+def test_an_owner_that_does_not_answer_is_not_waited_for_forever() -> None:
+    async def scenario(hub: SharedHub) -> None:
+        one, two = await pair(hub)
+        instance_id = hub.id_for(two)
+        await create(one, creation(instance_id))
+        await until(lambda: bool(two.received))
+        await two.run(two.received[0])
+        # It takes the start into memory, and never runs it.
+        asking = asyncio.create_task(create(one, creation(instance_id, created_at=later(1)), ReusePolicy.ANY))
+        assert 29 < await until(asking.done) < 32
+        with pytest.raises(Unavailable, match="has not answered for 30 s"):
+            await asking
+        await until(lambda: not hub.memory.errands(range(32)))
 
     on_shared_hub(scenario)
 

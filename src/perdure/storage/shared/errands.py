@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from perdure.contracts.errors import CheckpointRefused, StorageError
+from perdure.contracts.errors import CheckpointRefused, StorageError, Unavailable
 from perdure.contracts.records import CreateOutcome, Replaceable, ReusePolicy
 from perdure.core.checkpoint import Creation
 from perdure.core.instance import Origin
@@ -14,6 +14,12 @@ from perdure.core.status import RuntimeStatus
 from perdure.storage.changes import Numbers
 from perdure.storage.shared.hints import Hints
 from perdure.storage.shared.tables import Errand, Hint, SharedTables
+
+
+LOOK_SECONDS = 1.0
+"""How often who waits looks whether there is an owner."""
+ANSWER_SECONDS_MAX = 30.0
+"""How long an answer is waited for, whoever owns the partition meanwhile."""
 
 
 class _Body(msgspec.Struct):
@@ -37,11 +43,13 @@ class Errands:
         numbers: Numbers,
         hints: Hints,
         create_here: Callable[[Creation, Replaceable], Awaitable[CreateOutcome | None]],
+        owner_of: Callable[[int], int | None],
     ) -> None:
         self._tables = tables
         self._numbers = numbers
         self._hints = hints
         self._create_here = create_here
+        self._owner_of = owner_of
         self._awaited: dict[int, asyncio.Future[CreateOutcome]] = {}
         self._doing: set[int] = set()
         self._answered: set[int] = set()
@@ -57,8 +65,12 @@ class Errands:
 
     async def ask(
         self, creation: Creation, reuse: Replaceable, *, process: int, partition: int, owner: int
-    ) -> CreateOutcome:
-        """Let the owner do it; what it answers. Raises Unavailable."""
+    ) -> CreateOutcome | None:
+        """Let the owner do it, also the one that follows it; what it answers.
+
+        None when nobody owns the partition any more: then nobody does it. Raises Unavailable, also when no answer
+        comes in time; whether it was done is to be read then.
+        """
         body = _Body(creation, reuse) if isinstance(reuse, ReusePolicy) else _Body(creation, statuses=reuse)
         try:
             text = _encode(body).decode()
@@ -69,11 +81,36 @@ class Errands:
         try:
             await self._tables.leave_errand(errand)
             self._hints.tell(owner, Hint(sender=0, has_errands=True))
-            return await answer
+            return await self._answer_of(errand, creation, answer)
         finally:
             del self._awaited[errand.number]
             if not answer.done() or answer.cancelled():
                 self._spawn(self._drop(errand.number))
+
+    async def _answer_of(
+        self, errand: Errand, creation: Creation, answer: asyncio.Future[CreateOutcome]
+    ) -> CreateOutcome | None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + ANSWER_SECONDS_MAX
+        while not answer.done():
+            await asyncio.wait([answer], timeout=LOOK_SECONDS)
+            if answer.done():
+                break
+            if loop.time() >= until:
+                raise Unavailable(
+                    f"The process that runs '{creation.record.origin.instance_id}' has not answered for "
+                    f"{ANSWER_SECONDS_MAX:.0f} s; whether it has replaced the instance is to be read."
+                )
+            if self._owner_of(errand.partition) is None:
+                # Nobody begins it from here on; who had it has either done it or never will.
+                await self._tables.drop_errand(errand.number)
+                return CreateOutcome.REPLACED if await self._is_done(creation) else None
+        return answer.result()
+
+    async def _is_done(self, creation: Creation) -> bool:
+        origin = creation.record.origin
+        record = await self._tables.get(origin.instance_id)
+        return record is not None and _is_of(record.origin, origin)
 
     async def collect(self, process: int) -> None:
         """Take the answers that are there. Raises Unavailable."""
@@ -107,9 +144,7 @@ class Errands:
     async def _do(self, errand: Errand) -> None:
         try:
             creation, reuse = _read(errand.body)
-            origin = creation.record.origin
-            record = await self._tables.get(origin.instance_id)
-            if record is not None and _is_of(record.origin, origin):
+            if await self._is_done(creation):
                 # An owner before us did it and could not say so.
                 outcome = CreateOutcome.REPLACED
             else:
