@@ -213,3 +213,25 @@ def test_who_does_what_is_told_on_any_host(functions):
             }
 
     on_sharing_hub(scenario)
+
+
+def test_what_was_claimed_and_has_become_ones_own_is_not_begun_twice(functions):
+    """Its owner took it back after this process was thought dead, and died; now it is in this one's backlog."""
+
+    async def scenario(hub: SharingHub) -> None:
+        hosts = [await hub.app(functions.registry, seconds=3.0, at_once=5) for _ in range(2)]
+        await hub.until_even()
+        instance_id = await hosts[0].client.start("fan_out", input="10")
+        await asyncio.sleep(1.5)
+        partition = hosts[0].storage._holding.partition_of(instance_id)
+        [claimer] = [host for host in hosts if partition not in host.storage._holding.leases]
+        assert claimer.ran.total() == 5
+        claimed = [hub.memory.rows.activities[number][1] for number in list(hub.memory._offers)]
+        assert claimer.executor.begun() == set()
+        claimer.executor.start_activities(claimed)
+        assert claimer.executor.begun() == {activity.number for activity in claimed}
+        await asyncio.sleep(5)
+        assert claimer.ran.total() == 5
+        assert claimer.tables.asked["finish offers"] == 0
+
+    on_sharing_hub(scenario)

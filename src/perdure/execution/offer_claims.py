@@ -100,6 +100,18 @@ class Claims:
         """Whether it was claimed."""
         return activity.number in self._activities
 
+    def has_number(self, number: int) -> bool:
+        """Whether an activity of that number was claimed."""
+        return number in self._activities
+
+    def lets_go(self, activity: PendingActivity) -> bool:
+        """It is this process's own from here on; whether it is here because it was claimed.
+
+        What is in a backlog is not offered any more, so the claim is worth nothing; what comes of it counts all the
+        same.
+        """
+        return self._activities.pop(activity.number, None) is not None
+
     async def look(self, offers: OfferedWork, now: float) -> None:
         """Claim what there is room for. Raises Unavailable."""
         self._left = []

@@ -125,6 +125,8 @@ class OfferingExecutor:
 
     def start_activities(self, activities: Sequence[PendingActivity]) -> None:
         """Queue them, here or for everybody."""
+        if not self._claims.is_empty:
+            activities = [activity for activity in activities if not self._claims.lets_go(activity)]
         was_few = self._rates.total <= FEW
         now = asyncio.get_running_loop().time()
         is_waiting = self._own.start(activities, now, is_alone=self._is_draining or self._offers.is_alone)
@@ -150,8 +152,8 @@ class OfferingExecutor:
         self._rates.gone(dropped)
 
     def begun(self) -> set[int]:
-        """As here, what was claimed as well."""
-        return self._inner.begun()
+        """Own ones that have begun here."""
+        return {number for number in self._inner.begun() if not self._claims.has_number(number)}
 
     def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
         """Own ones that have not begun here."""
