@@ -7,10 +7,11 @@ MINUTES ?= 10
 TEST_PROCESSES ?= 4
 PYTEST_ARGS ?=
 ENDURE := tests/host/test_everything_under_kills.py
+ENDURE_POSTGRES := tests/faults/test_samples_under_kills.py
 
 PY := $(VENV)/bin/python
 
-.PHONY: help start test check bench load growth soak simulate properties crash official endure protobuf clean
+.PHONY: help start test check bench load growth soak simulate properties crash official endure endure-postgres faults protobuf clean
 
 help:
 	@echo "make start [PORT=7071]      run the sample app samples/hello_cities"
@@ -25,6 +26,8 @@ help:
 	@echo "make crash                  the slow suites: long crash and load tests"
 	@echo "make official               the official Python and JavaScript SDKs against perdure serve, all of it"
 	@echo "make endure MINUTES=10      an app with everything, under starts and kill -9 for so long"
+	@echo "make faults                 three hosts on PostgreSQL: kills, pauses, cuts, restarts, a full disk (as root; an hour)"
+	@echo "make endure-postgres MINUTES=10   the samples on three hosts that are killed by chance for so long"
 	@echo "make protobuf               the message descriptors anew, after an edit of a .proto file"
 
 # PYTHON=... chooses another interpreter for a new environment.
@@ -94,7 +97,16 @@ properties: $(VENV)/.installed-dev
 	  --timeout 0 $(PYTEST_ARGS)
 
 crash: $(VENV)/.installed-dev
-	$(PY) -m pytest -m slow --timeout 1800 --ignore tests/official --deselect $(ENDURE) $(PYTEST_ARGS)
+	$(PY) -m pytest -m slow --timeout 1800 --ignore tests/official --ignore tests/faults --deselect $(ENDURE) \
+	  $(PYTEST_ARGS)
+
+# As root: a host is cut off in a network namespace, and a disk is filled.
+faults: $(VENV)/.installed-dev
+	$(PY) -m pytest -m slow -s tests/faults --deselect $(ENDURE_POSTGRES) --timeout 0 $(PYTEST_ARGS)
+
+endure-postgres: $(VENV)/.installed-dev
+	PERDURE_CRASH_MINUTES=$(MINUTES) PERDURE_FIGURES=benchmarks/results \
+	  $(PY) -m pytest -m slow -s $(ENDURE_POSTGRES) --timeout 0 $(PYTEST_ARGS)
 
 # Needs Node.js 20 or newer for the JavaScript part.
 official: $(VENV)/.installed-dev

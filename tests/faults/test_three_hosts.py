@@ -5,15 +5,12 @@
 
 import random
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from benchmarks.postgres_cluster import Cluster
 
 from support.host_crew import HostCrew, answers_again
 from support.journeys import Journeys
-from support.postgres_server import own_server
 
 LEASE = 1.5
 TAKEOVER_SECONDS_MAX = LEASE + 5
@@ -21,12 +18,6 @@ TAKEOVER_SECONDS_MAX = LEASE + 5
 HAND_OVER_SECONDS_MAX = 2.0
 RESUME_SECONDS_MAX = 10.0
 """O6."""
-
-
-@pytest.fixture
-def server() -> Iterator[Cluster]:
-    with own_server() as cluster:
-        yield cluster
 
 
 def test_nothing_is_lost_or_doubled_whatever_is_done_to_three_hosts(tmp_path: Path, server: Cluster) -> None:

@@ -190,6 +190,14 @@ class HostCrew:
         with self.fault("stop", [host]):
             host.stop()
 
+    @contextmanager
+    def stopping(self, host: HostProcess) -> Iterator[None]:
+        """From the signal on; at the end it must have ended."""
+        with self.fault("stop", [host]):
+            host.send_signal(signal.SIGTERM)
+            yield
+            assert host.ended(limit=35) == 0, host.log()
+
     def start(self, *hosts: HostProcess) -> None:
         """Others give partitions to who joins: an activity under way runs again there."""
         with self.fault("join"):

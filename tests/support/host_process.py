@@ -69,6 +69,11 @@ class HostProcess:
         assert self._process is not None, "the host is not running"
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and not ended."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start and wait until it answers."""
         self.launch()

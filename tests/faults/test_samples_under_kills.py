@@ -1,0 +1,179 @@
+"""The samples, each on three hosts that are killed by chance, one sample after the other, for so many minutes.
+
+PERDURE_CRASH_MINUTES says how long altogether (10), PERDURE_KILL_SEED which moments; PERDURE_FIGURES names a folder
+where the figures are kept.
+"""
+
+import json
+import os
+import platform
+import random
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from benchmarks.postgres_cluster import Cluster
+
+from support.host_crew import DURABLE, HostCrew
+from support.host_process import REPOSITORY, refusals_tell_nothing_inside, wait_until
+from support.journeys import EXPECTED_REFUSALS, listed
+from support.sample_plays import COUNTERS, PLAYS, SHELF, Play
+
+LEASE = 3.0
+PAUSE_SECONDS = 0.15
+
+
+@dataclass
+class Show:
+    """One play on a crew, and what was answered."""
+
+    crew: HostCrew
+    play: Play
+    dice: random.Random
+    accepted: dict[int, bool] = field(default_factory=dict[int, bool])
+    refused: Counter[int] = field(default_factory=Counter[int])
+    kills: int = 0
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def keep_starting(self) -> None:
+        """Starts at hosts by chance, each with its event soon after."""
+        dice = random.Random(self.dice.random())
+        with httpx.Client(timeout=10, event_hooks={"response": [refusals_tell_nothing_inside]}) as http:
+            while not self.over.wait(PAUSE_SECONDS):
+                number = len(self.accepted)
+                urls = [host.url for host in self.crew.hosts]
+                path = f"orchestrators/{self.play.orchestrator}/{self.id_of(number)}"
+                self.accepted[number] = self._sent(http, dice.choice(urls), path, self.play.ask(number))
+                if self.accepted[number]:
+                    self._send_event(http, dice.choice(urls), number)
+
+    def id_of(self, number: int) -> str:
+        return f"play-{number:05}"
+
+    def _send_event(self, http: httpx.Client, url: str, number: int) -> None:
+        if self.play.event is not None and self.play.waits(number):
+            name, content = self.play.event
+            self._sent(http, url, f"instances/{self.id_of(number)}/raiseEvent/{name}", content(number))
+
+    def _sent(self, http: httpx.Client, url: str, path: str, body: Any) -> bool:
+        try:
+            answer = http.post(f"{url}{DURABLE}/{path}", json=body)
+        except httpx.TransportError:
+            return False
+        if answer.status_code != 202:
+            self.refused[answer.status_code] += 1
+        return answer.status_code == 202
+
+    def kill_until(self, end: float) -> None:
+        """One, two or all of them at a time."""
+        while time.monotonic() < end:
+            time.sleep(self.dice.uniform(0.5, 5))  # when the kill comes is what is by chance here
+            chosen = self.dice.sample(self.crew.hosts, self.dice.choice([1, 1, 1, 2, 2, 3]))
+            for host in chosen:
+                self.crew.kill(host)
+                self.kills += 1
+            time.sleep(self.dice.uniform(0, 4))
+            self.crew.start(*chosen)
+
+    def end(self) -> float:
+        """Everything must end, once events whose sending a kill swallowed are sent again; seconds that took."""
+        host = self.crew.hosts[0]
+        began = time.monotonic()
+
+        def none_left() -> bool:
+            left = [
+                each["instanceId"]
+                for each in listed(host, runtimeStatus="Pending,Running", instanceIdPrefix="play-")
+            ]  # fmt: skip
+            for instance_id in left:
+                if ":" not in instance_id:
+                    self._send_event(host.http, host.url, int(instance_id.removeprefix("play-")))
+            return not left
+
+        wait_until(none_left, "all have ended", limit=120, pause=0.5, about=self.crew.about)
+        return time.monotonic() - began
+
+    def check(self) -> int:
+        """Nothing lost, nothing wrong, nothing doubled; gives how many arrived."""
+        host = self.crew.hosts[0]
+        # 404 and 410: an event sent once more than was needed.
+        assert self.refused.keys() <= EXPECTED_REFUSALS | {404, 410}, self.refused
+        found = {each["instanceId"]: each for each in listed(host, instanceIdPrefix="play-")}
+        arrived = [number for number in self.accepted if self.id_of(number) in found]
+        lost = [number for number, accepted in self.accepted.items() if accepted and number not in arrived]
+        assert not lost, f"accepted and lost: {lost}"
+        for number in arrived:
+            status = found[self.id_of(number)]
+            assert status["runtimeStatus"] == "Completed", status
+            assert self.play.right(number, status["output"]), status
+        if self.play.sample == "counter_entity":
+            self._check_counters(arrived)
+        if self.play.sample == "native_functions":
+            lefts = [found[self.id_of(number)]["output"]["left"] for number in arrived]
+            assert sorted(lefts, reverse=True) == [SHELF - 1 - n for n in range(len(arrived))]
+        self.crew.verify()
+        return len(arrived)
+
+    def _check_counters(self, arrived: list[int]) -> None:
+        for key, count in Counter(number % COUNTERS for number in arrived).items():
+            answer = self.crew.hosts[0].http.get(f"{DURABLE}/entities/counter_entity/k{key}")
+            assert answer.json()["__data__"] == {"value": count}
+
+
+def run_play(play: Play, folder: Path, server: Cluster, *, seconds: float, dice: random.Random) -> dict[str, Any]:
+    """The whole life of one sample; its figures."""
+    crew = HostCrew(folder / play.sample, server.url, app=REPOSITORY / "samples" / play.sample, lease_seconds=LEASE)
+    with crew:
+        show = Show(crew, play, dice)
+        if play.signals is not None:
+            entity, operation, content = play.signals
+            path = f"{DURABLE}/entities/{entity}/all"
+            assert crew.hosts[0].http.post(path, params={"op": operation}, json=content).status_code == 202
+        with ThreadPoolExecutor(1) as thread:
+            starting = thread.submit(show.keep_starting)
+            try:
+                show.kill_until(time.monotonic() + seconds)
+            finally:
+                show.over.set()
+            starting.result()
+        ended = show.end()
+        arrived = show.check()
+    accepted = sum(show.accepted.values())
+    return {
+        "sample": play.sample,
+        "kills": show.kills,
+        "accepted": accepted,
+        "arrived without an answer": arrived - accepted,
+        "did not arrive": len(show.accepted) - arrived,
+        "refused": dict(show.refused),
+        "all ended after (s)": round(ended, 1),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)  # it is told how long
+def test_the_samples_end_right_while_hosts_are_killed(tmp_path: Path, server: Cluster) -> None:
+    minutes = float(os.environ.get("PERDURE_CRASH_MINUTES", "10"))
+    seed = int(os.environ.get("PERDURE_KILL_SEED", time.time_ns() % 1_000_000))
+    print(f"\nseed {seed}")
+    figures: list[dict[str, Any]] = []
+    for play in PLAYS:
+        dice = random.Random(f"{seed} {play.sample}")
+        figures.append(run_play(play, tmp_path, server, seconds=minutes * 60 / len(PLAYS), dice=dice))
+        print(figures[-1])
+    if folder := os.environ.get("PERDURE_FIGURES"):
+        kept = {
+            "what": f"the samples on three hosts that are killed by chance, {minutes:g} minutes, lease {LEASE:g} s",
+            "seed": seed,
+            "python": platform.python_version(),
+            "samples": figures,
+        }
+        (Path(folder) / f"endure-postgres-{time.strftime('%Y-%m-%d')}.json").write_text(
+            json.dumps(kept, indent=1) + "\n", encoding="utf-8"
+        )
