@@ -6,13 +6,14 @@ from datetime import datetime
 
 import pytest
 
-from perdure.contracts.errors import HistoryCorrupted, StoreFailed, Unavailable
+from perdure.contracts.errors import CheckpointRefused, HistoryCorrupted, StoreFailed, Unavailable
 from perdure.contracts.records import ReusePolicy
 from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
+from perdure.storage.changes import Changes, Outcome
 from perdure.storage.shared.keeping import LeaseTimes
-from perdure.storage.shared.tables import Sight
+from perdure.storage.shared.tables import Epochs, Sight
 from support.shared_hub import Process, SharedHub, on_shared_hub, until
 from support.stored_instances import creation, names, raised
 
@@ -157,5 +158,27 @@ def test_a_long_recovery_tells_nothing_twice() -> None:
         await three.storage.send(raised(target, "d"))
         await until(lambda: names(one.received)[-1:] == ["d"])
         assert names(one.received) == ["a", "b", "c", "d"]
+
+    on_shared_hub(scenario)
+
+
+def test_a_message_that_no_store_takes_is_not_everybodys_when_its_partition_goes() -> None:
+    async def scenario(hub: SharedHub) -> None:
+        one, two = await pair(hub)
+        target = hub.id_for(one)
+        write = one.tables.write
+
+        async def fussy(process: int, changes: Changes, fence: Epochs) -> Outcome:
+            if "bad" in names(placed.envelope for placed in changes.kept):
+                raise CheckpointRefused("A text cannot be stored.")
+            return await write(process, changes, fence)
+
+        one.tables.write = fussy  # type: ignore[method-assign]
+        sending = [asyncio.create_task(one.storage.send(raised(target, name))) for name in ("a", "bad", "b")]
+        await until(lambda: len(one.received) == 3)
+        await one.stop()
+        results = await asyncio.gather(*sending, return_exceptions=True)
+        assert [type(result) for result in results] == [type(None), CheckpointRefused, type(None)]
+        await until(lambda: names(two.received) == ["a", "b"])
 
     on_shared_hub(scenario)

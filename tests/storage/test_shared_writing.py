@@ -8,7 +8,7 @@ import pytest
 from perdure.contracts.errors import CheckpointRefused, LeaseLost, Unavailable
 from perdure.storage.changes import Changes, NumberedCreation, Outcome, Placed
 from perdure.storage.shared.tables import Epochs, IdsTaken, PartitionsLost, ProcessBuried
-from perdure.storage.shared.writing import GroupWriter, Written
+from perdure.storage.shared.writing import BATCH_CHARACTERS_MAX, GroupWriter, Written
 from support.stored_instances import creation, raised
 
 
@@ -60,6 +60,20 @@ def test_what_comes_in_one_turn_or_meanwhile_goes_together() -> None:
         await asyncio.gather(*writing)
         assert store.seen == [([1, 2], {}), ([3, 4], {3: 1, 4: 1})]
         assert writing[2].result().fence == {3: 1, 4: 1}, "the fence of the transaction, not only one's own"
+
+    on_store(scenario)
+
+
+def test_large_payloads_go_in_several_transactions() -> None:
+    async def scenario(store: Store) -> None:
+        large = "x" * (BATCH_CHARACTERS_MAX // 3 + 1)
+        store.gate.set()
+        changes = [Changes(kept=[Placed(n, raised("a", text=large))]) for n in range(5)]
+        writing = [store.writer.write(each, {}) for each in (*changes, message(5))]
+        assert store.writer.waiting_characters == 5 * len(large)
+        await asyncio.gather(*writing)
+        assert [positions for positions, _ in store.seen] == [[0, 1], [2, 3], [4, 5]]
+        assert store.writer.waiting_characters == 0
 
     on_store(scenario)
 

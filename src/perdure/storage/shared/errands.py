@@ -15,7 +15,6 @@ from perdure.storage.changes import Numbers
 from perdure.storage.shared.hints import Hints
 from perdure.storage.shared.tables import Errand, Hint, SharedTables
 
-
 LOOK_SECONDS = 1.0
 """How often who waits looks whether there is an owner."""
 ANSWER_SECONDS_MAX = 30.0

@@ -1,8 +1,9 @@
 """What becomes of messages without a row when their partition goes: rows, for whoever has it next."""
 
+import asyncio
 from collections.abc import Sequence
 
-from perdure.contracts.errors import LeaseLost, StorageError
+from perdure.contracts.errors import CheckpointRefused, LeaseLost, StorageError
 from perdure.storage.changes import Changes, Numbers, Placed, create
 from perdure.storage.senders import Arrival
 from perdure.storage.shared.creating import Creating
@@ -34,22 +35,34 @@ class HandingOver:
                 if for_owners:
                     holding.refuse({creation.start.target for creation in for_owners})
                     continue
-                try:
-                    await self._transacting.write_messages(self._changes(left), fence)
-                except IdsTaken as taken:
-                    holding.refuse(taken.instance_ids)
-                except LeaseLost:
+                # Each by itself, so that what is refused is not everybody's; they are written together all the same.
+                held = await asyncio.gather(*(self._write(arrival, fence) for arrival in left), return_exceptions=True)
+                for outcome in held:
+                    if isinstance(outcome, BaseException):
+                        raise outcome
+                if not all(held):
                     fence = {}
         except StorageError as error:
             holding.fail_these(arrivals, error)
             raise
 
-    def _changes(self, arrivals: Sequence[Arrival]) -> Changes:
+    async def _write(self, arrival: Arrival, fence: Epochs) -> bool:
+        """Whether the fence held. Raises Unavailable."""
+        try:
+            await self._transacting.write_messages(self._changes(arrival), fence)
+        except IdsTaken as taken:
+            self._holding.refuse(taken.instance_ids)
+        except CheckpointRefused as error:
+            self._holding.fail_these([arrival], error)
+        except LeaseLost:
+            return False
+        return True
+
+    def _changes(self, arrival: Arrival) -> Changes:
         changes = Changes()
-        for arrival in arrivals:
-            if arrival.creation is None:
-                changes.kept.append(Placed(self._numbers.take(), arrival.envelope))
-            else:
-                create(changes, arrival.creation, self._numbers)
+        if arrival.creation is None:
+            changes.kept.append(Placed(self._numbers.take(), arrival.envelope))
+        else:
+            create(changes, arrival.creation, self._numbers)
         changes.replaced_if_ended = self._creating.ended_before(changes)
         return changes

@@ -497,8 +497,9 @@ class ManyProcessStorage:
         full_until = self._transacting.full_until
         if full_until and asyncio.get_running_loop().time() < full_until:
             raise StoreFull("The store has no space left; nothing is accepted until there is.")
-        if self._transacting.waiting >= self._options.waiting_max:
-            raise Overloaded(f"{self._transacting.waiting} messages wait to be stored; try again.")
+        waiting, characters = self._transacting.waiting, self._transacting.waiting_characters
+        if waiting >= self._options.waiting_max or characters >= self._options.waiting_bytes_max:
+            raise Overloaded(f"{waiting} messages with {characters} characters wait to be stored; try again.")
 
     def _shut(self, reason: StorageError) -> None:
         """After StoreFailed: refuse everything from here on; who waits gets the reason."""

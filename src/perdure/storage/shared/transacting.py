@@ -57,6 +57,11 @@ class Transacting:
         """How many wait for the next transaction."""
         return self._writer.waiting
 
+    @property
+    def waiting_characters(self) -> int:
+        """How many characters of payload wait for it."""
+        return self._writer.waiting_characters
+
     async def write_messages(self, changes: Changes, fence: Epochs) -> None:
         """Client messages and creations. Raises IdsTaken, and LeaseLost of what is in the fence."""
         await self._settled(changes, fence, partial(self._settle_messages, changes))
@@ -152,3 +157,5 @@ class Transacting:
                     self._sent(partition)
             elif (lease := holding.leases.get(partition)) is not None and lease.epoch == fence[partition]:
                 holding.deliver(envelope, partition)
+            else:
+                holding.forget_start(envelope)

@@ -7,11 +7,14 @@ import msgspec
 
 from perdure.contracts.errors import CheckpointRefused, StorageError, Unavailable
 from perdure.storage.changes import Changes, Outcome
+from perdure.storage.senders import payload_size
 from perdure.storage.shared.holding import lease_lost
 from perdure.storage.shared.tables import Epochs, IdsTaken, PartitionsLost, ProcessBuried
 
 BATCH_MAX = 2_000
 """So many callers at most go into one transaction: it shall not take a good part of a lease."""
+BATCH_CHARACTERS_MAX = 16_000_000
+"""With so many characters of payload a transaction takes no further callers: stores have limits of their own."""
 
 
 class Written(msgspec.Struct, eq=False):
@@ -24,12 +27,13 @@ class Written(msgspec.Struct, eq=False):
 class _Ticket:
     """One caller's changes and its answer."""
 
-    __slots__ = ("changes", "fence", "written")
+    __slots__ = ("changes", "fence", "size", "written")
 
     def __init__(self, changes: Changes, fence: Epochs, written: asyncio.Future[Written]) -> None:
         self.changes = changes
         self.fence = fence
         self.written = written
+        self.size = _size(changes)
 
     def new_ids(self) -> frozenset[str]:
         """Ids that must be free, or free to be replaced."""
@@ -60,6 +64,8 @@ class GroupWriter:
         self._send = send
         self._lost_of = lost_of
         self._waiting: list[_Ticket] = []
+        self.waiting_characters = 0
+        """Of payload, in what waits for the next transaction."""
         self._under_way: list[_Ticket] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -67,7 +73,9 @@ class GroupWriter:
         """The future's errors: LeaseLost of partitions in the fence; IdsTaken of ids that these changes make;
         CheckpointRefused, StoreFull, Unavailable (nothing written), StoreFailed."""
         written: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Ticket(changes, fence, written))
+        ticket = _Ticket(changes, fence, written)
+        self._waiting.append(ticket)
+        self.waiting_characters += ticket.size
         if self._running is None:
             self._running = asyncio.create_task(self._run())
         return written
@@ -87,13 +95,14 @@ class GroupWriter:
         if running is not None:
             running.cancel()
         tickets, self._waiting, self._under_way = [*self._under_way, *self._waiting], [], []
+        self.waiting_characters = 0
         for ticket in tickets:
             ticket.refuse(error)
 
     async def _run(self) -> None:
         try:
             while self._waiting:
-                self._under_way, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+                self._under_way = self._next_batch()
                 await self._write(self._under_way)
             self._under_way = []
             self._running = None
@@ -102,6 +111,20 @@ class GroupWriter:
                 self._running = None
                 self.fail(Unavailable("The process ends.") if isinstance(error, asyncio.CancelledError) else error)
             raise
+
+    def _next_batch(self) -> list[_Ticket]:
+        count = min(len(self._waiting), BATCH_MAX)
+        size = self.waiting_characters
+        if count < len(self._waiting) or size > BATCH_CHARACTERS_MAX:
+            count = size = 0
+            for ticket in self._waiting[:BATCH_MAX]:
+                if count and size + ticket.size > BATCH_CHARACTERS_MAX:
+                    break
+                count += 1
+                size += ticket.size
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        self.waiting_characters -= size
+        return batch
 
     async def _write(self, tickets: list[_Ticket]) -> None:
         while tickets := self._still_held(tickets):
@@ -147,6 +170,12 @@ class GroupWriter:
             return lease_lost(gone) if gone else None
 
         return _without(tickets, lost)
+
+
+def _size(changes: Changes) -> int:
+    """About how many characters of payload come from clients; a round bounds its own."""
+    size = sum(payload_size(placed.envelope) for placed in changes.kept) if changes.kept else 0
+    return size + sum(payload_size(made.creation.start) for made in changes.created) if changes.created else size
 
 
 def _without(tickets: list[_Ticket], error_of: Callable[[_Ticket], Exception | None]) -> list[_Ticket]:
