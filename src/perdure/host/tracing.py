@@ -126,12 +126,16 @@ class TracedClient(TaskHubClient):
         *,
         due_at: datetime | None = None,
         request_id: str | None = None,
+        trace_context: str | None = None,
     ) -> None:
         """See ``TaskHubClient``."""
         attributes = {"durabletask.type": "entity", "durabletask.task.operation": "signal_entity",
                       "durabletask.event.target_instance_id": str(entity_id)}  # fmt: skip
-        with self._spans.around(f"entity:{entity_id.name}:{operation}", SpanKind.PRODUCER, None, attributes):
-            await super().signal_entity(entity_id, operation, input, due_at=due_at, request_id=request_id)
+        title = f"entity:{entity_id.name}:{operation}"
+        with self._spans.around(title, SpanKind.PRODUCER, read_place(trace_context), attributes) as place:
+            await super().signal_entity(
+                entity_id, operation, input, due_at=due_at, request_id=request_id, trace_context=place.text()
+            )
 
 
 class IncomingTraces:
