@@ -11,4 +11,8 @@ def test_a_new_environment_gets_the_benchmark_and_its_peers(tmp_path: Path) -> N
         ["make", "--dry-run", "bench", f"VENV={tmp_path / 'new'}"],
         cwd=REPOSITORY, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert planned.index('--editable ".[grpc]"') < planned.index("install_peers.py") < planned.index("-m benchmarks")
+    assert (
+        planned.index('--editable ".[grpc,postgres]"')
+        < planned.index("install_peers.py")
+        < planned.index("-m benchmarks")
+    )
