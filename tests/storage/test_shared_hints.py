@@ -1,5 +1,7 @@
 """Hints go out at most once a millisecond to each process, and never too large."""
 
+import asyncio
+
 import msgspec
 
 from perdure.storage.memory.shared_tables import SharedMemoryTables
@@ -52,6 +54,28 @@ def test_many_ids_go_in_several_hints_and_one_too_long_in_none() -> None:
         assert tuple(i for *_, hint in tables.heard for i in hint.watched) == ids
         assert sum(hint.has_arrivals for *_, hint in tables.heard) == 1
         assert all(len(msgspec.json.encode(hint)) < 8_000 for *_, hint in tables.heard)
+
+    on_shared_hub(scenario)
+
+
+def test_while_a_hint_is_on_its_way_the_next_one_takes_in_what_comes() -> None:
+    async def scenario(hub: SharedHub) -> None:
+        tables = Listening(hub)
+        arrives = asyncio.Event()
+
+        async def slow(process: int, hint: Hint) -> None:
+            tables.heard.append((0.0, process, hint))
+            await arrives.wait()
+
+        tables.hint = slow  # type: ignore[method-assign]
+        hints = Hints(tables, lambda: 5)
+        for n in range(20):
+            hints.tell(1, Hint(sender=0, reached=(f"i{n}",)))
+            await asyncio.sleep(0.01)
+        assert [hint.reached for *_, hint in tables.heard] == [("i0",)]
+        arrives.set()
+        await until(lambda: len(tables.heard) == 2)
+        assert tables.heard[1][2].reached == tuple(f"i{n}" for n in range(1, 20))
 
     on_shared_hub(scenario)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -21,7 +22,8 @@ class Hints:
         self._sender = sender
         self._pending: dict[int, Hint] = {}
         self._told_at: dict[int, float] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._sending: dict[int, asyncio.Task[None]] = {}
+        """What is under way, one to each process; the next one waits for it, and takes in what comes meanwhile."""
 
     def tell(self, process: int, hint: Hint) -> None:
         """Soon; its sender is filled in."""
@@ -29,6 +31,10 @@ class Hints:
             self._pending[process] = _joined(pending, hint)
             return
         self._pending[process] = hint
+        if process not in self._sending:
+            self._tell_soon(process)
+
+    def _tell_soon(self, process: int) -> None:
         loop = asyncio.get_running_loop()
         wait = self._told_at.get(process, 0.0) + PAUSE_SECONDS - loop.time()
         if wait > 0:
@@ -39,7 +45,7 @@ class Hints:
     def stop(self) -> None:
         """What was not told is not told any more."""
         self._pending.clear()
-        for task in self._tasks:
+        for task in self._sending.values():
             task.cancel()
 
     def keep_to(self, processes: Iterable[int]) -> None:
@@ -48,14 +54,21 @@ class Hints:
         self._told_at = {process: at for process, at in self._told_at.items() if process in there}
 
     def _flush(self, process: int) -> None:
-        hint = self._pending.pop(process, None)
         sender = self._sender()
+        if process in self._sending:
+            return
+        hint = self._pending.pop(process, None)
         if hint is None or sender is None:
             return
         self._told_at[process] = asyncio.get_running_loop().time()
         task = asyncio.create_task(self._send(process, replace(hint, sender=sender)))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._sending[process] = task
+        task.add_done_callback(partial(self._sent, process))
+
+    def _sent(self, process: int, _: object) -> None:
+        del self._sending[process]
+        if process in self._pending:
+            self._tell_soon(process)
 
     async def _send(self, process: int, hint: Hint) -> None:
         for part in _parts(hint):

@@ -10,6 +10,9 @@ from perdure.storage.shared.hints import Hints
 from perdure.storage.shared.tables import Hint, SharedTables
 from perdure.storage.status_waiters import StatusWaiters
 
+WATCHED_MAX = 100_000
+"""So many instances at most are watched for others; who waits for one that is forgotten finds it by its sweep."""
+
 
 class Watching:
     """Both sides: what others wait for here, and what is waited for here of others.
@@ -44,12 +47,15 @@ class Watching:
         for instance_id in ids:
             if self._owner_of(instance_id) == self._process():
                 self._watchers.setdefault(instance_id, {}).setdefault(sender, None)
+                if len(self._watchers) > WATCHED_MAX:
+                    del self._watchers[next(iter(self._watchers))]
         self._hints.tell(sender, Hint(sender=0, reached=ids))
 
     def committed(self, checkpoints: Iterable[Checkpoint]) -> None:
         """Episodes came true."""
         if not self._watchers:
             return
+        reached: dict[int, list[str]] = {}
         for checkpoint in checkpoints:
             instance_id, status = checkpoint.origin.instance_id, checkpoint.progress.status
             watchers = self._watchers.get(instance_id)
@@ -57,10 +63,12 @@ class Watching:
                 continue
             for watcher, told in watchers.items():
                 if told is not status:
-                    self._hints.tell(watcher, Hint(sender=0, reached=(instance_id,)))
+                    reached.setdefault(watcher, []).append(instance_id)
                     watchers[watcher] = status
             if status.is_terminal:
                 del self._watchers[instance_id]
+        for watcher, ids in reached.items():
+            self._hints.tell(watcher, Hint(sender=0, reached=tuple(ids)))
 
     def keep_to(self, processes: Collection[int]) -> None:
         """Only these are there; and only what is ours is watched here."""
@@ -74,6 +82,8 @@ class Watching:
 
     def begin(self, instance_id: str) -> None:
         """Somebody here waits for it now."""
+        # An owner that was asked before may have told all it had to, of an instance that had the id then.
+        self._asked.pop(instance_id, None)
         self._ask([instance_id])
 
     @property
@@ -116,8 +126,11 @@ class Watching:
             self._asked.pop(instance_id, None)
 
     def _ask(self, instance_ids: Iterable[str]) -> None:
+        watched: dict[int, list[str]] = {}
         for instance_id in instance_ids:
             owner = self._owner_of(instance_id)
             if owner is not None and owner != self._process() and self._asked.get(instance_id) != owner:
                 self._asked[instance_id] = owner
-                self._hints.tell(owner, Hint(sender=0, watched=(instance_id,)))
+                watched.setdefault(owner, []).append(instance_id)
+        for owner, ids in watched.items():
+            self._hints.tell(owner, Hint(sender=0, watched=tuple(ids)))
