@@ -1,8 +1,9 @@
 """What names its rows finds them by their keys, however many it names and however many others there are."""
 
 import re
+import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -18,16 +19,38 @@ from support.sqlite_store import outside
 KEYED = sorted(name for name, text in SQL.items() if ":list" in text or "json_each" in text)
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    """A hub without instances."""
+    with outside(tmp_path_factory.mktemp("empty") / "hub.db") as connection:
+        migrate_sqlite(connection, "x", read_migrations(MIGRATIONS), APPLICATION_ID)
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    """A hub of more instances than are few."""
+    with outside(tmp_path_factory.mktemp("grown") / "hub.db") as connection:
+        migrate_sqlite(connection, "x", read_migrations(MIGRATIONS), APPLICATION_ID)
+        connection.create_function("casefold", 1, str.casefold)
+        connection.execute("begin")
+        connection.executemany(
+            "insert into instance (id, kind, name, execution_id, created_at, generation, origin_crc, status,"
+            " updated_at, last_seq, progress_crc) values (?, 0, 'flow', 'x', 0, 0, 0, 1, 0, -1, 0)",
+            [(f"many{n}",) for n in range(FEW_IDS + 1)],
+        )
+        connection.execute("commit")
+        yield connection
+
+
 @pytest.mark.parametrize("count", [1, 8, 500, 1024])
 @pytest.mark.parametrize("name", KEYED)
-def test_rows_that_are_named_are_found_by_their_keys(tmp_path: Path, name: str, count: int) -> None:
+def test_rows_that_are_named_are_found_by_their_keys(empty: sqlite3.Connection, name: str, count: int) -> None:
     marks = ",".join("?" * count)
     text = SQL[name].replace(":list", marks)
     found_in = re.findall(r"(?:from|join|update) (instance|history|inbox|activity)", text)
-    with outside(tmp_path / "hub.db") as connection:
-        migrate_sqlite(connection, "x", read_migrations(MIGRATIONS), APPLICATION_ID)
-        values = ["[1]"] * text.count("?")
-        steps = [row[3] for row in connection.execute(f"explain query plan {text}", values)]
+    values = ["[1]"] * text.count("?")
+    steps = [row[3] for row in empty.execute(f"explain query plan {text}", values)]
 
     assert found_in
     for table in found_in:
@@ -57,18 +80,10 @@ RARE = frozenset({RuntimeStatus.Failed, RuntimeStatus.Suspended})
     ],
 )
 def test_a_page_is_read_by_the_index_of_what_is_asked_for(
-    tmp_path: Path, filter_: InstanceFilter, index: str, after: PageKey | None
+    grown: sqlite3.Connection, filter_: InstanceFilter, index: str, after: PageKey | None
 ) -> None:
-    with outside(tmp_path / "hub.db") as connection:
-        migrate_sqlite(connection, "x", read_migrations(MIGRATIONS), APPLICATION_ID)
-        connection.create_function("casefold", 1, str.casefold)
-        connection.executemany(
-            "insert into instance (id, kind, name, execution_id, created_at, generation, origin_crc, status,"
-            " updated_at, last_seq, progress_crc) values (?, 0, 'flow', 'x', 0, 0, 0, 1, 0, -1, 0)",
-            [(f"many{n}",) for n in range(FEW_IDS + 1)],
-        )
-        text, parameters = page_query(connection.cursor(), filter_, after)
-        steps = [row[3] for row in connection.execute(f"explain query plan {text}", (*parameters, 101))]
+    text, parameters = page_query(grown.cursor(), filter_, after)
+    steps = [row[3] for row in grown.execute(f"explain query plan {text}", (*parameters, 101))]
 
     searches = [step for step in steps if re.match(r"(SEARCH|SCAN) instance\b", step)]
     assert searches
