@@ -269,7 +269,7 @@ def test_instances_by_status_and_time(in_app: Path):
         (["get-runtime-status", "--id", "a", "--show-input=perhaps"], 2, "perhaps"),
         (["get-instances", "--task-hub-name", "Elsewhere"], 3, "'Elsewhere'"),
         (["get-instances", "--connection-string-setting", "NOWHERE"], 1, "'NOWHERE'"),
-        (["get-instances", "--store", "postgresql://a:secret@b/c"], 3, "PostgreSQL"),
+        (["get-instances", "--store", "postgresql://a:secret@127.0.0.1:9/b"], 3, "cannot be reached"),
         (["get-instances", "--store", "memory:"], 3, "--url"),
         (["get-instances", "--url", "localhost:7071"], 2, "http://localhost:7071"),
         (["get-instances", "--url", "http://127.0.0.1:9"], 3, "does not answer"),

@@ -98,7 +98,7 @@ def test_address_of_another_machine(app: Path):
         ("hub.db", "sqlite:PATH"),
         ("sqlite:", "sqlite:PATH"),
         ("mysql://root:secret@db/hub", "sqlite:PATH"),
-        ("postgresql://me:secret@db/hub", "no PostgreSQL store yet"),
+        ("postgresql:/me:secret@db/hub", "sqlite:PATH"),
     ],
 )
 def test_store_url_that_names_none(app: Path, url: str, says: str):
