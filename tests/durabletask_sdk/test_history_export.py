@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from durabletask.extensions.history_export import (
     ExportHistoryClient,
     ExportJobConfiguration,
     ExportJobCreationOptions,
+    ExportJobDescription,
     ExportJobNotFoundError,
     ExportJobQuery,
     ExportJobState,
@@ -165,8 +167,8 @@ def test_jobs_are_listed_begun_anew_and_deleted(text: str, tmp_path: Path) -> No
     with exporting(text, FileHistoryWriter(tmp_path)) as (client, exports):
         assert exports.get_job("none") is None
         for _ in range(2):
-            exports.create_job(options(), job_id="again")
-            wait_until(lambda: exports.get_job("again") is not None)
+            created = exports.create_job(options(), job_id="again")
+            wait_until(partial(was_begun, exports, created))
             job = exports.wait_for_job("again", timeout=30, poll_interval=0.02)
             assert job.status is ExportJobStatus.COMPLETED
         assert [job.job_id for job in exports.list_jobs()] == ["again"]
@@ -219,6 +221,12 @@ class Stubborn:
                 self._left -= 1
                 raise OSError("the disk is full")
             self.written.append(instance_id)
+
+
+def was_begun(exports: ExportHistoryClient, created: ExportJobDescription) -> bool:
+    """Whether the job is the one that was created, and not its predecessor of the same id."""
+    job = exports.get_job(created.job_id)
+    return job is not None and job.created_at == created.created_at
 
 
 def wait_until(holds: Any) -> None:
