@@ -51,6 +51,8 @@ class Errands:
         self._owner_of = owner_of
         self._awaited: dict[int, asyncio.Future[CreateOutcome]] = {}
         self._doing: set[int] = set()
+        self._left_behind: set[int] = set()
+        """Nobody waits for them any more, and the store could not be told."""
         self._answered: set[int] = set()
         """Those that a reading under way may tell of once more."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -112,7 +114,10 @@ class Errands:
         return record is not None and _is_of(record.origin, origin)
 
     async def collect(self, process: int) -> None:
-        """Take the answers that are there. Raises Unavailable."""
+        """Take the answers that are there, and take back what nobody waits for any more. Raises Unavailable."""
+        for number in list(self._left_behind):
+            await self._tables.drop_errand(number)
+            self._left_behind.discard(number)
         if self._awaited:
             for number, body in (await self._tables.collect_errands(process)).items():
                 answer = self._awaited.get(number)
@@ -162,8 +167,8 @@ class Errands:
         try:
             await self._tables.drop_errand(number)
         except StorageError:
-            # It goes with this process's row.
-            return
+            # Asked for again when there is something to collect; at the latest it goes with this process's row.
+            self._left_behind.add(number)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
