@@ -26,7 +26,8 @@ from perdure.core.instance import InstanceKind, InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.storage.options import Placement
-from support.store_stage import MemoryFactory, SqliteFactory, Stage, StoreFactory
+from support.store_factories import MemoryFactory, SqliteFactory
+from support.store_stage import Stage, StoreFactory
 from support.stored_instances import creation, entity, episode, later, next_execution, raised, started
 
 T = TypeVar("T")

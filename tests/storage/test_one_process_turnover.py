@@ -8,7 +8,8 @@ import pytest
 
 from perdure.contracts.errors import LeaseLost, Unavailable
 from perdure.contracts.records import Hold
-from support.store_stage import FACTORIES, Stage
+from support.store_factories import FACTORIES
+from support.store_stage import Stage
 
 Scenario = Callable[[Stage], Awaitable[None]]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support.store_stage import Stage, known_factories
+from support.store_factories import known_factories
+from support.store_stage import Stage
 
 SECONDS_MAX = 60
 
