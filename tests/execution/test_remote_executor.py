@@ -281,7 +281,6 @@ def test_a_turn_is_recalled_until_a_worker_has_it() -> None:
         taken = await stage.turn("taken")
         item = await worker.take()
         assert item["instance"] == "taken"
-        assert not executor.recall(taken)
         full = await stage.turn("waits-for-room")
         assert executor.recall(full)
         worker.end()
@@ -291,6 +290,24 @@ def test_a_turn_is_recalled_until_a_worker_has_it() -> None:
         aside = await stage.turn("set-aside")
         assert executor.recall(aside)
         assert await other.takes_nothing()
+
+    on_virtual_time(scenario)
+
+
+def test_a_turn_that_was_wanted_back_comes_back_when_its_worker_is_lost() -> None:
+    async def scenario() -> None:
+        stage = RemoteStage()
+        executor = stage.executor
+        worker = stage.worker()
+        turn = await stage.turn()
+        item = await worker.take()
+        assert not executor.recall(turn), "a worker has it"
+        worker.end()
+        assert await executor.late_turns() == [turn]
+        assert turn.is_given_up
+        assert worker.lease(item) is None
+        assert not executor.recall(turn)
+        assert await stage.worker("w2").takes_nothing()
 
     on_virtual_time(scenario)
 

@@ -90,6 +90,7 @@ class RemoteExecutor:
     def recall(self, turn: Turn) -> bool:
         """Take back a turn that no worker has; also one whose worker's stream is lost, since a turn can be run again.
 
+        One that a worker has is given up when the worker is lost.
         A batch of operations is not taken back while its worker may still answer, or since one gave it back.
         """
         work = self._turns.get(id(turn))
@@ -97,6 +98,7 @@ class RemoteExecutor:
             return False
         if (lease := self._leases.on(work)) is not None:
             if lease.stream is not None or isinstance(turn, EntityTurn):
+                work.is_unwanted = isinstance(turn, OrchestrationTurn)
                 return False
             self._end(lease)
         elif (resting := self._later.pop(id(work), None)) is not None:
@@ -215,8 +217,11 @@ class RemoteExecutor:
         _log.info("Worker '%s' disconnected.", stream.terms.worker)
         self._workers.disconnect(stream)
         loop = asyncio.get_running_loop()
-        for lease in self._leases.of(stream):
+        for lease in list(self._leases.of(stream)):
             lease.stream = None
+            if lease.work.is_unwanted and not self._is_stopped:
+                self._give_up(lease)
+                continue
             is_activity = lease.work.lane.kind is ItemKind.ACTIVITY
             seconds = self.options.activity_grace_seconds if is_activity else self.options.turn_grace_seconds
             if not self._is_stopped:
@@ -421,6 +426,15 @@ class RemoteExecutor:
         turn.settled = settling.settle
         self._give_late(turn)
         await settling.wait()
+
+    def _give_up(self, lease: Lease) -> None:
+        """Its turn is to be tried again, with what else has come since."""
+        turn = lease.work.subject
+        assert isinstance(turn, OrchestrationTurn)
+        self._end(lease)
+        lease.parts.clear()
+        turn.is_given_up = True
+        self._give_late(turn)
 
     def _give_late(self, turn: Turn) -> None:
         del self._turns[id(turn)]

@@ -144,3 +144,5 @@ class Work(msgspec.Struct, eq=False):
     """On the loop's clock; it is not offered before, since it was given back."""
     since: float = 0.0
     """On the loop's clock: when it was offered first. No two have the same."""
+    is_unwanted: bool = False
+    """A turn that was to be taken back while a worker had it: it is given up with the worker's connection."""
