@@ -194,6 +194,29 @@ def test_the_rest_of_a_round_is_committed_when_a_partition_is_lost_meanwhile(fun
     on_virtual_time(scenario)
 
 
+def test_what_came_true_before_its_partition_was_lost_is_not_begun_by_a_late_answer(functions: Functions):
+    """As when a connection that was cut is there again: the new owner has begun it long ago."""
+
+    async def scenario(clock: SimulatedClock) -> None:
+        async with Pair(functions, clock) as pair:
+            late: list[str] = []
+
+            async def lose(round_: Round) -> None:
+                if not late and any(checkpoint.activities for checkpoint in round_.checkpoints):
+                    late.append(round_.checkpoints[0].origin.instance_id)
+                    await pair.store.take_over(pair.store.partition_of(late[0]), pair.views[1])
+                    await asyncio.sleep(60)
+
+            pair.views[0].after_commit = lose
+            await pair.client.start("chain", instance_id="order-1")
+            await pair.all_end(["order-1"])
+            await asyncio.sleep(120)
+            assert late == ["order-1"]
+            assert worked["order-1"] == 3
+
+    on_virtual_time(scenario)
+
+
 def test_a_partition_that_comes_back_is_as_if_new(functions: Functions):
     async def scenario(clock: SimulatedClock) -> None:
         async with Pair(functions, clock) as pair:

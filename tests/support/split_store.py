@@ -206,10 +206,14 @@ class SplitView(StorageShell):
         self._check(hold.leases.values())
         committed = await self._store.commit(round_)
         self.rounds.append(round_)
+        await self.after_commit(round_)
         return committed
 
     async def before_commit(self, round_: Round) -> None:
         """What happens in the meantime."""
+
+    async def after_commit(self, round_: Round) -> None:
+        """What happens before the answer arrives."""
 
     def _check(self, leases: Iterable[PartitionLease]) -> None:
         if lost := self._store.lost(leases):

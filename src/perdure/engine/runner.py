@@ -454,8 +454,11 @@ class Runner:
                 round_.kept.extend(e for e in live.in_hand() if e.position is None)
 
     async def _follow_up(self, episodes: list[Episode], committed: Committed) -> None:
-        if committed.activities:
-            self._executor.start_activities(committed.activities)
+        if (activities := committed.activities) and self._turnovers.are_told:
+            # The answer may be so late that others have begun them long ago.
+            activities = self._turnovers.still_ours(activities)
+        if activities:
+            self._executor.start_activities(activities)
         at = asyncio.get_running_loop().time()
         noticed_seq, noticed_bytes = self._announcer.noticed_seq, self._announcer.noticed_bytes
         for live, checkpoint in episodes:

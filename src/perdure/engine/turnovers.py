@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from perdure.contracts.records import PartitionLease, Turnover
+from perdure.contracts.records import PartitionLease, PendingActivity, Turnover
 from perdure.contracts.storage import Storage
 from perdure.engine.held_partitions import HeldPartitions
 from perdure.engine.patience import until_available
@@ -59,6 +59,16 @@ class Turnovers:
     def are_told(self) -> bool:
         """Whether there is anything to do that is worth a round of its own."""
         return bool(self._pending or self._held.lost)
+
+    def still_ours(self, activities: Sequence[PendingActivity]) -> list[PendingActivity]:
+        """Those of them whose partition is held by all that the store has told, whether that was followed or not."""
+        leases = self._held.hold.leases
+        lost = set(self._held.lost)
+        for turnover in self._pending:
+            lost.update(turnover.lost)
+            lost.update(lease.partition for lease in turnover.gained if leases.get(lease.partition) != lease)
+        is_lost = self._concerned(lost)
+        return [activity for activity in activities if not is_lost(activity.instance_id)]
 
     def is_leaving(self, instance_id: str) -> bool:
         """Whether nothing is begun for the instance here, because its partition is about to be given back."""
