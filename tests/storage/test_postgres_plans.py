@@ -190,7 +190,7 @@ def test_ids_in_one_partition_are_found_by_their_partition(grown: PostgresHub) -
         "due_messages": ([[1], 5, 9], {"inbox_by_due"}),
         "arrivals": ([[1], 1 << 40], {"inbox_by_xid"}),
         "statuses_of": ([["a"]], {"instance_id_key"}),
-        "instance_by_id": (["a"], {"instance_id_key"}),
+        "instances_by_id": ([["a"]], {"instance_id_key"}),
         "backlog_sizes": ([[1], ["a"]], {"inbox_by_target"}),
         "activities_of": ([1, 5], {"activity_by_instance"}),
     }

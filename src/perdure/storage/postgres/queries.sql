@@ -75,14 +75,6 @@ from hub.instance i where i.id = any($1::text[]);
 -- name: statuses_of
 select id, status from hub.instance where id = any($1::text[]);
 
--- name: instance_by_id
-select
-    number, id, kind, name, execution_id, created_at, version, input, generation, parent, scheduled_start_at,
-    trace_context, tags, origin_crc,
-    status, updated_at, last_seq, custom_status, output, failure, completed_at, episode_at, awaited_events, state,
-    locked_by, progress_crc
-from hub.instance where id = $1;
-
 -- name: instances
 select
     number, id, kind, name, execution_id, created_at, version, input, generation, parent, scheduled_start_at,

@@ -37,6 +37,7 @@ from perdure.storage.postgres.copies import refuse_half
 from perdure.storage.postgres.fenced import Fenced
 from perdure.storage.postgres.hints import Hints
 from perdure.storage.postgres.lines import Line, Lines, Rows
+from perdure.storage.postgres.lookups import Lookups
 from perdure.storage.postgres.schema import Schema
 from perdure.storage.postgres.server import Connection, Server
 from perdure.storage.postgres.verifying import Verification
@@ -118,7 +119,8 @@ class PostgresTables:
         writer = Line(server, WRITE_SECONDS_MAX, first)
         self._fenced = Fenced(server, writer, self._sql["resolve"])
         self._keeper = Line(server, KEEP_SECONDS_MAX, second)
-        self._readers = Lines(server, READERS, READ_SECONDS_MAX)
+        self._readers = readers = Lines(server, READERS, READ_SECONDS_MAX)
+        self._lookups = Lookups(lambda ids: readers.ask(self._sql["instances_by_id"], ids))
         self._hints = Hints(server, self._schema.name, self._sql["notify"])
         self._writer = writer
 
@@ -219,8 +221,7 @@ class PostgresTables:
     async def get(self, instance_id: str) -> InstanceRecord | None:
         if not reading.is_storable(instance_id):
             return None
-        rows = await self._readers.ask(self._sql["instance_by_id"], instance_id)
-        return reading.read_record(rows[0] if rows else None)
+        return reading.read_record(await self._lookups.row_of(instance_id))
 
     async def history(self, instance_id: str) -> list[HistoryEvent]:
         match (await self.load([instance_id])).get(instance_id):

@@ -98,9 +98,9 @@ class Watching:
             if not waited:
                 return
             found = await self._tables.statuses_of(waited)
-            for instance_id, status in found.items():
-                if self._waiters.is_wanted(instance_id, status):
-                    await self._tell(instance_id)
+            wanted = [i for i, status in found.items() if self._waiters.is_wanted(i, status)]
+            # Together: what is asked for at once is one question.
+            await asyncio.gather(*map(self._tell, wanted))
 
     async def _tell(self, instance_id: str) -> None:
         try:
