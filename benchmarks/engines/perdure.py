@@ -110,7 +110,8 @@ class PerdureOnPostgres(PerdureEngine):
 
     def store(self) -> str:
         self._postgres = Postgres(self)
-        return self._postgres.start()
+        self.url = self._postgres.start()
+        return self.url
 
     async def stop(self) -> None:
         await super().stop()
