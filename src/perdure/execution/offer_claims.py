@@ -227,8 +227,9 @@ class Claims:
 
     def _begin_activities(self, claimed: Sequence[ClaimedOffer], now: float) -> None:
         read = [(one, read_offered_activity(one.offer.body)) for one in claimed]
-        # What was taken from us and claimed anew may still run.
-        new = [activity for _, activity in read if activity.number not in self._activities]
+        # What was taken from us, or was our own until its partition went, may still run.
+        here = self._inner.begun() | self._activities.keys()
+        new = [activity for _, activity in read if activity.number not in here]
         self._activities.update((activity.number, (one, activity)) for one, activity in read)
         self._rates.begun(new, now)
         self._inner.start_activities(new)
