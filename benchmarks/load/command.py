@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.load.gates import GROWTH_GATES, LOAD_GATES, SOAK_GATES, Verdict, all_met, judge
 from benchmarks.load.growth import grow
+from benchmarks.load.hosts import StoreKind
 from benchmarks.load.report import write_report
 from benchmarks.load.runs import Run
 from benchmarks.load.soak import soak
@@ -57,7 +58,9 @@ def _measure(given: argparse.Namespace, folder: Path) -> tuple[list[Run], list[V
     if given.what == "growth":
         runs = [grow(folder, instances=given.instances, purged=given.purged)]
         return runs, judge(GROWTH_GATES, runs)
-    runs = measure_load(folder, seconds=given.seconds, rounds=given.rounds, only_chain=given.only_chain)
+    runs = measure_load(
+        folder, seconds=given.seconds, rounds=given.rounds, only_chain=given.only_chain, kind=StoreKind(given.store)
+    )
     return runs, judge(LOAD_GATES, [run for run in runs if run["is_gate"]])
 
 
@@ -67,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=60.0, help="load: length of a paced run (default: 60)")
     parser.add_argument("--rounds", type=int, default=3, help="load: how often each runs (default: 3)")
     parser.add_argument("--only-chain", action="store_true", help="load: the gate and nothing else")
+    parser.add_argument(
+        "--store", choices=[kind.value for kind in StoreKind], default="sqlite", help="load: where the state is kept"
+    )
     parser.add_argument("--minutes", type=float, default=30.0, help="soak: how long (default: 30)")
     parser.add_argument("--rate", type=float, help="soak: instances a second (default: half of the highest)")
     parser.add_argument("--instances", type=int, default=1_000_000, help="growth: finished ones in the store")

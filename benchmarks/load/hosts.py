@@ -6,16 +6,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from enum import Enum
 from pathlib import Path
 
 import psutil
 
-from benchmarks.engines.engine import stop_server
+from benchmarks.engines.engine import Engine, stop_server
+from benchmarks.engines.postgres import Postgres
 from benchmarks.host_process import HostFailed, free_port, own_environment
 
 APP = Path(__file__).resolve().parent / "app"
 READY_SECONDS_MAX = 60.0
+
+
+class StoreKind(Enum):
+    """Where a host keeps its state."""
+
+    SQLITE = "sqlite"
+    POSTGRES = "postgres"
+    """A server of its own, with default settings, on the same cores."""
 
 
 class LoadedHost:
@@ -72,8 +82,8 @@ class LoadedHost:
 
 
 @contextmanager
-def running_host(folder: Path, store: Path | None = None) -> Iterator[LoadedHost]:
-    """A host with its state below ``folder``, on the prepared store if given; stopped at the end."""
+def running_host(folder: Path, store: Path | None = None, kind: StoreKind = StoreKind.SQLITE) -> Iterator[LoadedHost]:
+    """A host with its state below ``folder``, on the prepared SQLite store if given; stopped at the end."""
     app = folder / "app"
     shutil.copytree(APP, app, ignore=shutil.ignore_patterns("__pycache__", ".perdure"), dirs_exist_ok=True)
     if store is not None:
@@ -81,16 +91,20 @@ def running_host(folder: Path, store: Path | None = None) -> Iterator[LoadedHost
         store.rename(app / ".perdure" / "hub.db")
     port = free_port()
     command = [sys.executable, "-m", "perdure", "start", str(app), "--port", str(port)]
-    with (folder / "host.log").open("ab") as log:
-        process = subprocess.Popen(
-            command, cwd=app, env=own_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-        )
-    host = LoadedHost(process, port, app)
-    try:
-        host.wait_ready()
-        yield host
-    except HostFailed as error:
-        text = (folder / "host.log").read_text(errors="replace")[-500:]
-        raise HostFailed(f"{error}; its log ends: {text}") from error
-    finally:
-        stop_server(process)
+    with ExitStack() as exits:
+        if kind is StoreKind.POSTGRES:
+            postgres = Postgres(Engine(folder))
+            command += ["--store", postgres.start()]
+            exits.callback(postgres.stop)
+        with (folder / "host.log").open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=app, env=own_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        exits.callback(stop_server, process)
+        host = LoadedHost(process, port, app)
+        try:
+            host.wait_ready()
+            yield host
+        except HostFailed as error:
+            text = (folder / "host.log").read_text(errors="replace")[-500:]
+            raise HostFailed(f"{error}; its log ends: {text}") from error

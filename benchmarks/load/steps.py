@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.load.arithmetic import is_sustained
-from benchmarks.load.hosts import LoadedHost, running_host
+from benchmarks.load.hosts import LoadedHost, StoreKind, running_host
 from benchmarks.load.runs import Run, run_order
 from benchmarks.load.workloads import Order
 
@@ -16,9 +16,9 @@ CARRY_SHARE = 0.1
 """100 KB payloads at this share of the chain's rate: they are bound by the disk."""
 
 
-def measure_load(folder: Path, *, seconds: float, rounds: int, only_chain: bool) -> list[Run]:
+def measure_load(folder: Path, *, seconds: float, rounds: int, only_chain: bool, kind: StoreKind) -> list[Run]:
     """All runs, each on a fresh host. Raises HostFailed."""
-    search, highest = _highest_rate(folder / "search")
+    search, highest = _highest_rate(folder / "search", kind)
     runs = list(search)
     half = highest / 2
     warm_up = min(WARM_UP_SECONDS, seconds / 3)
@@ -40,16 +40,16 @@ def measure_load(folder: Path, *, seconds: float, rounds: int, only_chain: bool)
         for number, (title, order) in enumerate(paced):
             place = folder / f"{round_}-{number}"
             place.mkdir(parents=True)
-            with running_host(place) as host:
+            with running_host(place, kind=kind) as host:
                 run = run_order(host, _addressed(order, host, f"r{round_}-"))
             runs.append({**run, "title": title, "round": round_, "is_gate": order.workload == "chain"})
             print(f"round {round_}  {title:28} start p99 {run['start_p99_ms']:8.1f} ms", flush=True)
     return runs
 
 
-def _highest_rate(folder: Path) -> tuple[list[Run], float]:
+def _highest_rate(folder: Path, kind: StoreKind) -> tuple[list[Run], float]:
     folder.mkdir(parents=True)
-    with running_host(folder) as host:
+    with running_host(folder, kind=kind) as host:
         run_order(host, Order("closed", host.port, "warm-", seconds=2))
         ceiling = run_order(host, Order("closed", host.port, "ceiling-", seconds=SEARCH_SECONDS))
         asked = float(ceiling["completed_per_s"])
