@@ -182,3 +182,32 @@ def test_a_message_that_no_store_takes_is_not_everybodys_when_its_partition_goes
         await until(lambda: names(two.received) == ["a", "b"])
 
     on_shared_hub(scenario)
+
+
+def test_nothing_overtakes_what_came_while_the_backlog_was_read() -> None:
+    async def scenario(hub: SharedHub) -> None:
+        one, two = await pair(hub)
+        target = hub.id_for(two)
+        recover = one.tables.recover
+        reading, go_on = asyncio.Event(), asyncio.Event()
+
+        async def long(partitions: Iterable[int], now: datetime, horizon: datetime) -> object:
+            read = await recover(list(partitions), now, horizon)
+            reading.set()
+            await go_on.wait()
+            return read
+
+        one.tables.recover = long  # type: ignore[method-assign, assignment]
+        await two.kill()
+        three = hub.make()
+        await three.storage.open()
+        await reading.wait()
+        await three.storage.send(raised(target, "first"))
+        sending = asyncio.create_task(one.storage.send(raised(target, "second")))
+        await asyncio.sleep(0.1)
+        go_on.set()
+        await until(lambda: len(one.received) == 2)
+        assert names(one.received) == ["first", "second"]
+        sending.cancel()
+
+    on_shared_hub(scenario)

@@ -102,6 +102,13 @@ class Holding(Senders):
             self._before_backlog[lease.partition] = set()
         self._note_change()
 
+    def takes(self, partition: int) -> bool:
+        """Whether its messages may go through memory: what is in the store already comes before them.
+
+        While its backlog is read, a row may have come that is not in it, and that is told after it.
+        """
+        return partition in self.leases and partition not in self._before_backlog
+
     def ask_back(self, partitions: Collection[int]) -> None:
         """Somebody else should have them; those that are not held do not matter."""
         held = self.leases.keys() & set(partitions)

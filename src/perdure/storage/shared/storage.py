@@ -245,11 +245,11 @@ class ManyProcessStorage:
     async def send(self, envelope: Envelope) -> None:
         self._check_room()
         partition = self._holding.partition_of(envelope.target)
-        if partition in self._holding.leases and self._ownership.others:
+        if self._holding.takes(partition) and self._ownership.others:
             # What another process took from the same sender before is a row by now, and comes first.
             await self._arrivals.done()
             self._check()
-        if partition in self._holding.leases:
+        if self._holding.takes(partition):
             await self._holding.admit(envelope, None, partition)
             return
         await self._have_numbers()
