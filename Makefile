@@ -11,7 +11,7 @@ ENDURE_POSTGRES := tests/faults/test_samples_under_kills.py
 
 PY := $(VENV)/bin/python
 
-.PHONY: help start test check bench load growth soak simulate properties crash official endure endure-postgres faults protobuf clean
+.PHONY: help start test check bench load growth soak simulate scale properties crash official endure endure-postgres faults protobuf clean
 
 help:
 	@echo "make start [PORT=7071]      run the sample app samples/hello_cities"
@@ -21,7 +21,8 @@ help:
 	@echo "make load                   what a host bears through HTTP: highest rate, gates, eight workloads (30 minutes)"
 	@echo "make growth                 the same questions with 1,000,000 finished instances in the store"
 	@echo "make soak MINUTES=30        half of the highest rate for so long; memory must not grow"
-	@echo "make simulate SEEDS=10000   the whole hub on virtual time, with faults"
+	@echo "make simulate SEEDS=10000   the whole hub on virtual time, with faults; a fifth of them with several hosts"
+	@echo "make scale                  how one hub grows from 1 to 16 hosts, computed on virtual time"
 	@echo "make properties             every property test with 5,000 examples (an hour)"
 	@echo "make crash                  the slow suites: long crash and load tests"
 	@echo "make official               the official Python and JavaScript SDKs against perdure serve, all of it"
@@ -91,6 +92,9 @@ soak: $(VENV)/.installed-load
 
 simulate: $(VENV)/.installed-dev
 	PERDURE_SIMULATION_SEEDS=$(SEEDS) $(PY) -m pytest tests/simulation --timeout 0 $(PYTEST_ARGS)
+
+scale: $(VENV)/.installed-dev
+	$(PY) -m perdure.testing.scale $(SCALE_ARGS)
 
 properties: $(VENV)/.installed-dev
 	HYPOTHESIS_PROFILE=thorough $(PY) -m pytest -m "hypothesis and not slow" -n $(TEST_PROCESSES) --dist loadscope \

@@ -11,11 +11,11 @@ SETTLE_SECONDS = 60.0
 SETTLE_ROUNDS = 240
 
 
-async def settle(audit: Audit, client: TaskHubClient, rounds: int = SETTLE_ROUNDS) -> None:
-    """Help until nothing lives. Raises Violation when something never ends."""
+async def settle(audit: Audit, client: TaskHubClient, seconds: float = SETTLE_SECONDS) -> None:
+    """Help every so many seconds until nothing lives. Raises Violation when something never ends."""
     shadow = audit.shadow
-    for _ in range(rounds):
-        await asyncio.sleep(SETTLE_SECONDS)
+    for _ in range(SETTLE_ROUNDS):
+        await asyncio.sleep(seconds)
         living = list(shadow.living())
         if not living:
             return

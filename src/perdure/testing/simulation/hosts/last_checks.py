@@ -11,8 +11,8 @@ from perdure.testing.simulation.hosts.storage import AuditedMemory
 from perdure.testing.simulation.hosts.weather import Weather
 from perdure.testing.simulation.programs import write_json
 
-CALM_SECONDS = 120.0
-IDLE_SECONDS = 60.0
+CALM_SECONDS = 60.0
+IDLE_SECONDS = 30.0
 IDLE_CALLS_MAX = 0.5
 LEASE_SECONDS = 10.0
 TAKEOVER_SECONDS = LEASE_SECONDS + 5.0

@@ -37,7 +37,7 @@ from perdure.testing.simulation.workload import Workload
 
 PLAY_SECONDS_MAX = 7200.0
 HOSTS_MAX = 5
-SETTLE_ROUNDS = 60
+SETTLE_SECONDS = 12.0
 
 
 class HostsOutcome(msgspec.Struct, frozen=True):
@@ -213,7 +213,7 @@ class HostsSimulation:
         if not self.running():
             await self.add_host()
         client_name.set("settler")
-        await settle(self.audit, self.front, SETTLE_ROUNDS)
+        await settle(self.audit, self.front, SETTLE_SECONDS)
         await LastChecks(self).run()
 
 

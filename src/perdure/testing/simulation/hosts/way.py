@@ -10,7 +10,7 @@ from perdure.contracts.errors import Unavailable
 from perdure.testing.simulated_loop import outside
 from perdure.testing.simulation.audit import Violation
 
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 12.0
 """So long an answer is waited for; after that the way counts as lost."""
 REACH_AGAIN_SECONDS = 0.25
 

@@ -44,7 +44,7 @@ class Weather:
     def _about(self, operation: str) -> float:
         chance = self.chance
         if operation == "renew" and self.has("slow renewals") and chance.random() < 0.3:
-            return chance.choice([1.0, 2.0, 4.5])
+            return chance.choice([1.0, 2.0, 4.0, 8.0])
         if self.has("slow ways") and chance.random() < 0.4:
             return chance.choice([0.001, 0.01, 0.2, 2.0])
         return chance.choice([0.0, 0.0002, 0.0002, 0.001])

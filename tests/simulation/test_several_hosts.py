@@ -1,0 +1,68 @@
+"""Several hosts of one hub under generated workloads and faults (reliability.md §1.3, §2), and what they must find.
+
+What a seed does changes with the generator; what one finds is kept as a test beside the code that was wrong.
+"""
+
+import itertools
+
+import pytest
+
+from perdure.testing.simulate import Totals
+from perdure.testing.simulation.hosts.run import run_hosts_seed
+from support.planted_host_faults import HOST_PLANTS
+
+SEEDS_MAX = 2_000
+SEEN_IN = {
+    "no epoch is compared": 35,
+    "rows for own partitions are not fenced": 70,
+    "a renewal counts from its answer": 23,
+    "a buried process goes on claiming": 50,
+    "a commit whose answer is lost counts as done": 2,
+    "a commit whose answer is lost counts as not done": 16,
+    "nobody looks for arrivals without a hint": 1,
+    "the owner is compared and not the epoch": 2,
+    "what was given up may still be done": 16,
+}
+"""Where the search for a planted mistake begins."""
+
+
+def test_seeds_of_several_hosts(first_of_hosts: int, count_of_hosts: int, totals: dict[str, Totals]) -> None:
+    for seed in range(first_of_hosts, first_of_hosts + count_of_hosts):
+        outcome = run_hosts_seed(seed)
+        totals["hosts"].add(outcome)
+        assert outcome.violation is None, (
+            f"seed {seed}: {outcome.violation}; repeat it with "
+            f"python -m perdure.testing.simulate --storage shared --seed {seed}"
+        )
+
+
+def test_blows_struck_in_the_middle_of_work(totals: dict[str, Totals]) -> None:
+    total = totals["hosts"]
+    for seed in range(total.seeds, 12):
+        total.add(run_hosts_seed(seed))
+
+    kinds = ("takeovers", "crashes", "stops", "pauses", "cuts", "outages", "lost_answers", "unknown_answers")
+    assert all(total.sums[name] > 0 for name in kinds), total
+
+
+def test_a_seed_of_several_hosts_repeats_itself() -> None:
+    assert run_hosts_seed(3) == run_hosts_seed(3)
+
+
+@pytest.mark.parametrize("hosts", [1, 3, 5])
+def test_the_number_of_hosts_can_be_chosen(hosts: int) -> None:
+    outcome = run_hosts_seed(1, hosts)
+
+    assert (outcome.hosts, outcome.violation) == (hosts, None)
+
+
+@pytest.mark.parametrize("name", HOST_PLANTS)
+def test_a_mistake_planted_between_processes_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    HOST_PLANTS[name](monkeypatch)
+    seeds = itertools.chain([SEEN_IN.get(name, 0)], range(SEEDS_MAX))
+
+    found = next((violation for seed in seeds if (violation := run_hosts_seed(seed).violation) is not None), None)
+
+    assert found is not None, f"{SEEDS_MAX} seeds did not find that {name}"
+    assert "TypeError" not in found, f"the plant no longer fits the hub: {found}"
+    assert "AttributeError" not in found, f"the plant no longer fits the hub: {found}"
