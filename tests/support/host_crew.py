@@ -23,6 +23,8 @@ from support.proxy_thread import ProxyThread
 
 LEDGER_APP = REPOSITORY / "tests" / "support" / "ledger_app"
 PARTITIONS = 32
+READY_SECONDS_MAX = 120.0
+"""Several start at once, beside what others left them to do."""
 DURABLE = "/runtime/webhooks/durabletask"
 
 
@@ -63,7 +65,7 @@ class HostCrew:
             for host in self.hosts:
                 host.launch()
             for host in self.hosts:
-                host.wait_ready()
+                host.wait_ready(READY_SECONDS_MAX)
             self.wait_shared()
         except BaseException:
             self.kill_all()
@@ -151,11 +153,15 @@ class HostCrew:
         return owners.keys() == {host.pid for host in hosts} and sizes == even
 
     def wait_shared(self, hosts: Collection[HostProcess] | None = None, limit: float | None = None) -> float:
-        """Until the partitions are shared evenly by all, or by these; gives the seconds it took."""
+        """Until the partitions are shared evenly by all, or by these; gives the seconds it took.
+
+        What is under way in a partition that moves meanwhile may run again where it goes.
+        """
         hosts = self.hosts if hosts is None else hosts
         began = time.monotonic()
         limit = 3 * self.lease_seconds + 5 if limit is None else limit
-        wait_until(lambda: self.shared_by(hosts), "the partitions are shared", limit=limit, about=self.about)
+        with self.fault("move"):
+            wait_until(lambda: self.shared_by(hosts), "the partitions are shared", limit=limit, about=self.about)
         return time.monotonic() - began
 
     def about(self) -> str:
@@ -200,11 +206,11 @@ class HostCrew:
 
     def start(self, *hosts: HostProcess) -> None:
         """Others give partitions to who joins: an activity under way runs again there."""
-        with self.fault("join"):
+        with self.fault("move"):
             for host in hosts:
                 host.launch()
             for host in hosts:
-                host.wait_ready()
+                host.wait_ready(READY_SECONDS_MAX)
 
     def pause(self, host: HostProcess, seconds: float) -> None:
         """As a machine that sleeps."""
@@ -257,6 +263,6 @@ def answers_again(host: HostProcess, limit: float, about: Callable[[], str]) -> 
     return time.monotonic() - began
 
 
-def is_root() -> bool:
-    """Whether namespaces and mounts can be made."""
-    return os.geteuid() == 0
+def check_is_root(what: str) -> None:
+    """Fails, and says so, where the system does not let a test do what it needs to."""
+    assert os.geteuid() == 0, f"This test needs root: {what}. Run `make faults` as root, for instance in a container."

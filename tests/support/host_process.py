@@ -79,9 +79,9 @@ class HostProcess:
         self.launch()
         self.wait_ready()
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, limit: float = READY_SECONDS_MAX) -> None:
         """Wait until what was launched answers."""
-        wait_until(self._answers, "the host answers", limit=READY_SECONDS_MAX, pause=0.01, about=self.log)
+        wait_until(self._answers, "the host answers", limit=limit, pause=0.01, about=self.log)
 
     def launch(self) -> None:
         """Start it and do not wait."""

@@ -29,7 +29,7 @@ class ProxyThread:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._running.aclose(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -86,6 +86,13 @@ class ProxyThread:
 
         self._loop.call_soon_threadsafe(run)
         done.result()
+
+    async def _end(self) -> None:
+        await self._running.aclose()
+        carrying = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in carrying:
+            task.cancel()
+        await asyncio.gather(*carrying, return_exceptions=True)
 
     def _turn(self) -> None:
         asyncio.set_event_loop(self._loop)
