@@ -99,8 +99,8 @@ class HostsAudit(Audit):
             self.require(found is not None, f"I1: stored twice, or never sent: {envelope}")
             assert found is not None
             sent = found[1]
-            if self.partition_of(envelope.target) not in fence:
-                # Whoever runs its target learns of it later: it counts from here on.
+            if creation is not None or self.partition_of(envelope.target) not in fence:
+                # Whoever runs its target learns of it later; and what it replaces was there until now.
                 sent.order = self.shadow.next_order()
             self._store(envelope, sent)
 
