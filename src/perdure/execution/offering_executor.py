@@ -80,6 +80,8 @@ class OfferingExecutor:
         self._claims.failed = self._fail
         self._late = FirstOf(self._inner_late, self._late_elsewhere)
         self._poked = asyncio.Event()
+        self._sleeps: float | None = 0.0
+        """How long the sharing waits when nobody pokes it; None: for ever."""
         self._is_stirred = False
         self._is_draining = False
         self._failure: asyncio.Future[list[Turn]] | None = None
@@ -110,10 +112,10 @@ class OfferingExecutor:
         """Run turns here; those that nobody here can run are still running when this returns."""
         if self._turns is None:
             return await self._inner.advance(turns)
-        if not self._turns.has_inside:
-            # Somebody must look after what stays inside.
-            self._poke()
-        return await self._turns.advance(turns, is_alone=self._offers.is_alone)
+        running = await self._turns.advance(turns, is_alone=self._offers.is_alone)
+        if self._turns.has_inside:
+            self._rouse()
+        return running
 
     async def late_turns(self) -> list[Turn]:
         """Of here and of elsewhere."""
@@ -127,11 +129,12 @@ class OfferingExecutor:
         """Queue them, here or for everybody."""
         if not self._claims.is_empty:
             activities = [activity for activity in activities if not self._claims.lets_go(activity)]
-        was_few = self._rates.total <= FEW
         now = asyncio.get_running_loop().time()
         is_waiting = self._own.start(activities, now, is_alone=self._is_draining or self._offers.is_alone)
-        if is_waiting or was_few:
+        if is_waiting:
             self._poke()
+        else:
+            self._rouse()
 
     def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
         """Drop own activities that nobody has begun; what was claimed is not the engine's."""
@@ -222,10 +225,11 @@ class OfferingExecutor:
                 self._poke()
 
     async def _until_poked(self) -> None:
-        seconds = self._patience()
+        self._sleeps = self._patience()
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(self._sleeps):
                 await self._poked.wait()
+        self._sleeps = 0.0
         self._poked.clear()
 
     def _patience(self) -> float | None:
@@ -281,6 +285,11 @@ class OfferingExecutor:
 
     def _poke(self) -> None:
         self._poked.set()
+
+    def _rouse(self) -> None:
+        """There is something to look after, or more than there was; what is looked after already costs nothing."""
+        if self._sleeps is None or (self._sleeps > MEASURED_SECONDS and self._rates.total > FEW):
+            self._poke()
 
     # What comes back
 
