@@ -16,7 +16,8 @@ from benchmarks.postgres_cluster import Cluster
 from perdure.contracts.errors import StoreUnusable, Unavailable
 from perdure.contracts.executor import ServedKind
 from perdure.contracts.offers import Offer
-from perdure.storage.changes import Changes
+from perdure.core.messages import ActivityCompleted, Envelope
+from perdure.storage.changes import Changes, Placed
 from perdure.storage.postgres import lines, tables
 from perdure.storage.shared.tables import IdsTaken, ProcessBuried
 from support.cutting_proxy import Cut, CuttingProxy
@@ -101,6 +102,38 @@ def test_what_came_true_is_told_also_when_the_answer_is_lost() -> None:
             await owner.tables.give_back(owner.process, {3: 1})
             proxy.cut_next(Cut.ANSWER)
             assert await owner.tables.claim(owner.process, [3]) == {3: 2}
+
+    run(scenario)
+
+
+def test_what_was_handed_in_counts_once_also_when_the_answer_is_lost() -> None:
+    async def scenario() -> None:
+        async with behind_proxy() as (parties, proxy):
+            owner = await parties.join(range(32))
+            begun = await owner.start("b")
+            pending = [owner.activity(begun, seq) for seq in range(3)]
+            await owner.advance(begun, activities=pending)
+            offers = [
+                Offer(
+                    number=activity.number,
+                    kind=ServedKind.ACTIVITY,
+                    name="w",
+                    instance_id="b",
+                    partition=owner.partition_of("b"),
+                    body="",
+                )
+                for activity in pending
+            ]
+            await owner.tables.offer(owner.process, offers, owner.fence("b"))
+            claimed = await owner.tables.claim_offers(owner.process, [offers[0].key], 10)
+            ended = [
+                (one, Placed(owner.number(), Envelope("b", ActivityCompleted(begun.origin.execution_id, seq, "1"))))
+                for seq, one in enumerate(claimed)
+            ]
+            proxy.cut_next(Cut.ANSWER)
+            counted = await owner.tables.finish_offers(owner.process, ended)
+            assert counted == {activity.number for activity in pending}
+            assert len(await owner.inbox("b")) == 3
 
     run(scenario)
 
