@@ -208,12 +208,15 @@ class Runner:
         if (before := self._due.move_horizon()) is None:
             return
         rows = await self._held.read_due(before, self._due.horizon)
+        self._incoming.extend(self._held.receive_now())
         now = self._clock.now()
         # Only after a jump of the clock can a row beyond the horizon have been due, and be in somebody's hands.
         is_behind = any(row.due_at is not None and row.due_at <= now for row in rows)
         held = self._held_positions() if is_behind else ()
+        # Written by others meanwhile; what is not due yet gets into the heap with its next round.
+        coming = {envelope.position for envelope in self._incoming if envelope.due_at is not None}
         for row in rows:
-            if row.position not in held:
+            if row.position not in held and row.position not in coming:
                 self._due.add(row)
 
     def _held_positions(self) -> set[int | None]:

@@ -48,18 +48,21 @@ class ArrivalReading:
         self._marks.clear()
         self._told.clear()
 
-    async def without_unheard(self, partition: int, read: Callable[[], Awaitable[list[Envelope]]]) -> list[Envelope]:
-        """The rows of a partition that ``read`` gives, without those that are still to be delivered: each comes once.
+    async def without_unheard(
+        self, partitions: Collection[int], read: Callable[[], Awaitable[list[Envelope]]]
+    ) -> list[Envelope]:
+        """The rows of these partitions that ``read`` gives, without those still to be delivered: each comes once.
 
         Raises Unavailable.
         """
         async with self._reading:
             rows = await read()
-            mark = self._marks.get(partition)
-            if not rows or mark is None:
-                return rows
-            arrived = await self._tables.arrivals([partition], mark.value)
-            unheard = {envelope.position for envelope in arrived.envelopes} - self._told
+            asked = {partition: self._marks[partition].value for partition in partitions if partition in self._marks}
+            unheard: set[int | None] = set()
+            for value in sorted(set(asked.values())) if rows else ():
+                arrived = await self._tables.arrivals([p for p, mark in asked.items() if mark == value], value)
+                unheard.update(envelope.position for envelope in arrived.envelopes)
+            unheard -= self._told
             return [row for row in rows if row.position not in unheard] if unheard else rows
 
     async def read(self) -> None:

@@ -278,12 +278,13 @@ class ManyProcessStorage:
 
     async def read_due(self, hold: Hold, after: datetime, until: datetime) -> list[Envelope]:
         self._check_hold(hold)
-        return await self._tables.read_due(hold.partitions, after, until)
+        partitions = list(hold.partitions)
+        return await self._arriving.without_unheard(partitions, lambda: self._tables.read_due(partitions, after, until))
 
     async def read_inbox(self, hold: Hold, instance_id: str, now: datetime) -> list[Envelope]:
         self._check_hold(hold)
         partition = self._holding.partition_of(instance_id)
-        rows = await self._arriving.without_unheard(partition, lambda: self._tables.read_inbox(instance_id, now))
+        rows = await self._arriving.without_unheard([partition], lambda: self._tables.read_inbox(instance_id, now))
         self._arrivals.poke()
         return rows
 

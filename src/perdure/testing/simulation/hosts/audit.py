@@ -99,10 +99,21 @@ class HostsAudit(Audit):
             self.require(found is not None, f"I1: stored twice, or never sent: {envelope}")
             assert found is not None
             sent = found[1]
-            if creation is not None or self.partition_of(envelope.target) not in fence:
-                # Whoever runs its target learns of it later; and what it replaces was there until now.
+            if self.partition_of(envelope.target) not in fence:
+                # Whoever runs its target learns of it later.
                 sent.order = self.shadow.next_order()
             self._store(envelope, sent)
+
+    def _store(self, envelope: Envelope, sent: Sent) -> None:
+        if id(envelope) in self.shadow.creations:
+            # What it replaces was there until now.
+            sent.order = self.shadow.next_order()
+        super()._store(envelope, sent)
+
+    def _order_of_start(self, checkpoint: Checkpoint) -> int:
+        if any(id(envelope) in self.shadow.creations for envelope in checkpoint.consumed):
+            return self.shadow.next_order()
+        return super()._order_of_start(checkpoint)
 
     def _compare(self, changes: Changes, rows: MemoryTables) -> None:
         touched = [numbered.checkpoint.origin.instance_id for numbered in (*changes.updated, *changes.inserted)]
