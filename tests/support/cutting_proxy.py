@@ -33,6 +33,8 @@ class CuttingProxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._carrying = asyncio.Event()
         self._carrying.set()
+        self._lost: list[asyncio.Event] = []
+        """Of connections that carry nothing any more."""
         self.url = ""
         self.cuts = 0
         self.delay_seconds = 0.0
@@ -47,7 +49,8 @@ class CuttingProxy:
         try:
             yield self
         finally:
-            self._carrying.set()
+            for carrying in (self._carrying, *self._lost):
+                carrying.set()
             await self._stop()
 
     @asynccontextmanager
@@ -78,6 +81,13 @@ class CuttingProxy:
         """From here on nothing is carried, and nobody is told."""
         self._carrying.clear()
 
+    def swallow_for_good(self) -> None:
+        """The connections there are carry nothing any more, and nobody is told; new ones do."""
+        self._lost.append(self._carrying)
+        self._carrying.clear()
+        self._carrying = asyncio.Event()
+        self._carrying.set()
+
     def carry(self) -> None:
         self._carrying.set()
 
@@ -86,10 +96,10 @@ class CuttingProxy:
         with suppress(OSError):
             server, to_server = await asyncio.open_connection(self._host, self._port)
             self._open.add(to_server)
-            losing = asyncio.Event()
+            losing, carrying = asyncio.Event(), self._carrying
             ways = [
-                asyncio.create_task(self._ask(client, to_server, losing)),
-                asyncio.create_task(self._answer(server, to_client, losing)),
+                asyncio.create_task(self._ask(client, to_server, carrying, losing)),
+                asyncio.create_task(self._answer(server, to_client, carrying, losing)),
             ]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for way in ways:
@@ -100,10 +110,16 @@ class CuttingProxy:
         to_client.transport.abort()
         self._open.discard(to_client)
 
-    async def _ask(self, client: asyncio.StreamReader, server: asyncio.StreamWriter, losing: asyncio.Event) -> None:
+    async def _ask(
+        self,
+        client: asyncio.StreamReader,
+        server: asyncio.StreamWriter,
+        carrying: asyncio.Event,
+        losing: asyncio.Event,
+    ) -> None:
         with suppress(OSError):
             while chunk := await client.read(CHUNK):
-                await self._carrying.wait()
+                await carrying.wait()
                 cut, self._cut = self._cut, None
                 self.cuts += cut is not None
                 if cut is Cut.REQUEST:
@@ -115,10 +131,16 @@ class CuttingProxy:
                 if cut is Cut.AT_ONCE:
                     return
 
-    async def _answer(self, server: asyncio.StreamReader, client: asyncio.StreamWriter, losing: asyncio.Event) -> None:
+    async def _answer(
+        self,
+        server: asyncio.StreamReader,
+        client: asyncio.StreamWriter,
+        carrying: asyncio.Event,
+        losing: asyncio.Event,
+    ) -> None:
         with suppress(OSError):
             while chunk := await server.read(CHUNK):
-                await self._carrying.wait()
+                await carrying.wait()
                 if self.delay_seconds:
                     await asyncio.sleep(self.delay_seconds)
                 if losing.is_set():

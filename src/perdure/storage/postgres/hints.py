@@ -15,6 +15,10 @@ from perdure.storage.shared.tables import Hint
 PAYLOAD_BYTES_MAX = 7_900
 """PostgreSQL takes less than 8,000."""
 STATEMENT_SECONDS = 2.0
+SILENCE_SECONDS = 30.0
+"""How long the connection is taken to be alive without an answer: a network that vanished tells nobody."""
+ANSWER_SECONDS = 5.0
+"""How long it may take to answer when it is asked."""
 PAUSE_SECONDS = 0.2
 SWEEP_SECONDS = 0.1
 """How often a process looks by itself where it can hear nothing."""
@@ -26,7 +30,10 @@ Heard = Callable[[Hint], None]
 
 
 class Hints:
-    """One connection that listens, and tells. Behind a pooler nothing can be heard: there, looking is always due."""
+    """One connection that listens, and tells. Behind a pooler nothing can be heard: there, looking is always due.
+
+    A connection that does not answer is made anew, and whoever listens looks at everything then.
+    """
 
     def __init__(self, server: Server, schema: str, notify: str) -> None:
         self._server = server
@@ -50,8 +57,7 @@ class Hints:
             return
         for payload in payloads(hint):
             with suppress(asyncpg.PostgresError, *LOST_ERRORS):
-                async with self._telling:
-                    await connection.fetch(self._notify, self._channel(process), payload, timeout=STATEMENT_SECONDS)
+                await self._ask(connection, STATEMENT_SECONDS, self._notify, self._channel(process), payload)
 
     async def close(self) -> None:
         if self._listening is not None:
@@ -72,17 +78,39 @@ class Hints:
                 connection = await self._server.connection(STATEMENT_SECONDS)
                 over = asyncio.Event()
                 connection.add_termination_listener(lambda _, over=over: over.set())
-                await connection.add_listener(self._channel(process), hear)
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await connection.add_listener(self._channel(process), hear)
                 self._connection = connection
                 # Whatever was told while nobody listened.
                 heard(_look_at_everything(process))
-                await over.wait()
+                await self._until_over(connection, over)
             except (StorageError, asyncpg.PostgresError, *LOST_ERRORS):
                 await asyncio.sleep(PAUSE_SECONDS)
             finally:
                 self._connection = None
                 if connection is not None:
                     connection.terminate()
+
+    async def _until_over(self, connection: Connection, over: asyncio.Event) -> None:
+        """Until it ends. Raises what tells that it is of no use any more."""
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    await over.wait()
+                    return
+            except TimeoutError:
+                await self._ask(connection, ANSWER_SECONDS, "select 1")
+
+    async def _ask(self, connection: Connection, seconds: float, text: str, *arguments: str) -> None:
+        """One thing at a time. What is not answered in time ends the connection."""
+        async with self._telling:
+            try:
+                # Not the driver's own limit: that leaves out the wait for a call that was given up before.
+                async with asyncio.timeout(seconds):
+                    await connection.fetch(text, *arguments)
+            except TimeoutError:
+                connection.terminate()
+                raise
 
     async def _sweep(self, process: int, heard: Heard) -> None:
         while True:
