@@ -196,6 +196,16 @@ class HostCrew:
         with self.fault("stop", [host]):
             host.stop()
 
+    def join(self, environment: Mapping[str, str]) -> HostProcess:
+        """One more host, with this in its environment."""
+        number = len(self.hosts)
+        host = HostProcess(
+            self.place(number), "--store", self.store_of(number), environment={**self.host_environment(), **environment}
+        )
+        self.hosts.append(host)
+        self.start(host)
+        return host
+
     @contextmanager
     def stopping(self, host: HostProcess) -> Iterator[None]:
         """From the signal on; at the end it must have ended."""

@@ -44,6 +44,13 @@ def waits(context):
     return (yield context.wait_for_external_event("go"))
 
 
+@app.orchestration_trigger(context_name="context")
+def sleeps(context):
+    begun = context.current_utc_datetime
+    yield context.create_timer(begun + timedelta(seconds=context.get_input()))
+    return (context.current_utc_datetime - begun).total_seconds()
+
+
 @app.activity_trigger(input_name="work")
 def step(work: list) -> int:
     key, name, number = work
