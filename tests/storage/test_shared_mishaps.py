@@ -46,6 +46,54 @@ def test_who_is_buried_while_it_gives_back_goes_on() -> None:
     on_shared_hub(scenario)
 
 
+@pytest.mark.parametrize("when", ["before it", "in it"])
+def test_a_hand_over_ends_also_when_who_asked_for_it_goes_away(when: str) -> None:
+    async def scenario(hub: SharedHub) -> None:
+        one, two = await pair(hub)
+        target = hub.id_for(one)
+        lease = one.hold.leases[one.hold.partition_of(target)]
+        one.tables.slow["write"] = 1.0
+        # A commit under way is waited for first.
+        under_way = asyncio.create_task(one.storage.send(raised(hub.id_for(two)))) if when == "before it" else None
+        sending = asyncio.create_task(one.storage.send(raised(target, "go")))
+        await until(lambda: names(one.received) == ["go"])
+        if under_way is not None:
+            await until(lambda: one.tables.asked["write"] > 0)
+        del one.hold.leases[lease.partition]
+        releasing = asyncio.create_task(one.storage.release([lease]))
+        await asyncio.sleep(0.1)
+        releasing.cancel()
+        await until(releasing.done)
+        assert releasing.cancelled()
+        await until(sending.done)
+        await sending
+        await until(lambda: hub.memory.partitions[lease.partition].owner is not None)
+        await until(lambda: "go" in names([*one.received[1:], *two.received]))
+        if under_way is not None:
+            await under_way
+
+    on_shared_hub(scenario)
+
+
+def test_a_store_that_closes_waits_for_a_hand_over_that_nobody_waits_for() -> None:
+    async def scenario(hub: SharedHub) -> None:
+        one, _ = await pair(hub)
+        target = hub.id_for(one)
+        lease = one.hold.leases[one.hold.partition_of(target)]
+        one.tables.slow["write"] = 1.0
+        sending = asyncio.create_task(one.storage.send(raised(target, "go")))
+        await until(lambda: names(one.received) == ["go"])
+        del one.hold.leases[lease.partition]
+        releasing = asyncio.create_task(one.storage.release([lease]))
+        await asyncio.sleep(0.1)
+        releasing.cancel()
+        await one.close()
+        with pytest.raises(Unavailable):
+            await sending
+
+    on_shared_hub(scenario)
+
+
 def test_what_was_lost_before_it_is_asked_back_is_not_asked_back() -> None:
     async def scenario(hub: SharedHub) -> None:
         one, two = await pair(hub)

@@ -86,6 +86,8 @@ class ManyProcessStorage:
         self._times = times
         self._unusable: StorageError | None = Unavailable("The store is not open.")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._releasing: set[asyncio.Task[None]] = set()
+        """Never cancelled: each ends by itself, soon when the store is closed."""
         self._assemble()
 
     def _assemble(self) -> None:
@@ -184,6 +186,8 @@ class ManyProcessStorage:
             await self._keeping.stop()
             for other in others:
                 await self._tables.hint(other, Hint(sender=process or 0, has_partitions=True))
+        if self._releasing:
+            await asyncio.wait(self._releasing)
         await self._tables.close()
 
     def abandon(self, reason: StorageError) -> None:
@@ -210,30 +214,15 @@ class ManyProcessStorage:
         return [lease for lease in leases if self._holding.leases.get(lease.partition) == lease]
 
     async def release(self, leases: Sequence[PartitionLease]) -> None:
-        """Beyond what ``Leases`` says: whoever releases what it was not asked for takes no more until ``acquire``."""
+        """Beyond what ``Leases`` says: whoever releases what it was not asked for takes no more until ``acquire``.
+
+        It comes to its end also when the caller is cancelled meanwhile: senders wait for it.
+        """
         self._check()
-        holding = self._holding
-        async with self._ownership.changing_hands():
-            epochs = {lease.partition: lease.epoch for lease in await self.renew(leases)}
-            if not epochs:
-                return
-            ends = not epochs.keys() <= holding.going
-            if ends:
-                self._keeping.runs = False
-            arrivals = holding.undecided_of(epochs)
-            self._let_go(epochs)
-            borrowed = self._transacting.borrowed
-            borrowed.update(epochs)
-            try:
-                await self._handing_over.write(arrivals, epochs)
-            finally:
-                for partition in epochs:
-                    borrowed.pop(partition, None)
-                await self._ownership.give_back(epochs)
-        if ends:
-            # Others count us until they are told.
-            await look_if_reachable(self._keeping)
-        self._ownership.tell_others()
+        releasing = asyncio.create_task(self._release(leases))
+        self._releasing.add(releasing)
+        releasing.add_done_callback(self._releasing.discard)
+        await asyncio.shield(releasing)
 
     # Inboxes
 
@@ -429,6 +418,30 @@ class ManyProcessStorage:
         except StorageError:
             # Their senders have heard it.
             return
+
+    async def _release(self, leases: Sequence[PartitionLease]) -> None:
+        holding = self._holding
+        async with self._ownership.changing_hands():
+            epochs = {lease.partition: lease.epoch for lease in await self.renew(leases)}
+            if not epochs:
+                return
+            ends = not epochs.keys() <= holding.going
+            if ends:
+                self._keeping.runs = False
+            arrivals = holding.undecided_of(epochs)
+            self._let_go(epochs)
+            borrowed = self._transacting.borrowed
+            borrowed.update(epochs)
+            try:
+                await self._handing_over.write(arrivals, epochs)
+            finally:
+                for partition in epochs:
+                    borrowed.pop(partition, None)
+                await self._ownership.give_back(epochs)
+        if ends:
+            # Others count us until they are told.
+            await look_if_reachable(self._keeping)
+        self._ownership.tell_others()
 
     def _let_go(self, partitions: Collection[int]) -> None:
         self._holding.let_go(partitions)

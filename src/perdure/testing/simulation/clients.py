@@ -80,8 +80,9 @@ class ScriptedClient:
             started = await self._client.start(
                 name, instance_id=instance_id, input=write_json(given), start_at=start_at
             )
-        except InstanceExists:
-            assert instance_id is not None
+        except InstanceExists as error:
+            if instance_id is None:
+                raise self._audit.report(f"an id just made up is taken: {error}") from error
             statuses = self._since(instance_id, began)
             # It may have lived and ended meanwhile, between two commits.
             explained = any(_lives(status) for status in statuses)
