@@ -131,10 +131,11 @@ def run_play(play: Play, folder: Path, server: Cluster, *, seconds: float, dice:
     crew = HostCrew(folder / play.sample, server.url, app=REPOSITORY / "samples" / play.sample, lease_seconds=LEASE)
     with crew:
         show = Show(crew, play, dice)
-        if play.signals is not None:
-            entity, operation, content = play.signals
-            path = f"{DURABLE}/entities/{entity}/all"
-            assert crew.hosts[0].http.post(path, params={"op": operation}, json=content).status_code == 202
+        if play.signal is not None:
+            entity, operation, content = play.signal
+            path, http = f"{DURABLE}/entities/{entity}", crew.hosts[0].http
+            assert http.post(path, params={"op": operation}, json=content).status_code == 202
+            wait_until(lambda: http.get(path).status_code == 200, "the entity is there", about=crew.about)
         with ThreadPoolExecutor(1) as thread:
             starting = thread.submit(show.keep_starting)
             try:

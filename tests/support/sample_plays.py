@@ -25,8 +25,8 @@ class Play:
     event: tuple[str, Callable[[int], Any]] | None = None
     """A name and its content by number; the instances that get it are those for which ``waits`` says so."""
     waits: Callable[[int], bool] = lambda number: True
-    signals: tuple[str, str, Any] | None = None
-    """Sent once before: entity, operation, content."""
+    signal: tuple[str, str, Any] | None = None
+    """Sent once before: entity (name and key), operation, content."""
 
 
 def orders(number: int) -> list[dict[str, int]]:
@@ -95,7 +95,7 @@ PLAYS = [
     Play(
         "native_functions", "buy", lambda n: {"item": "apple", "quantity": 1},
         lambda n, output: output["order"] == {"item": "apple", "quantity": 1, "price": 50},
-        signals=("Shelf", "fill", SHELF),
+        signal=("Shelf/apple", "fill", SHELF),
     ),
 ]  # fmt: skip
 """Not here: http_polling, whose outside service lives in the host that is killed; eternal, which never ends."""
