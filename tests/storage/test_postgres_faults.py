@@ -16,6 +16,7 @@ from benchmarks.postgres_cluster import Cluster
 from perdure.contracts.errors import StoreUnusable, Unavailable
 from perdure.contracts.executor import ServedKind
 from perdure.contracts.offers import Offer
+from perdure.contracts.records import InstanceFilter, Page
 from perdure.core.messages import ActivityCompleted, Envelope
 from perdure.storage.changes import Changes, Placed
 from perdure.storage.postgres import lines, tables
@@ -318,13 +319,17 @@ def test_readers_beyond_the_connections_there_are_wait_for_a_bounded_time(monkey
             owner = await parties.join(range(32))
             async with looking_at(hub.url) as outside, outside.transaction():
                 await outside.execute(f"lock table perdure_{hub.name}.instance in access exclusive mode")
-                holding = [asyncio.create_task(owner.tables.get("a")) for _ in range(tables.READERS)]
-                beyond = await asyncio.gather(*(owner.tables.get("a") for _ in range(2)), return_exceptions=True)
+                holding = [asyncio.create_task(listing(owner)) for _ in range(tables.READERS)]
+                beyond = await asyncio.gather(*(listing(owner) for _ in range(2)), return_exceptions=True)
                 assert [type(error) for error in beyond] == [Unavailable, Unavailable]
                 assert all("in use" in str(error) for error in beyond)
-            assert await asyncio.gather(*holding) == [None] * tables.READERS
+            assert [page.records for page in await asyncio.gather(*holding)] == [[]] * tables.READERS
         finally:
             await parties.close()
+
+    async def listing(owner: Party) -> Page:
+        # Reads of one record are made together; each list has a connection.
+        return await owner.tables.query(InstanceFilter(), 10, None)
 
     monkeypatch.setattr(lines, "ROOM_SECONDS_MAX", 0.2)
     run(scenario)
