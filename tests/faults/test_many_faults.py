@@ -96,16 +96,21 @@ def moves(crew: HostCrew, change: Callable[[], None], count: int) -> str:
     """Watch who holds what while the crew changes; it must be even among so many within three leases."""
     holder = {partition: pid for pid, partitions in crew.owners().items() for partition in partitions}
     moved = Counter[int]()
+
+    def look() -> None:
+        for pid, partitions in crew.owners().items():
+            for partition in partitions:
+                moved[partition] += holder.get(partition) != pid
+                holder[partition] = pid
+
     with ThreadPoolExecutor(1) as other:
         changing = other.submit(change)
         began = time.monotonic()
         while not changing.done() or not crew.shared_by([host for host in crew.hosts if host.is_running]):
             assert time.monotonic() - began < 3 * LEASE + 5, crew.about()
-            for pid, partitions in crew.owners().items():
-                for partition in partitions:
-                    moved[partition] += holder.get(partition) != pid
-                    holder[partition] = pid
+            look()
         changing.result()
+    look()
     seconds = time.monotonic() - began
     assert len(crew.owners()) == count
     assert max(moved.values()) <= 2
