@@ -13,14 +13,21 @@ from support.planted_host_faults import HOST_PLANTS
 
 SEEDS_MAX = 2_000
 SEEN_IN = {
-    "no epoch is compared": 35,
-    "rows for own partitions are not fenced": 70,
-    "a renewal counts from its answer": 23,
     "a buried process goes on claiming": 50,
     "a commit whose answer is lost counts as done": 2,
     "a commit whose answer is lost counts as not done": 16,
+    "a renewal counts from its answer": 25,
+    "a row is told of again after its inbox was read": 270,
+    "a start over a living instance is written by whoever gets it": 19,
+    "no epoch is compared": 35,
     "nobody looks for arrivals without a hint": 1,
+    "nobody looks for what is waited for": 1,
+    "only the first arrival is taken": 1,
+    "partitions are given back before the last commit": 37,
     "the owner is compared and not the epoch": 2,
+    "the time of day tells what is due": 16,
+    "what a refused instance dropped is gone": 86,
+    "what has no row is not handed over": 2,
     "what was given up may still be done": 16,
 }
 """Where the search for a planted mistake begins."""

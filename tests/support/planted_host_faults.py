@@ -8,11 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from perdure.core.partitions import partition_of
 from perdure.engine import orchestration_episode
 from perdure.engine.committing import Commits
 from perdure.engine.turnovers import Turnovers
-from perdure.storage.changes import Changes, Outcome
+from perdure.storage.changes import Outcome
 from perdure.storage.memory.shared_memory import SharedMemory
 from perdure.storage.shared.arriving import ArrivalReading
 from perdure.storage.shared.creating import Creating
@@ -53,24 +52,6 @@ def the_owner_is_compared_and_not_the_epoch(patch: pytest.MonkeyPatch) -> None:
 
 
 @plant
-def rows_for_own_partitions_are_not_fenced(patch: pytest.MonkeyPatch) -> None:
-    write, check = SharedMemory.write, SharedMemory._check_fence
-
-    def careless(self: Any, process: int, changes: Changes, fence: Epochs) -> Outcome:
-        ids = [n.checkpoint.origin.instance_id for n in (*changes.updated, *changes.inserted)]
-        needed = {partition_of(instance_id, self.partition_count) for instance_id in ids}
-        self.fenced = {p: epoch for p, epoch in fence.items() if p in needed}
-        return write(self, process, changes, fence)
-
-    def check_needed(self: Any, process: int, _: Epochs) -> None:
-        if self.fenced:
-            check(self, process, self.fenced)
-
-    patch.setattr(SharedMemory, "write", careless)
-    patch.setattr(SharedMemory, "_check_fence", check_needed)
-
-
-@plant
 def a_renewal_counts_from_its_answer(patch: pytest.MonkeyPatch) -> None:
     extend = Keeping._extend
     patch.setattr(Keeping, "_extend", lambda self, sent: extend(self, asyncio.get_running_loop().time()))
@@ -108,7 +89,7 @@ def the_mark_of_a_reading_is_too_new(patch: pytest.MonkeyPatch) -> None:
 
     def hasty(self: Any, partitions: Collection[int], mark: int) -> Any:
         arrived = arrivals(self, partitions, mark)
-        return msgspec.structs.replace(arrived, mark=arrived.mark + 1)
+        return msgspec.structs.replace(arrived, mark=arrived.mark + 2)
 
     patch.setattr(SharedMemory, "arrivals", hasty)
 

@@ -87,6 +87,9 @@ class Errands:
             del self._awaited[errand.number]
             if not answer.done() or answer.cancelled():
                 self._spawn(self._drop(errand.number))
+            else:
+                # Leaving it may have failed for the same reason; then nobody has awaited this.
+                answer.exception()
 
     async def _answer_of(
         self, errand: Errand, creation: Creation, answer: asyncio.Future[CreateOutcome]

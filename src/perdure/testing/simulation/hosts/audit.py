@@ -9,6 +9,7 @@ from perdure.core import messages as ms
 from perdure.core.checkpoint import Checkpoint, Creation
 from perdure.core.decisions import DecisionLimits
 from perdure.core.messages import Envelope
+from perdure.core.numbering import was_before
 from perdure.core.partitions import partition_of
 from perdure.core.registry import Registry
 from perdure.storage.changes import Changes, Outcome
@@ -194,8 +195,9 @@ class HostsAudit(Audit):
         return True
 
     def _is_before(self, envelope: Envelope, now: ShadowInstance) -> bool:
-        # Positions come from blocks of many processes: they tell no order.
-        return False
+        # Positions come from blocks of many processes, and only those of one block tell an order.
+        number, position = now.origin.number, envelope.position
+        return number is not None and position is not None and was_before(position, number)
 
     def _lives(self, instance_id: str) -> bool:
         instance = self.shadow.instances.get(instance_id)

@@ -43,12 +43,19 @@ class LastChecks:
     async def run(self) -> None:
         """All of them; then every host stops."""
         await asyncio.sleep(CALM_SECONDS)
+        await self._last_timers_are_due()
         await self._nothing_is_left()
         self._partitions_are_even()
         await self._idle_hosts_are_quiet()
         await self._waits_are_pushed()
         await self._takeover_is_quick()
         await self._all_stop()
+
+    async def _last_timers_are_due(self) -> None:
+        """Timers of what has ended stay until then."""
+        dues = [sent.due_at for sent in self._audit.shadow.rows.values() if sent.due_at is not None]
+        if dues:
+            await asyncio.sleep(max(0.0, (max(dues) - self._memory.now()).total_seconds()) + 2 * SWEEP_SECONDS)
 
     async def _nothing_is_left(self) -> None:
         shadow, require = self._audit.shadow, self._audit.require

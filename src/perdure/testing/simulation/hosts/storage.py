@@ -42,6 +42,10 @@ class AuditedMemory(SharedMemory):
         self._audit.written(self.asker, changes, fence, outcome, self.rows)
         return outcome
 
+    def now(self) -> datetime:
+        """The store's time."""
+        return self._clock.now()
+
     def holds(self, hold: Hold) -> bool:
         """Whether all of it is in force."""
         rows = self.partitions
