@@ -91,7 +91,7 @@ soak: $(VENV)/.installed-load
 	$(PY) -m benchmarks.load soak --minutes $(MINUTES) --keep $(LOAD_ARGS)
 
 simulate: $(VENV)/.installed-dev
-	PERDURE_SIMULATION_SEEDS=$(SEEDS) $(PY) -m pytest tests/simulation --timeout 0 $(PYTEST_ARGS)
+	PERDURE_SIMULATION_SEEDS=$(SEEDS) $(PY) -m pytest tests/simulation -m "slow or not slow" --timeout 0 $(PYTEST_ARGS)
 
 scale: $(VENV)/.installed-dev
 	$(PY) -m perdure.testing.scale $(SCALE_ARGS)
