@@ -187,3 +187,11 @@ def only_the_first_arrival_is_taken(patch: pytest.MonkeyPatch) -> None:
         return msgspec.structs.replace(arrived, envelopes=arrived.envelopes[:1])
 
     patch.setattr(SharedMemory, "arrivals", forgetful)
+
+
+@plant
+def an_episode_that_took_what_is_gone_ends_the_engine(patch: pytest.MonkeyPatch) -> None:
+    async def never(self: Any, round_: Any, episodes: Any) -> bool:
+        return False
+
+    patch.setattr(Commits, "_leave_out_vanished", never)

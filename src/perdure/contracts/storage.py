@@ -44,6 +44,11 @@ class Leases(Protocol):
         """How many partitions the hub has; SQLite and memory have one. Known once the store is open."""
         ...
 
+    @property
+    def has_others(self) -> bool:
+        """Whether other processes may write to the hub, too: also to instances of partitions that are held here."""
+        ...
+
     async def acquire(self, owner: str) -> list[PartitionLease]:
         """Take the partitions that are to be had at once, perhaps none, with a new epoch each.
 

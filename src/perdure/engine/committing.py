@@ -59,7 +59,11 @@ class Commits:
                 if not self._leave_out_taken(error.instance_ids, round_, episodes):
                     raise
             except CheckpointRefused:
-                if not _fail_unstorable(round_, episodes) and not await self._leave_out_purged(round_, episodes):
+                if not (
+                    _fail_unstorable(round_, episodes)
+                    or await self._leave_out_purged(round_, episodes)
+                    or await self._leave_out_vanished(round_, episodes)
+                ):
                     raise
         return Committed([])
 
@@ -117,6 +121,33 @@ class Commits:
             self._router.postpone(live.queue)
         round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
         return bool(gone)
+
+    async def _leave_out_vanished(self, round_: Round, episodes: list[Episode]) -> bool:
+        """Let episodes go that took rows which are gone, and route the rest again; answers whether there were any.
+
+        Where several processes share a store a row may be read, go with its instance, which ends or is purged, and
+        only then be handed out, to what has the id by now.
+        """
+        found = False
+        for live, checkpoint in list(episodes):
+            gone = await self._vanished(checkpoint)
+            if gone:
+                found = True
+                episodes.remove((live, checkpoint))
+                again = [e for e in (*checkpoint.consumed, *live.queue) if e.position not in gone]
+                live.queue = []
+                self._abandon(live)
+                self._router.postpone(again)
+        round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
+        return found
+
+    async def _vanished(self, checkpoint: Checkpoint) -> set[int | None]:
+        rows = [envelope for envelope in checkpoint.consumed if envelope.position is not None]
+        if not rows:
+            return set()
+        until = max([checkpoint.progress.updated_at, *(row.due_at for row in rows if row.due_at is not None)])
+        there = await self._held.read_inbox(checkpoint.origin.instance_id, until)
+        return {row.position for row in rows} - {row.position for row in there}
 
     async def _is_stored(self, checkpoint: Checkpoint) -> bool:
         origin = checkpoint.origin

@@ -52,7 +52,8 @@ class Router:
         self._recall = recall
         """Take back the turn that an instance has out; answers whether that was possible."""
         self._finished: OrderedDict[str, str] = OrderedDict()
-        """Ids that ended a while ago → their execution, so that a late message costs no load."""
+        """Ids that ended a while ago → their execution, so that a late message costs no load. Empty where another
+        process may have given such an id to a new instance."""
         self._damaged: set[str] = set()
         self._postponed: list[Envelope] = []
         self._unread: list[Creation] = []
@@ -145,9 +146,13 @@ class Router:
             # It comes back with its next operation.
             return
         self._due.forget(live.instance_id)
-        self._finished[live.instance_id] = live.execution_id
+        self._remember_end(live)
         if len(self._finished) > FINISHED_REMEMBERED:
             self._finished.popitem(last=False)
+
+    def _remember_end(self, live: LiveInstance) -> None:
+        if not self._storage.has_others:
+            self._finished[live.instance_id] = live.execution_id
 
     def _create(
         self, envelope: Envelope, start: StartExecution, absent: dict[str, list[Envelope]], round_: Round
@@ -264,7 +269,7 @@ class Router:
                 continue
             if live.is_finished():
                 assert found is not None
-                self._finished[target] = live.execution_id
+                self._remember_end(live)
                 envelopes = await self._after_end(found.record, envelopes, now, round_)
                 if not envelopes:
                     continue

@@ -49,6 +49,7 @@ class OneProcessStorage:
     """Implements ``Storage``; the promises are stated there. One partition; the lease is this process's hold."""
 
     partition_count = 1
+    has_others = False
     offers = None
 
     def __init__(self, tables: Tables, clock: Clock, options: StorageOptions) -> None:

@@ -47,6 +47,10 @@ class StorageShell:
         return self.inner.clock
 
     @property
+    def has_others(self) -> bool:
+        return self.inner.has_others
+
+    @property
     def partition_count(self) -> int:
         return self.inner.partition_count
 

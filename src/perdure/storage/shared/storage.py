@@ -155,6 +155,10 @@ class ManyProcessStorage:
         return self._clock
 
     @property
+    def has_others(self) -> bool:
+        return True
+
+    @property
     def partition_count(self) -> int:
         return self._tables.partition_count
 
