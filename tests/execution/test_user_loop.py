@@ -128,9 +128,10 @@ def test_stop_cancels_what_runs_and_abandons_what_blocks(gate):
     before = loop_threads()
 
     async def scenario() -> None:
-        cancelled, inside = threading.Event(), threading.Event()
+        cancelled, begun, inside = threading.Event(), threading.Event(), threading.Event()
 
         async def waits() -> None:
+            begun.set()
             try:
                 await asyncio.Event().wait()
             finally:
@@ -142,9 +143,11 @@ def test_stop_cancels_what_runs_and_abandons_what_blocks(gate):
 
         async with running() as user_loop:
             waiting = asyncio.ensure_future(user_loop.run(waits))
-            await user_loop.run(where)
-        assert cancelled.is_set()
+            # Only what has begun can notice that it is cancelled.
+            await asyncio.to_thread(begun.wait)
+        assert await asyncio.to_thread(cancelled.wait, LIMIT_SECONDS)
         await asyncio.wait([waiting])
+        assert waiting.cancelled()
         user_loop.stop()
 
         async with running() as user_loop:
@@ -157,6 +160,46 @@ def test_stop_cancels_what_runs_and_abandons_what_blocks(gate):
     stuck = loop_threads() - before
     gate.set()
     for thread in stuck:
+        thread.join(LIMIT_SECONDS)
+    assert loop_threads() == before
+
+
+def test_stop_lets_nothing_begin_that_has_not(monkeypatch):
+    before = loop_threads()
+
+    async def scenario() -> None:
+        has_begun = False
+
+        async def begins() -> None:
+            nonlocal has_begun
+            has_begun = True
+
+        async with running() as user_loop:
+            held, release = threading.Event(), threading.Event()
+
+            async def holds_the_loop() -> None:
+                held.set()
+                release.wait()
+
+            holding = asyncio.ensure_future(user_loop.run(holds_the_loop))
+            await asyncio.to_thread(held.wait)
+            behind = asyncio.ensure_future(user_loop.run(begins))
+            await asyncio.sleep(0)
+            (thread,) = loop_threads() - before
+            join = thread.join
+
+            def let_go_and_join(timeout: float) -> None:
+                # By now the loop knows that it is to end.
+                release.set()
+                join(timeout)
+
+            monkeypatch.setattr(thread, "join", let_go_and_join)
+        await asyncio.wait([holding, behind])
+        assert behind.cancelled()
+        assert not has_begun
+
+    on_loop(scenario)
+    for thread in loop_threads() - before:
         thread.join(LIMIT_SECONDS)
     assert loop_threads() == before
 
