@@ -1,5 +1,9 @@
-"""A host that reaches its callers and not the database: it accepts nothing, and the others do its work."""
+"""A host that reaches its callers and not the database: it accepts nothing, and the others do its work.
 
+PERDURE_CUT_SECONDS says for how long (300).
+"""
+
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +23,7 @@ from support.network_namespace import Network, network
 from support.proxy_thread import ProxyThread
 
 LEASE = 10.0
-CUT_SECONDS = 60.0
+CUT_SECONDS = float(os.environ.get("PERDURE_CUT_SECONDS", "300"))
 RESUME_SECONDS_MAX = 10.0
 ANSWER_SECONDS_MAX = 45.0
 """So long at most somebody waits for the answer that nothing was accepted."""

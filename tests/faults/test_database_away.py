@@ -1,4 +1,7 @@
-"""The server restarts, has no connection or no space left, is slow, rolls transactions back: hosts go on afterwards."""
+"""The server restarts, has no connection or no space left, is slow, rolls transactions back: hosts go on afterwards.
+
+PERDURE_FAULT_CYCLES / 5 restarts (20), and PERDURE_AWAY_SECONDS for the long outage (300).
+"""
 
 import asyncio
 import os
@@ -22,6 +25,7 @@ from support.journeys import Journeys
 from support.postgres_server import own_server, quick_folder
 
 RESTARTS = max(int(os.environ.get("PERDURE_FAULT_CYCLES", "100")) // 5, 1)
+AWAY_SECONDS = float(os.environ.get("PERDURE_AWAY_SECONDS", "300"))
 RESUME_SECONDS_MAX = 10.0
 """reliability.md O6, P2."""
 SLOW_SECONDS = 0.2
@@ -38,7 +42,7 @@ def resumed(crew: HostCrew) -> float:
 
 
 def test_restarts(tmp_path: Path, server: Cluster) -> None:
-    """Of 0 to 30 seconds, fast and immediate."""
+    """Of 0 to 30 seconds, fast and immediate by turns."""
     dice = random.Random(4)
     took: list[float] = []
     with HostCrew(tmp_path, server.url) as crew:
@@ -46,14 +50,48 @@ def test_restarts(tmp_path: Path, server: Cluster) -> None:
         with journeys.under_way():
             for number in range(RESTARTS):
                 with crew.fault("restart"):
-                    server.stop(dice.choice([signal.SIGINT, signal.SIGQUIT]))
-                    time.sleep(dice.uniform(0, 30) if number % 4 == 3 else dice.uniform(0, 2))  # so long it is away
+                    server.stop((signal.SIGINT, signal.SIGQUIT)[number % 2])
+                    time.sleep(dice.uniform(0, 30) if number % 5 == 3 else dice.uniform(0, 2))  # so long it is away
                     server.start()
                 took.append(resumed(crew))
                 crew.wait_shared()
         assert journeys.refused[503]
         figures = journeys.check()
     print(f"\n{len(took)} restarts: resumed after {max(took):.1f} s at most; {figures}")
+
+
+def test_a_long_outage(tmp_path: Path, server: Cluster) -> None:
+    """Everything is refused and no host ends; what came due meanwhile happens at once, and no memory grows."""
+    with HostCrew(tmp_path, server.url) as crew:
+        sleepers = [f"sleeper-{number}" for number in range(20)]
+        for name in sleepers:
+            crew.hosts[0].start_instance(f"/api/start/sleeps/{name}", AWAY_SECONDS / 2)
+        journeys = Journeys(crew)
+        with journeys.under_way():
+            wait_until(lambda: len(journeys.starts) > 20, "some have started")
+            with crew.fault("outage"):
+                server.stop(signal.SIGQUIT)
+                wait_until(lambda: journeys.refused[503] > 20, "starts are refused", about=crew.about)
+                before, refused, memory = len(journeys.starts), journeys.refused.copy(), resident(crew)
+                time.sleep(AWAY_SECONDS)  # so long it is away
+                asked, told = len(journeys.starts) - before, journeys.refused - refused
+                grown = [now - then for now, then in zip(resident(crew), memory, strict=True)]
+                server.start()
+            took = resumed(crew)
+            crew.wait_shared()
+            for name in sleepers:
+                wait_until(lambda name=name: crew.status(crew.hosts[0], name) == "Completed", name, about=crew.about)
+        assert told.keys() == {503}
+        # Each of the two that ask may have one on the way at either end.
+        assert told[503] >= asked - 4
+        assert max(grown) < 20, grown
+        figures = journeys.check()
+    print(f"\naway for {AWAY_SECONDS} s: resumed after {took:.1f} s, memory grew by {grown} MiB; {figures}")
+
+
+def resident(crew: HostCrew) -> list[int]:
+    """Mebibytes of memory of each host."""
+    return [int(Path(f"/proc/{host.pid}/statm").read_text().split()[1]) * 4 // 1024 for host in crew.hosts]
 
 
 def test_waiting_for_the_server_costs_nothing(tmp_path: Path, server: Cluster) -> None:
