@@ -133,6 +133,14 @@ _ALL = (
         starts_from="durabletask",
     ),
     EngineKind(
+        "scripted-official",
+        "items by script, official worker",
+        "nothing",
+        "benchmarks.engines.portable:ScriptedToOfficial",
+        door=Door.GRPC,
+        starts_from="durabletask",
+    ),
+    EngineKind(
         "grpc-empty",
         "gRPC alone, no engine",
         "nothing",

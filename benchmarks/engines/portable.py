@@ -234,6 +234,21 @@ class InMemoryToLean(_InMemory):
         _lean_worker(self)
 
 
+class ScriptedToOfficial(PortableEngine):
+    """The official package's worker, given its items by script: as fast as any server could make it."""
+
+    def start_server(self) -> None:
+        self.serve(
+            [sys.executable, "-m", "benchmarks.portable.scripted_server", str(self.grpc_port)], own_paths(), ROOT
+        )
+
+    def start_worker(self) -> None:
+        _official_worker(self)
+
+    def versions(self) -> dict[str, str]:
+        return {**super().versions(), "durabletask": official_version()}
+
+
 class EmptyServer(PortableEngine):
     """No engine at all: as many items and calls as a workload has, through gRPC and back."""
 
