@@ -138,6 +138,7 @@ _ALL = (
         "nothing",
         "benchmarks.engines.portable:ScriptedToOfficial",
         door=Door.GRPC,
+        is_empty=True,
         starts_from="durabletask",
     ),
     EngineKind(
