@@ -30,6 +30,10 @@ _SUMS = (
     "cuts",
     "outages",
     "lost_answers",
+    "offers",
+    "claims",
+    "claimed_turns",
+    "repeated_activities",
 )
 """Some are counted only on one store, or only where several processes share one."""
 

@@ -12,12 +12,13 @@ from perdure.core.messages import Envelope
 from perdure.core.numbering import was_before
 from perdure.core.partitions import partition_of
 from perdure.core.registry import Registry
-from perdure.storage.changes import Changes, Outcome
+from perdure.storage.changes import Changes, Outcome, Placed
 from perdure.storage.memory.tables import MemoryTables
 from perdure.storage.shared.tables import Epochs, PartitionRow
 from perdure.testing.simulated_loop import SimulatedClock, SimulatedLoop
 from perdure.testing.simulation.audit import Audit
 from perdure.testing.simulation.hosts.rounds import GivenRound
+from perdure.testing.simulation.hosts.runs import RunsAudit
 from perdure.testing.simulation.shadow import Sent, ShadowInstance
 
 CLOCKS_APART = timedelta(milliseconds=20)
@@ -27,13 +28,15 @@ CLOCKS_APART = timedelta(milliseconds=20)
 class HostsAudit(Audit):
     """The promises of ``Audit``, and those of reliability.md §1.3.
 
-    ``clock`` is the store's. Messages of one client that go through different hosts are messages of different senders.
+    ``runs`` knows of activities, once there is a store to ask for rights. ``clock`` is the store's. Messages of one
+    client that go through different hosts are messages of different senders.
     """
 
     def __init__(
         self, registry: Registry, limits: DecisionLimits, clock: SimulatedClock, loop: SimulatedLoop, partitions: int
     ) -> None:
         super().__init__(registry, limits, clock, loop)
+        self.runs: RunsAudit
         self.takeover_count = 0
         """Partitions that went from one process to another."""
         self._partition_count = partitions
@@ -133,15 +136,28 @@ class HostsAudit(Audit):
 
     # Activities
 
-    def began(self, host: "HostView", activities: Sequence[PendingActivity]) -> None:
-        """A host runs these."""
+    def given(self, host: "HostView", activities: Sequence[PendingActivity]) -> None:
+        """A host's executor has these now."""
         for activity in activities:
             self.require(
                 self._ever_pending.get(activity.number) == activity,
-                f"I3: an activity began that was never committed as pending: {activity}",
+                f"I3: an activity runs that was never committed as pending: {activity}",
             )
-            self.require(activity.number not in host.running, f"X2: an activity began twice: {activity}")
-            host.running[activity.number] = self.partition_of(activity.instance_id)
+            self.runs.given(host.name, activity)
+
+    def is_pending(self, number: int) -> bool:
+        """Whether an activity waits for its result."""
+        return number in self.shadow.activities
+
+    def came_of(self, number: int, placed: Placed) -> None:
+        """The result of an activity, handed in by whoever had claimed it, has become a row."""
+        activity = self.shadow.activities.pop(number, None)
+        self.require(activity is not None, f"I1: two results of one activity counted: {placed}")
+        assert activity is not None
+        self._check_result(placed.envelope, activity)
+        self.shadow.commit_count += 1
+        self.shadow.insert_row(placed.position, self.shadow.custody(placed.envelope, None))
+        self.note("handed in", activity.instance_id, activity.seq)
 
     # Messages
 
@@ -213,8 +229,7 @@ class HostView:
         self.is_dead = False
         self.has_overslept = False
         """Whether it has just woken after having stood still."""
-        self.running: dict[int, int] = {}
-        """Activities it has begun → their partition."""
+        self.is_stopping = False
         self._rounds: list[GivenRound] = []
         self._handed_out: dict[int, set[int]] = {}
         """Partition → positions of the rows its engine was given since it has it."""
@@ -267,7 +282,6 @@ class HostView:
     def recovered(self, leases: Sequence[PartitionLease], backlog: Backlog) -> None:
         for lease in leases:
             self._handed_out[lease.partition] = set()
-            self.running = {n: partition for n, partition in self.running.items() if partition != lease.partition}
         rows = [*backlog.ready, *backlog.due]
         self.audit.read(rows)
         self._note(rows)
@@ -291,13 +305,30 @@ class HostView:
 
     # Executor
 
+    def executor_begins(self) -> None:
+        """It is a new one, of which nothing is known."""
+        self.audit.runs.dropped(self.name)
+
     def activities_started(self, activities: Sequence[PendingActivity]) -> None:
         if not self.is_dead:
-            self.audit.began(self, activities)
+            self.audit.given(self, activities)
+
+    def activity_begins(self, activity: PendingActivity) -> None:
+        """Its code does."""
+        if not self.is_dead:
+            self.audit.runs.begins(self.name, activity)
+
+    def activities_left(self, activities: Sequence[PendingActivity]) -> None:
+        """They were taken out of the executor before they began."""
+        if not self.is_dead:
+            for activity in activities:
+                self.audit.runs.left(self.name, activity)
 
     def activities_ended(self, results: Sequence[ActivityResult]) -> None:
         if not self.is_dead:
             self.audit.activities_ended(results)
+            for result in results:
+                self.audit.runs.ended(self.name, result.activity)
 
 
 def _positions(changes: Changes, outcome: Outcome) -> dict[int, int]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from perdure.testing.simulation.hosts.audit import HostsAudit
 from perdure.testing.simulation.hosts.host import Host
+from perdure.testing.simulation.hosts.sharing import Sharing
 from perdure.testing.simulation.hosts.way import WayState
 from perdure.testing.simulation.hosts.weather import Weather
 
@@ -19,6 +20,7 @@ class Scene(Protocol):
 
     audit: HostsAudit
     weather: Weather
+    sharing: Sharing
 
     def running(self) -> list[Host]: ...
 
@@ -52,6 +54,7 @@ class Blows:
 
     def _strike_one(self, host: Host, count: int) -> None:
         happens, choose = self._scene.weather.happens, self._scene.weather.choose
+        self._scene.sharing.strike(host)
         if happens("clock jumps", 0.1):
             host.clock.jump(timedelta(hours=choose(-1, 1)))
         if happens("hosts crash", 0.1) and self.crash_count < CRASHES_MAX:

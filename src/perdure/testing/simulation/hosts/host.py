@@ -1,24 +1,26 @@
 """One host: a process with its own clock and its own way to the store, in it storage, engine and client."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum
 
 from perdure.client import ClientOptions, TaskHubClient
 from perdure.contracts.errors import Unavailable
 from perdure.contracts.executor import Executor
 from perdure.contracts.observer import Observer
+from perdure.contracts.storage import Storage
 from perdure.engine.options import EngineOptions
 from perdure.engine.worker import TaskHubWorker
 from perdure.storage.options import StorageOptions
 from perdure.storage.shared.storage import ManyProcessStorage
 from perdure.testing.simulated_loop import SimulatedClock, SimulatedProcess
 from perdure.testing.simulation.hosts.audit import HostView
+from perdure.testing.simulation.hosts.code import Code, Name
 from perdure.testing.simulation.hosts.storage import AuditedMemory, HostStorage
 from perdure.testing.simulation.hosts.tables import HintFates, TravellingTables
 from perdure.testing.simulation.hosts.way import Delays, Way
 
-MakeExecutor = Callable[[HostView], Executor]
+MakeExecutor = Callable[[HostView, Storage, Code], Executor]
 
 
 class HostState(Enum):
@@ -42,6 +44,7 @@ class Host:
         rate: float,
         delays: Delays,
         fates: HintFates,
+        code: Code,
         make_executor: MakeExecutor,
         options: EngineOptions,
         client_options: ClientOptions,
@@ -49,6 +52,7 @@ class Host:
     ) -> None:
         self.view = view
         self.clock = clock
+        self.code = code
         self.state = HostState.STARTING
         self.process = SimulatedProcess(rate)
         self.way = Way(delays, self._begin_at_store)
@@ -59,7 +63,7 @@ class Host:
         self.client = TaskHubClient(storage, self.store.clock, client_options)
         self._storage = storage
         self._new_worker = lambda: TaskHubWorker(
-            storage, make_executor(view), self.store.clock, options, view.name, [observer]
+            storage, make_executor(view, storage, code), self.store.clock, options, view.name, [observer]
         )
         self._worker = self._new_worker()
 
@@ -79,6 +83,7 @@ class Host:
     async def stop(self, grace_seconds: float) -> None:
         """As on SIGTERM."""
         self.state = HostState.STOPPING
+        self.view.is_stopping = True
         stopping = self.process.run(lambda: self._stop(grace_seconds))
         await asyncio.wait([stopping])
         if not self.view.is_dead:
@@ -99,6 +104,10 @@ class Host:
         self.view.has_overslept = True
         asyncio.get_running_loop().call_later(0.5, self._is_awake)
         self.process.wake()
+
+    def gets_code(self, names: Collection[Name]) -> None:
+        """Its workers have come and gone, and that is what they have."""
+        self.process.call_soon(self.code.become, names)
 
     async def _end(self) -> None:
         self.view.is_dead = True

@@ -65,6 +65,7 @@ class LastChecks:
         require(not waiting, f"messages have no row: {waiting}")
         locked = [instance for instance in shadow.instances.values() if instance.progress.locked_by is not None]
         require(not locked, f"locks are left: {locked}")
+        require(not self._memory.offered.up, f"offers are left: {self._memory.offered.up}")
         async for finding in self._memory.rows.verify(liveness=True):
             require(False, f"verify found {finding}")
 

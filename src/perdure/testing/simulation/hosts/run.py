@@ -10,24 +10,19 @@ from typing import Any
 import msgspec
 
 from perdure.client import ClientOptions, TaskHubClient
-from perdure.contracts.executor import Executor
 from perdure.contracts.observer import EpisodeFailed, Fact, PartitionFailed
 from perdure.contracts.records import ReusePolicy
-from perdure.execution.inline_activities import InlineActivities
-from perdure.execution.local import ExecutionLimits, LocalExecutor, inline_turns
-from perdure.execution.user_loop import UserLoop
-from perdure.testing.away_executor import AwayExecutor
 from perdure.testing.simulated_loop import NothingLeftToDo, SimulatedClock, SimulatedLoop, run_simulated
-from perdure.testing.simulated_turns import simulated_turns
 from perdure.testing.simulation.audit import Violation
-from perdure.testing.simulation.audited_parts import AuditedExecutor, client_name
+from perdure.testing.simulation.audited_parts import client_name
 from perdure.testing.simulation.clients import ScriptedClient
-from perdure.testing.simulation.faults import AWAY, STUCK_SECONDS, Faults
+from perdure.testing.simulation.faults import Faults
 from perdure.testing.simulation.hosts.audit import HostsAudit, HostView
 from perdure.testing.simulation.hosts.blows import Blows
 from perdure.testing.simulation.hosts.front import Front
 from perdure.testing.simulation.hosts.host import Host
 from perdure.testing.simulation.hosts.last_checks import LastChecks
+from perdure.testing.simulation.hosts.sharing import Sharing
 from perdure.testing.simulation.hosts.storage import AuditedMemory
 from perdure.testing.simulation.hosts.way import ProcessGone
 from perdure.testing.simulation.hosts.weather import Weather
@@ -59,6 +54,10 @@ class HostsOutcome(msgspec.Struct, frozen=True):
     cuts: int
     outages: int
     lost_answers: int
+    offers: int
+    claims: int
+    claimed_turns: int
+    repeated_activities: int
     virtual_seconds: float
     fault_kinds: tuple[str, ...]
 
@@ -96,7 +95,7 @@ class HostsSimulation:
         self._faults = Faults.drawn(seed)
         self._registry = simulated_registry(Activities(random.Random(f"{seed} activities")))
         self._options = self._faults.options()
-        self._is_away = self._faults.has(AWAY)
+        self.sharing = Sharing(seed, self._registry, self._faults)
         partitions = self._chance.choice([1, 3, 4, 8])
         self.audit = HostsAudit(self._registry, self._options.decisions, self.clock, loop, partitions)
         reuse = self._chance.choice([ReusePolicy.NON_RUNNING, ReusePolicy.NON_RUNNING, ReusePolicy.ANY])
@@ -132,8 +131,12 @@ class HostsSimulation:
             cuts=blows.cut_count,
             outages=blows.outage_count,
             lost_answers=sum(host.way.lost_count for host in self.hosts),
+            offers=self.memory.offered.offered_count,
+            claims=self.memory.offered.claim_count,
+            claimed_turns=self.memory.offered.turn_claim_count,
+            repeated_activities=self.audit.runs.repeat_count,
             virtual_seconds=self.loop.time(),
-            fault_kinds=tuple(sorted(self.weather.kinds)),
+            fault_kinds=tuple(sorted(self.weather.kinds | self.sharing.kinds)),
         )
 
     async def run(self) -> None:
@@ -176,7 +179,8 @@ class HostsSimulation:
             rate=rate,
             delays=self.weather,
             fates=self.weather,
-            make_executor=self._executor,
+            code=self.sharing.code(),
+            make_executor=self.sharing.executor,
             options=self._options,
             client_options=self._client_options,
             observer=_HostObserver(view),
@@ -184,15 +188,6 @@ class HostsSimulation:
         self.hosts.append(host)
         await host.start()
         return host
-
-    def _executor(self, view: HostView) -> Executor:
-        activities = InlineActivities(self._registry, self._faults.activity_seconds)
-        turns = inline_turns if self._is_away else simulated_turns(self._faults.turn_seconds, STUCK_SECONDS)
-        limits = ExecutionLimits(threads_max=1, activities_max=1)
-        executor: Executor = LocalExecutor(self._registry, UserLoop(), limits, turns, activities)
-        if self._is_away:
-            executor = AwayExecutor(executor, self._faults)
-        return AuditedExecutor(executor, view)
 
     async def _story(self) -> None:
         await asyncio.gather(*(self.add_host() for _ in range(self._count)))
@@ -212,8 +207,10 @@ class HostsSimulation:
         self.weather.end()
         if not self.running():
             await self.add_host()
+        self.sharing.have_all_somewhere(self.running())
         client_name.set("settler")
         await settle(self.audit, self.front, SETTLE_SECONDS)
+        self.sharing.have_all(self.running())
         await LastChecks(self).run()
 
 

@@ -4,25 +4,29 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from perdure.contracts.errors import StorageError
+from perdure.contracts.offers import ClaimedOffer, Offer, OfferAnswer, OfferKey
 from perdure.contracts.records import (
     Backlog,
     Committed,
     CreateOutcome,
     Hold,
     PartitionLease,
+    PendingActivity,
     Replaceable,
     Round,
 )
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Creation
 from perdure.core.messages import Envelope
-from perdure.storage.changes import Changes, Outcome
+from perdure.storage.changes import Changes, Outcome, Placed
 from perdure.storage.memory.shared_memory import SharedMemory
 from perdure.storage.shared.tables import Epochs
 from perdure.testing.simulated_loop import SimulatedClock
 from perdure.testing.simulation.audited_parts import client_name
 from perdure.testing.simulation.hosts.audit import HostsAudit, HostView
+from perdure.testing.simulation.hosts.offers import OffersAudit
 from perdure.testing.simulation.hosts.rounds import GivenRound
+from perdure.testing.simulation.hosts.runs import Right, RunsAudit
 from perdure.testing.storage_shell import StorageShell
 
 
@@ -34,12 +38,16 @@ class AuditedMemory(SharedMemory):
         self.asker: HostView | None = None
         self._audit = audit
         self._names: dict[int, str] = {}
+        self.offered = OffersAudit(audit.require, audit.is_pending, audit.came_of, audit.partition_of)
+        audit.runs = RunsAudit(audit.require, self)
 
     def write(self, process: int, changes: Changes, fence: Epochs) -> Outcome:
         outcome = super().write(process, changes, fence)
         assert self.asker is not None
         self._audit.check_owner(process, changes, fence, self.partitions)
         self._audit.written(self.asker, changes, fence, outcome, self.rows)
+        self.offered.activities_changed()
+        self._compare_offers()
         return outcome
 
     def now(self) -> datetime:
@@ -67,6 +75,11 @@ class AuditedMemory(SharedMemory):
         self._audit.note("announced", number)
         return number
 
+    def depart(self, process: int) -> None:
+        super().depart(process)
+        self.offered.process_gone(process)
+        self._compare_offers()
+
     def bury(self, process: int) -> bool:
         buried = super().bury(process)
         if buried:
@@ -75,6 +88,8 @@ class AuditedMemory(SharedMemory):
 
     def claim(self, process: int, partitions: Collection[int]) -> dict[int, int]:
         claimed = super().claim(process, partitions)
+        self.offered.partitions_claimed(claimed)
+        self._compare_offers()
         if claimed:
             self._audit.note("claimed", process, list(claimed))
             self._audit.takeover_count += sum(epoch > 1 for epoch in claimed.values())
@@ -83,6 +98,70 @@ class AuditedMemory(SharedMemory):
     def give_back(self, process: int, epochs: Epochs) -> None:
         super().give_back(process, epochs)
         self._audit.note("gave back", process, list(epochs))
+
+    # Offers
+
+    def offer(self, process: int, offers: Sequence[Offer], fence: Epochs) -> None:
+        super().offer(process, offers, fence)
+        self.offered.offered(process, offers, fence, self.partitions)
+        self._compare_offers()
+
+    def claim_offers(self, process: int, keys: Collection[OfferKey], limit: int) -> list[ClaimedOffer]:
+        claimed = super().claim_offers(process, keys, limit)
+        self.offered.claimed(process, keys, claimed)
+        self._compare_offers()
+        self._audit.note("claimed offers", process, [one.offer.number for one in claimed])
+        return claimed
+
+    def finish_offers(
+        self, process: int, finished: Sequence[tuple[ClaimedOffer, Placed | OfferAnswer]]
+    ) -> frozenset[int]:
+        counted = super().finish_offers(process, finished)
+        self.offered.finished(process, finished, counted)
+        self._compare_offers()
+        return counted
+
+    def give_up_offers(self, claimed: Sequence[ClaimedOffer]) -> None:
+        super().give_up_offers(claimed)
+        assert self.asker is not None
+        for number in self.offered.given_up(claimed):
+            if self.asker.is_stopping:
+                self._audit.runs.given_up(self.asker.name, number)
+        self._compare_offers()
+
+    def take_answers(self, partitions: Collection[int]) -> list[OfferAnswer]:
+        answers = super().take_answers(partitions)
+        self.offered.told(answers)
+        return answers
+
+    def withdraw(self, process: int, numbers: Collection[int], fence: Epochs) -> frozenset[int]:
+        back = super().withdraw(process, numbers, fence)
+        self.offered.withdrawn(numbers, fence, back)
+        self._compare_offers()
+        return back
+
+    def _compare_offers(self) -> None:
+        self.offered.compare({number: (offered.doer, offered.answer) for number, offered in self._offers.items()})
+
+    # Rights
+
+    def is_listed(self, process: int) -> bool:
+        return process in self._processes
+
+    def is_of(self, process: int, host: str) -> bool:
+        return self._names.get(process) == host
+
+    def doer_of(self, number: int) -> int | None:
+        return self.offered.doer_of(number)
+
+    def right_to(self, activity: PendingActivity) -> Right | None:
+        if not self._audit.is_pending(activity.number):
+            return None
+        if activity.number in self.offered.up:
+            doer = self.doer_of(activity.number)
+            return None if doer is None else Right(doer, None)
+        row = self.partitions[self._audit.partition_of(activity.instance_id)]
+        return None if row.owner is None else Right(row.owner, row.epoch)
 
 
 class HostStorage(StorageShell):
