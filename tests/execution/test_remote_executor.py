@@ -312,6 +312,46 @@ def test_a_turn_that_was_wanted_back_comes_back_when_its_worker_is_lost() -> Non
     on_virtual_time(scenario)
 
 
+def test_a_turn_that_was_wanted_back_comes_back_when_its_worker_gives_it_back() -> None:
+    async def scenario() -> None:
+        stage = RemoteStage(RemoteOptions(limit_per_kind=1))
+        executor = stage.executor
+        worker = stage.worker()
+        turn = await stage.turn()
+        item = await worker.take()
+        assert not executor.recall(turn), "a worker has it"
+        executor.give_back(worker.held(item))
+        assert await executor.late_turns() == [turn]
+        assert turn.is_given_up
+        assert worker.lease(item) is None
+        assert await worker.takes_nothing()
+        await stage.turn("next")
+        assert (await worker.take())["instance"] == "next", "it has room again"
+
+    on_virtual_time(scenario)
+
+
+def test_a_turn_that_is_tried_again_in_a_new_session_rests_as_long_as_it_would_have() -> None:
+    async def scenario() -> None:
+        stage = RemoteStage()
+        worker = stage.worker()
+        turn = await stage.turn()
+        for _ in range(3):
+            item = await worker.take()
+            assert not stage.executor.recall(turn)
+            stage.executor.give_back(worker.held(item))
+            [back] = await stage.executor.late_turns()
+            assert back is turn
+            assert turn.is_given_up
+            turn = await stage.turn()
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        await worker.take()
+        assert loop.time() - before == 2
+
+    on_virtual_time(scenario)
+
+
 def test_a_recalled_turn_does_not_forget_who_gave_it_back() -> None:
     async def scenario() -> None:
         stage = RemoteStage()

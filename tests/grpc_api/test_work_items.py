@@ -237,6 +237,26 @@ def test_abandoned_items_come_again(url: str) -> None:
     run(scenario)
 
 
+def test_an_orchestration_ends_at_once_when_its_worker_gives_its_turn_back(url: str) -> None:
+    async def scenario() -> None:
+        async with serving(url) as world:
+            worker = RawWorker(world.port)
+            await worker.connect()
+            instance_id = await world.client.start("order")
+            turn = await worker.take()
+            terminating = asyncio.ensure_future(world.client.terminate(instance_id, '"stop"'))
+            await asyncio.wait([terminating], timeout=0.1)
+            request = pb.AbandonOrchestrationTaskRequest(completionToken=turn.completionToken)
+            await worker.call("AbandonTaskOrchestratorWorkItem", request)
+            await terminating
+            assert (await world.ended(instance_id)).progress.status.name == "Terminated"
+            await world.client.start("order", instance_id="next")
+            assert (await worker.take()).orchestratorRequest.instanceId == "next"
+            await worker.close()
+
+    run(scenario)
+
+
 def test_filters_and_limits_of_the_request(url: str) -> None:
     async def scenario() -> None:
         async with serving(url) as world:

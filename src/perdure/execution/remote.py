@@ -29,7 +29,7 @@ from perdure.execution.worker_streams import Workers, WorkerStream
 from perdure.execution.worker_terms import WorkerTerms
 
 _log = logging.getLogger("perdure.workers")
-RECALLED_REMEMBERED = 10_000
+UNFINISHED_REMEMBERED = 10_000
 UNDONE_TOLD_AFTER = 3
 """So often in a row a piece of work comes back undone before that is said: once or twice is no pattern."""
 _KINDS = {
@@ -50,8 +50,8 @@ class RemoteExecutor:
         self._leases = Leases(self.options.hub)
         self._turns: dict[int, Work] = {}
         """Turns that have no result: id of the turn → its work."""
-        self._recalled: dict[str, float] = {}
-        """Instances whose turn was taken back, with its age."""
+        self._unfinished: dict[tuple[str, str], _Unfinished] = {}
+        """Of turns that come again: instance and execution → what is to be known of them."""
         self._later: dict[int, tuple[Work, asyncio.TimerHandle]] = {}
         """Work that was given back and waits a little: its id → it, and what brings it back."""
         self._grace: dict[str, asyncio.TimerHandle] = {}
@@ -75,7 +75,9 @@ class RemoteExecutor:
         """Offer turns to the workers; all of them come back by ``late_turns``."""
         for turn in turns:
             work = self._turns[id(turn)] = _work_of(turn)
-            work.since = self._recalled.pop(work.instance_id, 0.0)
+            if self._unfinished and (known := self._unfinished.pop(_life_of(work), None)) is not None:
+                work.since, work.abandons = known.since, known.abandons
+                work.avoid, work.rests_until = known.avoid, known.rests_until
             self._offer_in_time(work)
         return turns
 
@@ -90,7 +92,7 @@ class RemoteExecutor:
     def recall(self, turn: Turn) -> bool:
         """Take back a turn that no worker has; also one whose worker's stream is lost, since a turn can be run again.
 
-        One that a worker has is given up when the worker is lost.
+        One that a worker has is given up when the worker is lost or gives it back.
         A batch of operations is not taken back while its worker may still answer, or since one gave it back.
         """
         work = self._turns.get(id(turn))
@@ -106,10 +108,7 @@ class RemoteExecutor:
         else:
             self._workers.take_back(work)
         del self._turns[id(turn)]
-        self._remember_age(work)
-        if isinstance(turn, OrchestrationTurn):
-            session = session_of(work)
-            session.abandons, session.avoid, session.rests_until = work.abandons, work.avoid, work.rests_until
+        self._remember(work, work.since)
         return True
 
     def start_activities(self, activities: Sequence[PendingActivity]) -> None:
@@ -220,6 +219,7 @@ class RemoteExecutor:
         for lease in list(self._leases.of(stream)):
             lease.stream = None
             if lease.work.is_unwanted and not self._is_stopped:
+                self._end(lease)
                 self._give_up(lease)
                 continue
             is_activity = lease.work.lane.kind is ItemKind.ACTIVITY
@@ -306,14 +306,10 @@ class RemoteExecutor:
         """A worker ran a turn; returns when what came of it is durable. Raises Unavailable."""
         turn = lease.work.subject
         assert isinstance(turn, OrchestrationTurn)
-        session = session_of(lease.work)
         if result.events_taken == 0 and lease.sent and result.ending is None:
             # The next turn is the same again.
             self._rest(lease)
-            work = lease.work
-            session.abandons, session.avoid, session.rests_until = work.abandons, work.avoid, work.rests_until
-        else:
-            session.abandons, session.avoid, session.rests_until = 0, None, 0.0
+            self._remember(lease.work, since=0.0)
         if lease.sent < len(turn.events) - 1:
             told = result.events_taken
             taken = lease.sent if told is None else min(told, lease.sent)
@@ -344,11 +340,17 @@ class RemoteExecutor:
         await settling.wait()
 
     def give_back(self, lease: Lease) -> None:
-        """The worker does not do it: it is offered again, to another worker first, the later the more often."""
+        """The worker does not do it: it is offered again, to another worker first, the later the more often.
+
+        A turn that was to be taken back meanwhile is given up instead.
+        """
         self._end(lease)
         lease.parts.clear()
         self._rest(lease)
-        self._offer_in_time(lease.work)
+        if lease.work.is_unwanted and not self._is_stopped:
+            self._give_up(lease)
+        else:
+            self._offer_in_time(lease.work)
 
     def _rest(self, lease: Lease) -> None:
         """It comes back undone: it rests, the longer the more often."""
@@ -371,11 +373,11 @@ class RemoteExecutor:
         elif not self._is_stopped:
             self._later[id(work)] = work, loop.call_at(work.rests_until, self._offer_again, work)
 
-    def _remember_age(self, work: Work) -> None:
+    def _remember(self, work: Work, since: float) -> None:
         # The next turn takes its place; of those that have no next turn only so many are kept.
-        if len(self._recalled) >= RECALLED_REMEMBERED:
-            self._recalled.clear()
-        self._recalled[work.instance_id] = work.since
+        if len(self._unfinished) >= UNFINISHED_REMEMBERED:
+            del self._unfinished[next(iter(self._unfinished))]
+        self._unfinished[_life_of(work)] = _Unfinished(since, work.abandons, work.avoid, work.rests_until)
 
     def _backoff(self, abandons: int) -> float:
         """0, 1, 2, 4 … seconds."""
@@ -431,8 +433,8 @@ class RemoteExecutor:
         """Its turn is to be tried again, with what else has come since."""
         turn = lease.work.subject
         assert isinstance(turn, OrchestrationTurn)
-        self._end(lease)
         lease.parts.clear()
+        self._remember(lease.work, lease.work.since)
         turn.is_given_up = True
         self._give_late(turn)
 
@@ -455,6 +457,22 @@ class RemoteExecutor:
         self._workers.offer(lease.work)
 
 
+class _Unfinished(msgspec.Struct, frozen=True, gc=False):
+    """A turn that comes again keeps its age, and how often it was given back by whom."""
+
+    since: float
+    abandons: int
+    avoid: str | None
+    rests_until: float
+
+
+def _life_of(work: Work) -> tuple[str, str]:
+    """What its next turn shares with it: another execution with the same id begins afresh."""
+    subject = work.subject
+    execution_id = session_of(work).origin.execution_id if isinstance(subject, OrchestrationTurn) else ""
+    return work.instance_id, execution_id
+
+
 def _work_of(turn: Turn) -> Work:
     if isinstance(turn, EntityTurn):
         return Work(LaneKey(ItemKind.ENTITY, turn.entity.name), str(turn.entity), turn)
@@ -463,5 +481,4 @@ def _work_of(turn: Turn) -> Work:
     origin = session.origin
     work.lane = LaneKey(ItemKind.ORCHESTRATION, origin.name, origin.version or "")
     work.instance_id = origin.instance_id
-    work.abandons, work.avoid, work.rests_until = session.abandons, session.avoid, session.rests_until
     return work

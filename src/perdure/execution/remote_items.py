@@ -145,4 +145,4 @@ class Work(msgspec.Struct, eq=False):
     since: float = 0.0
     """On the loop's clock: when it was offered first. No two have the same."""
     is_unwanted: bool = False
-    """A turn that was to be taken back while a worker had it: it is given up with the worker's connection."""
+    """A turn that was wanted back while a worker had it: it is given up when that worker gives it back or is lost."""

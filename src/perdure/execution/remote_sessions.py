@@ -13,14 +13,10 @@ CHARGE_PER_EVENT = 200
 class RemoteSession:
     """One execution. Nothing is encoded before a worker takes its first turn."""
 
-    __slots__ = ("_format", "_history", "_past", "abandons", "avoid", "origin", "rests_until", "span")
+    __slots__ = ("_format", "_history", "_past", "origin", "span")
 
     def __init__(self, item_format: ItemFormat, origin: Origin, history: Sequence[HistoryEvent]) -> None:
         self.origin = origin
-        self.abandons = 0
-        """How often in a row its turns were given back; a turn that is recalled and asked again must not forget it."""
-        self.avoid: str | None = None
-        self.rests_until = 0.0
         self.span: str | None = None
         """What the turns of this execution share in traces, as its workers said; known with its past."""
         self._format = item_format
