@@ -53,7 +53,7 @@ def test_what_is_between_us_and_the_server_is_not_told_to_the_driver() -> None:
         (f"postgresql://me:{SECRET}@db/app?sslmod=require", "'sslmod' that is not known; did you mean 'sslmode'?"),
         (f"postgresql://me:{SECRET}@db/app?anything=1", "'anything' that is not known; there are: "),
         (f"postgresql://me:{SECRET}@db/app?sslmode", "write NAME=VALUE"),
-        (f"postgresql://me:{SECRET}@db/app?pooler=session", "'transaction' or 'none'"),
+        (f"postgresql://me:{SECRET}@db/app?pooler=sessions", "'transaction', 'session' or 'none'"),
         (f"postgresql://me:{SECRET}#@db/app", "write it as %23"),
     ],
 )
@@ -219,7 +219,7 @@ def test_a_hub_whose_making_was_cut_short_is_finished(monkeypatch: pytest.Monkey
             # The next step fails at its end, as if it were killed there, and leaves nothing.
             broken = schema.Step(done + 1, steps[done].text + "\nselect 1 / 0;")
             monkeypatch.setattr(schema, "read_steps", lambda cut=[*steps[:done], broken]: cut)
-            with pytest.raises(asyncpg.DivisionByZeroError):
+            with pytest.raises(StoreUnusable, match="division by zero"):
                 await hub.tables().open()
             monkeypatch.setattr(schema, "read_steps", lambda cut=steps[: done + 1]: cut)
             tables = hub.tables()

@@ -13,6 +13,8 @@ class Pooler(Enum):
     """What stands between us and the server."""
 
     NONE = "none"
+    SESSION = "session"
+    """A connection has one session of the server for its whole life, but cannot begin it with settings of its own."""
     TRANSACTION = "transaction"
     """Each transaction may run in another session of the server, as PgBouncer has it in transaction mode."""
 
@@ -75,7 +77,8 @@ def _read_pooler(value: str) -> Pooler:
         return Pooler(value)
     except ValueError as error:
         raise StoreUnusable(
-            f"The store's URL says pooler={value}; it may be 'transaction' or 'none' (left out: we find out)."
+            f"The store's URL says pooler={value}; it may be 'transaction', 'session' or 'none' "
+            "(left out: we find out)."
         ) from error
 
 

@@ -14,6 +14,7 @@ from perdure.storage.postgres.address import read_address
 from perdure.storage.postgres.meanings import LOST_ERRORS, meaning, unusable
 from perdure.storage.postgres.notes import PostgresNotes
 from perdure.storage.postgres.schema import PREFIX, Schema, read_steps
+from perdure.storage.postgres.sessions import SteadyConnection
 from perdure.storage.server_hubs import HostRow, HubEntry, HubStatus, NoSuchHub
 from perdure.storage.sql_files import named_statements, read_text
 
@@ -152,8 +153,13 @@ class PostgresHubs:
     async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
         place = self._address.shown
         try:
-            # Behind a pooler prepared statements may belong to somebody else.
-            connection = await asyncpg.connect(self._address.dsn, timeout=CONNECT_SECONDS_MAX, statement_cache_size=0)
+            # As for a pooler in transaction mode, which may be there.
+            connection = await asyncpg.connect(
+                self._address.dsn,
+                timeout=CONNECT_SECONDS_MAX,
+                statement_cache_size=0,
+                connection_class=SteadyConnection,
+            )
         except (asyncpg.PostgresError, *LOST_ERRORS, ValueError) as error:
             raise unusable(error, place) from error
         try:

@@ -73,11 +73,28 @@ def unusable(error: BaseException, place: str) -> StoreUnusable:
         return StoreUnusable(f"The URL of the store at {place} cannot be used: {what}.")
     if isinstance(error, ssl.SSLError):
         return StoreUnusable(f"The server of {place} cannot be reached by TLS: {what}. Check sslmode in the URL.")
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return StoreUnusable(
+            f"The user of {place} lacks a right: {what}. Let the owner of the schema grant usage on it and everything "
+            "on its tables, sequences and functions."
+        )
+    if NO_TRANSACTIONS in what:
+        return StoreUnusable(
+            f"Before the server of {place} stands a pooler in statement mode, which knows no transactions; have it in "
+            "session or transaction mode, or go to the server."
+        )
     if isinstance(error, asyncpg.PostgresError):
-        return StoreUnusable(f"The server of {place} answers: {what} ({state_of(error)}).")
+        hint = " That is a pooler: say pooler=session or pooler=transaction." if REFUSES_SETTINGS in what else ""
+        return StoreUnusable(f"The server of {place} answers: {what} ({state_of(error)}).{hint}")
     if isinstance(error, TimeoutError):
         return StoreUnusable(f"The server of {place} does not answer. Check host and port in the URL, and firewalls.")
     return StoreUnusable(f"The server of {place} cannot be reached: {what}. Start it, or check the URL.")
+
+
+REFUSES_SETTINGS = "unsupported startup parameter"
+"""How PgBouncer says that a session is not a client's to set up."""
+NO_TRANSACTIONS = "statement pooling mode"
+"""In what PgBouncer says when a transaction begins."""
 
 
 def _first_line(error: BaseException) -> str:

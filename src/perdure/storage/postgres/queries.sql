@@ -149,6 +149,9 @@ select execution_id, seq from hub.activity where partition = $1 and instance = $
 -- name: offer
 select hub.offer_1($1, $2, $3, $4, $5, $6);
 
+-- name: offer_claimed
+select hub.offer_claimed_1($1, $2, $3, $4, $5, $6);
+
 -- name: claim_offers
 select number, kind, name, version, instance_id, partition, body, $3::bigint from hub.claim_offers_1($1, $2, $3, $4, $5, $6, $7);
 

@@ -59,7 +59,8 @@ class Schema:
         """
         steps = read_steps()
         while True:
-            async with connection.transaction():
+            # Whatever is set for others: what is looked at again under the lock must be seen anew.
+            async with connection.transaction(isolation="read_committed"):
                 version, usable_from = await self._version(connection)
                 if usable_from > len(steps):
                     check_version(place, version, len(steps))
@@ -67,13 +68,12 @@ class Schema:
                     raise StoreUnusable(_missing(place, version))
                 if version >= len(steps):
                     break
-                await connection.execute("set local statement_timeout = 0")
+                await connection.execute("set local statement_timeout = 0; set local lock_timeout = 0")
                 await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", self.name)
                 if await self._version(connection) != (version, usable_from):
                     continue
                 await self._step(connection, steps[version], place, partitions)
-        [row] = await connection.fetch(self.placed("select count(*) from hub.partition"))
-        found: int = row[0]
+        found = await connection.fetchval(self.placed("select count(*) from hub.partition")) or 0
         if partitions is not None and partitions != found:
             raise StoreUnusable(
                 f"The hub at {place} was made with {found} partitions, for ever, and {partitions} are asked for; "

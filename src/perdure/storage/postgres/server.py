@@ -10,7 +10,9 @@ import asyncpg
 from perdure.contracts.errors import StoreUnusable, Unavailable
 from perdure.storage.options import Durability
 from perdure.storage.postgres.address import Address, Pooler
-from perdure.storage.postgres.meanings import LOST_ERRORS, meaning, unusable
+from perdure.storage.postgres.meanings import LOST_ERRORS, REFUSES_SETTINGS, meaning, unusable
+from perdure.storage.postgres.pooling import pooler_between
+from perdure.storage.postgres.sessions import SteadyConnection, as_statements, opening, session_settings
 
 Connection: TypeAlias = asyncpg.Connection
 
@@ -36,32 +38,47 @@ class Server:
         self._name = name
         self._commit = "off" if durability is Durability.RELAXED else None
         """What synchronous_commit is set to; None leaves it as the server has it."""
+        self._sets_up = address.pooler in (None, Pooler.NONE)
+        """Whether a session can begin with settings of ours."""
+        self._reads_by_default = False
         self._away: BaseException | None = None
         self._back = asyncio.Event()
         self._trying: asyncio.Task[None] | None = None
 
     @property
     def is_pooled(self) -> bool:
+        """Whether each transaction may run in another session."""
         return self.pooler is Pooler.TRANSACTION
 
-    async def first_connection(self, statement_seconds: float) -> Connection:
-        """As at a start: look at the server, too. Raises StoreUnusable."""
+    async def first_connections(self, first_seconds: float, second_seconds: float) -> tuple[Connection, Connection]:
+        """Two, whose statements may take so long; as at a start: what stands between us and the server, and the
+        server itself, are looked at. Raises StoreUnusable.
+        """
+        pair: list[Connection] = []
         try:
             try:
-                connection = await self._connect(statement_seconds)
+                await self._connect_both(pair, first_seconds, second_seconds)
             except asyncpg.ProtocolViolationError as error:
-                if _POOLER_SAYS not in str(error) or self.pooler is not None:
+                if REFUSES_SETTINGS not in str(error) or self.pooler is not None:
                     raise
-                self.pooler = Pooler.TRANSACTION
-                connection = await self._connect(statement_seconds)
-            try:
-                await self._look(connection)
-            except BaseException:
-                connection.terminate()
-                raise
+                self._sets_up = False
+                await self._connect_both(pair, first_seconds, second_seconds)
+            if self.pooler is None:
+                self.pooler = await pooler_between(*pair)
+                if self.pooler is not Pooler.NONE:
+                    # Made as for sessions of their own, or not set up at all.
+                    self._sets_up = False
+                    await self._connect_both(pair, first_seconds, second_seconds)
+            await self._look(pair[0])
+            for connection, seconds in zip(pair, (first_seconds, second_seconds), strict=True):
+                await self._set_up(connection, seconds)
         except (asyncpg.PostgresError, *LOST_ERRORS, ValueError) as error:
+            _terminate(pair)
             raise unusable(error, self.place) from error
-        return connection
+        except BaseException:
+            _terminate(pair)
+            raise
+        return pair[0], pair[1]
 
     async def connection(self, statement_seconds: float) -> Connection:
         """A new connection whose statements may take so long. Raises Unavailable."""
@@ -80,55 +97,46 @@ class Server:
         while self._away is not None:
             await self._back.wait()
 
-    async def second_connection(self, first: Connection, statement_seconds: float) -> Connection | None:
-        """None when it ends in the session of the first one: then each transaction may run anywhere.
-
-        What is known of a pooler is settled by it. Raises StoreUnusable.
-        """
-        try:
-            second = await self._connect(statement_seconds)
-            if self.pooler is None:
-                is_one = await first.fetchval(_SESSION) == await second.fetchval(_SESSION)
-                self.pooler = Pooler.TRANSACTION if is_one else Pooler.NONE
-                if is_one:
-                    second.terminate()
-                    return None
-        except (asyncpg.PostgresError, *LOST_ERRORS) as error:
-            raise unusable(error, self.place) from error
-        return second
-
     def opening(self, statement_seconds: float) -> str:
         """What begins a transaction behind a pooler, where a session keeps no settings for us."""
-        commit = "" if self._commit is None else f"; set local synchronous_commit = {self._commit}"
-        milliseconds = int(statement_seconds * 1000)
-        return (
-            f"begin isolation level read committed; set local jit = off; set local statement_timeout = {milliseconds}; "
-            f"set local idle_in_transaction_session_timeout = 5000{commit}"
-        )
+        return opening(statement_seconds, self._commit, writable=self._reads_by_default)
 
     def close(self) -> None:
         if self._trying is not None:
             self._trying.cancel()
 
     async def _connect(self, statement_seconds: float) -> Connection:
-        settings: dict[str, str] = {"application_name": self._name}
-        if not self.is_pooled:
-            settings |= {
-                "jit": "off",
-                "statement_timeout": str(int(statement_seconds * 1000)),
-                "default_transaction_isolation": "read committed",
-                "default_transaction_read_only": "off",
-                "idle_in_transaction_session_timeout": "60000",
-            }
-            if self._commit is not None:
-                settings["synchronous_commit"] = self._commit
-        return await asyncpg.connect(
+        settings = {"application_name": self._name}
+        if self._sets_up:
+            settings |= session_settings(statement_seconds, self._commit, self.version)
+        connection = await asyncpg.connect(
             self._address.dsn,
             timeout=CONNECT_SECONDS_MAX,
             statement_cache_size=0 if self.is_pooled else 200,
             max_cached_statement_lifetime=0,
             server_settings=settings,
+            connection_class=SteadyConnection if self.is_pooled else asyncpg.Connection,
         )
+        if not self._sets_up and self.version:
+            try:
+                await self._set_up(connection, statement_seconds)
+            except BaseException:
+                connection.terminate()
+                raise
+        return connection
+
+    async def _connect_both(self, pair: list[Connection], first_seconds: float, second_seconds: float) -> None:
+        """Anew."""
+        _terminate(pair)
+        for seconds in (first_seconds, second_seconds):
+            pair.append(await self._connect(seconds))
+
+    async def _set_up(self, connection: Connection, statement_seconds: float) -> None:
+        """What could not be said when it began: not to a pooler, nor before the server's version was known."""
+        if self.is_pooled:
+            return
+        settings = session_settings(statement_seconds, self._commit, self.version)
+        await connection.execute(as_statements(settings), timeout=CONNECT_SECONDS_MAX)
 
     async def _look(self, connection: Connection) -> None:
         [row] = await connection.fetch(_LOOK)
@@ -145,9 +153,9 @@ class Server:
         if row["standby"]:
             raise StoreUnusable(f"The server of {self.place} is a standby, which takes no writes; name the primary.")
         self.warnings = [f"{name} is off on the server: {_DAMAGED}" for name in _DURABLE if row[name] == "off"]
+        self._reads_by_default = self.is_pooled and row["default_transaction_read_only"] == "on"
         if self._commit is None and row["synchronous_commit"] == "off":
             self._commit = "on"
-            await connection.execute("set synchronous_commit = on")
             self.warnings.append("synchronous_commit is off on the server; it is on for this store's connections")
 
     def _went_away(self, error: BaseException) -> None:
@@ -168,14 +176,18 @@ class Server:
                 connection.terminate()
 
 
-_SESSION = "select pg_backend_pid()"
-_POOLER_SAYS = "unsupported startup parameter"
-"""PgBouncer lets nobody set up a session."""
+def _terminate(connections: list[Connection]) -> None:
+    for connection in connections:
+        connection.terminate()
+    connections.clear()
+
+
 _LOOK = """
 select current_setting('server_version_num')::int as number, current_setting('server_version') as version,
     current_setting('server_encoding') as encoding, pg_is_in_recovery() as standby,
     current_setting('fsync') as fsync, current_setting('full_page_writes') as full_page_writes,
-    current_setting('synchronous_commit') as synchronous_commit
+    current_setting('synchronous_commit') as synchronous_commit,
+    current_setting('default_transaction_read_only') as default_transaction_read_only
 """
 _DURABLE = ("fsync", "full_page_writes")
 _DAMAGED = "a power cut may damage the database"

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from perdure.contracts.errors import HistoryCorrupted, Unavailable
@@ -32,14 +33,15 @@ from perdure.storage.filters import PurgeKey, purge_filter
 from perdure.storage.options import Access, StorageOptions
 from perdure.storage.pages import first_page
 from perdure.storage.postgres import pages, reading
-from perdure.storage.postgres.address import read_address
+from perdure.storage.postgres.address import Pooler, read_address
 from perdure.storage.postgres.copies import refuse_half
 from perdure.storage.postgres.fenced import Fenced
 from perdure.storage.postgres.hints import Hints
 from perdure.storage.postgres.lines import Line, Lines, Rows
 from perdure.storage.postgres.lookups import Lookups
+from perdure.storage.postgres.meanings import LOST_ERRORS, unusable
 from perdure.storage.postgres.schema import Schema
-from perdure.storage.postgres.server import Connection, Server
+from perdure.storage.postgres.server import Server
 from perdure.storage.postgres.verifying import Verification
 from perdure.storage.postgres.writing import Writing, finished_offers
 from perdure.storage.rows import micros
@@ -89,6 +91,8 @@ class PostgresTables:
             described += f", PostgreSQL {self._server.version}, {self._count} partitions"
             if self._server.is_pooled:
                 described += ", behind a transaction pooler: no notifications, looks 10 times a second"
+            elif self._server.pooler is Pooler.SESSION:
+                described += ", behind a pooler that keeps sessions"
             described += "".join(f"; WARNING: {warning}" for warning in self._server.warnings)
         return described
 
@@ -101,20 +105,18 @@ class PostgresTables:
     async def open(self) -> None:
         options = self._options
         server = Server(self._address, self._place, f"perdure {self._hub}", options.durability)
-        first = await server.first_connection(WRITE_SECONDS_MAX)
-        second: Connection | None = None
+        first, second = await server.first_connections(WRITE_SECONDS_MAX, KEEP_SECONDS_MAX)
         try:
-            second = await server.second_connection(first, KEEP_SECONDS_MAX)
             count = await self._schema.ready(first, self._place, options.access, options.partitions)
             await refuse_half(first, self._schema, self._place)
-        except BaseException:
-            for connection in (first, second):
-                if connection is not None:
-                    connection.terminate()
-            raise
-        if second is None:
-            # Set up for a session of its own.
+        except (asyncpg.PostgresError, *LOST_ERRORS) as error:
             first.terminate()
+            second.terminate()
+            raise unusable(error, self._place) from error
+        except BaseException:
+            first.terminate()
+            second.terminate()
+            raise
         self._server, self._count = server, count
         writer = Line(server, WRITE_SECONDS_MAX, first)
         self._fenced = Fenced(server, writer, self._sql["resolve"])
@@ -269,9 +271,22 @@ class PostgresTables:
     # Offers
 
     async def offer(self, process: int, offers: Sequence[Offer], fence: Epochs) -> None:
-        rows = [(o.number, o.kind.value, o.name, o.version, o.instance_id, o.partition, o.body) for o in offers]
+        rows = [_offer_row(offer) for offer in offers]
         fences = list(fence), list(fence.values())
         await self._fenced.call(process, self._sql["offer"], *fences, rows, told=_ignored)
+
+    async def offer_claimed(self, process: int, offers: Sequence[Offer], fence: Epochs) -> list[ClaimedOffer]:
+        def kept(answer: str | None) -> list[ClaimedOffer]:
+            token, *numbers = _read_json(answer or "[0]")
+            new = frozenset(numbers)
+            return [ClaimedOffer(offer, token) for offer in offers if offer.number in new]
+
+        def told(rows: Rows) -> list[ClaimedOffer]:
+            return kept(rows[0][0])
+
+        rows = [_offer_row(offer) for offer in offers]
+        fences = list(fence), list(fence.values())
+        return await self._fenced.call(process, self._sql["offer_claimed"], *fences, rows, told=told, kept=kept)
 
     async def waiting_offers(self) -> list[OfferKey]:
         rows = await self._readers.ask(self._sql["waiting_offers"])
@@ -375,6 +390,13 @@ def _told_numbers(rows: Rows) -> frozenset[int]:
 
 def _kept_numbers(answer: str | None) -> frozenset[int]:
     return frozenset(_read_json(answer or "[]"))
+
+
+def _offer_row(offer: Offer) -> tuple[int, str, str, str | None, str, int, str]:
+    """As ``hub.offer_1``."""
+    return (
+        offer.number, offer.kind.value, offer.name, offer.version, offer.instance_id, offer.partition, offer.body,
+    )  # fmt: skip
 
 
 def _claimed(rows: Rows) -> list[ClaimedOffer]:
