@@ -1,6 +1,7 @@
 """This process among those of the hub: announced, renewed, expired by its own clock, announced anew."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -10,6 +11,7 @@ from perdure.storage.shared.chores import program_error
 from perdure.storage.shared.store_clock import StoreClock
 from perdure.storage.shared.tables import Hint, SharedTables, Sight
 
+logger = logging.getLogger("perdure.storage")
 LEAVE_SECONDS = 2.0
 """How long a process that ends tries to say so."""
 NO_WAIT_SECONDS = 0.001
@@ -104,6 +106,7 @@ class Keeping:
     def buried(self, process: int) -> None:
         """The store says that this number is off the list."""
         if process == self.process:
+            logger.warning("Others took this process for dead, and what it held; it asks for a new place among them.")
             self._former = None
             self._lose()
             self.poke()
@@ -183,9 +186,9 @@ class Keeping:
                 if self._looked.done():
                     looked, self._looked = self._looked, None
                     looked.result()
-                self.trouble = None
+                self._note(None)
             except Unavailable as error:
-                self.trouble = str(error)
+                self._note(str(error))
                 await asyncio.sleep(self._times.again)
                 self.poke()
             except StoreFailed as error:
@@ -195,6 +198,14 @@ class Keeping:
                 # Nobody would renew from here on, and nobody hear of it.
                 self._failed(program_error(error))
                 return
+
+    def _note(self, trouble: str | None) -> None:
+        """Say in the log when trouble begins and when it ends."""
+        if trouble is not None and self.trouble is None:
+            logger.warning("The hub's store cannot be used now, and is tried again until it can: %s", trouble)
+        elif trouble is None and self.trouble is not None:
+            logger.warning("The hub's store can be used again.")
+        self.trouble = trouble
 
     async def _until_due(self) -> None:
         """Until it is time to look, or somebody pokes. What is owed shortens a wait that has begun."""
@@ -232,6 +243,7 @@ class Keeping:
 
     def _expire(self) -> None:
         """By our own clock somebody else may soon have what we hold."""
+        logger.warning("The lease could not be renewed in time: this process lets go of what it held.")
         self._former = self.process
         self._lose()
         self.poke()

@@ -1,6 +1,7 @@
 """Which partitions are this process's: claimed, asked back, given back, borrowed; and whose the others are."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,8 @@ from perdure.storage.shared.holding import Holding
 from perdure.storage.shared.keeping import Keeping
 from perdure.storage.shared.tables import Epochs, Hint, ProcessBuried, SharedTables, Sight
 from perdure.storage.shared.transacting import Transacting
+
+logger = logging.getLogger("perdure.storage")
 
 
 class Ownership:
@@ -134,7 +137,8 @@ class Ownership:
             return
         plan = balance(sight, process, holding.going)
         for number in plan.bury:
-            await self._tables.bury(number)
+            if await self._tables.bury(number):
+                _tell_of(number, sight)
             self._look_again()
         if plan.claim:
             claimed = await self._tables.claim(process, plan.claim)
@@ -151,6 +155,13 @@ class Ownership:
     def _look_again(self) -> None:
         self._looks_again = True
         self.keeping.poke()
+
+
+def _tell_of(buried: int, sight: Sight) -> None:
+    left = sum(row.owner == buried for row in sight.partitions)
+    if left:
+        name = next(row.name for row in sight.processes if row.number == buried)
+        logger.warning("'%s' has not renewed its lease: the %d partitions it had go to the others.", name, left)
 
 
 async def look_if_reachable(keeping: Keeping) -> None:
