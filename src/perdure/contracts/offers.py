@@ -93,6 +93,13 @@ class OfferedWork(Protocol):
         """Put work up. What is up already stays as it is. Raises LeaseLost, naming partitions: then nothing is up."""
         ...
 
+    async def offer_claimed(self, offers: Sequence[Offer]) -> list[ClaimedOffer]:
+        """Put up activities that this process does already, claimed by it from the start; gives those that now are.
+
+        The others have ended, or are up already. Raises LeaseLost, naming partitions: then nothing is up.
+        """
+        ...
+
     async def waiting_offers(self) -> list[OfferKey]:
         """What there is that nobody has: each key once."""
         ...

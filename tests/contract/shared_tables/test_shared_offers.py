@@ -187,3 +187,36 @@ async def test_a_former_holder_takes_nothing_back(parties: Parties):
         await shop.withdraw(offer)
     assert await shop.owner.tables.withdraw(shop.owner.process, [offer.number], {}) == frozenset()
     assert await other.tables.waiting_offers() == [WORK]
+
+
+async def test_what_runs_goes_on_as_claimed_when_its_partition_goes(parties: Parties):
+    shop, other = await shop_of(parties, 2), await parties.join()
+    offers = [shop.made(activity.number, WORK) for activity in shop.pending]
+    owner, tables = shop.owner, shop.owner.tables
+    claimed = await tables.offer_claimed(owner.process, offers, owner.fence(shop.id))
+    assert [one.offer for one in claimed] == offers
+    assert await tables.offer_claimed(owner.process, offers, owner.fence(shop.id)) == []
+    await tables.give_back(owner.process, owner.epochs)
+    await other.claim(range(4))
+    backlog, _ = await other.tables.recover(range(4), T0, T0)
+    assert backlog.activities == []
+    assert await other.tables.waiting_offers() == []
+    assert await other.tables.withdraw(other.process, [offers[0].number], other.fence(shop.id)) == frozenset()
+    ended = [shop.ended(owner, claimed[0])]
+    assert await tables.finish_offers(owner.process, ended) == {offers[0].number}
+    [arrived] = await other.inbox(shop.id)
+    assert arrived.message.scheduled_seq == offers[0].number  # type: ignore[union-attr]
+    await tables.depart(owner.process)
+    assert [one.offer for one in await claim(other, WORK)] == offers[1:]
+
+
+async def test_only_who_holds_the_partition_goes_on_as_claimed_and_only_with_what_has_not_ended(parties: Parties):
+    shop, other = await shop_of(parties, 2), await parties.join(range(4, 8))
+    first, second = (shop.made(activity.number, WORK) for activity in shop.pending)
+    with pytest.raises(PartitionsLost):
+        await other.tables.offer_claimed(other.process, [first], {first.partition: 1})
+    [claimed] = await shop.owner.tables.offer_claimed(shop.owner.process, [first], shop.owner.fence(shop.id))
+    await shop.owner.advance(shop.begun, status=RuntimeStatus.Terminated)
+    assert await shop.owner.tables.finish_offers(shop.owner.process, [shop.ended(shop.owner, claimed)]) == frozenset()
+    assert await shop.owner.tables.offer_claimed(shop.owner.process, [second], shop.owner.fence(shop.id)) == []
+    assert await other.tables.waiting_offers() == []

@@ -222,6 +222,13 @@ class SharedMemory:
             if offer.number not in self._offers and not self._is_over(offer):
                 self._offers[offer.number] = _Offered(offer)
 
+    def offer_claimed(self, process: int, offers: Sequence[Offer], fence: Epochs) -> list[ClaimedOffer]:
+        self._check_fence(process, fence)
+        new = [offer for offer in offers if offer.number not in self._offers and not self._is_over(offer)]
+        self._tokens += 1
+        self._offers |= {offer.number: _Offered(offer, process, self._tokens) for offer in new}
+        return [ClaimedOffer(offer, self._tokens) for offer in new]
+
     def waiting_offers(self) -> list[OfferKey]:
         free = (o.offer.key for o in self._offers.values() if o.doer is None and o.answer is None)
         return list(dict.fromkeys(free))

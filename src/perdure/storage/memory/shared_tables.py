@@ -142,6 +142,9 @@ class SharedMemoryTables:
     async def offer(self, process: int, offers: Sequence[Offer], fence: Epochs) -> None:
         await self._change("offer", lambda: self.memory.offer(process, offers, fence))
 
+    async def offer_claimed(self, process: int, offers: Sequence[Offer], fence: Epochs) -> list[ClaimedOffer]:
+        return await self._change("offer claimed", lambda: self.memory.offer_claimed(process, offers, fence))
+
     async def waiting_offers(self) -> list[OfferKey]:
         return await self._read("waiting offers", self.memory.waiting_offers)
 

@@ -68,6 +68,11 @@ class Offering:
         self._stirred.set()
         self._tell_all()
 
+    async def offer_claimed(self, offers: Sequence[Offer]) -> list[ClaimedOffer]:
+        process, fence = await self._fence({offer.partition for offer in offers})
+        with self._losses(process, fence):
+            return await self._tables.offer_claimed(process, offers, fence)
+
     async def waiting_offers(self) -> list[OfferKey]:
         self._check()
         return await self._tables.waiting_offers()

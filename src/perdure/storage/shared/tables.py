@@ -255,6 +255,13 @@ class SharedTables(Protocol):
         """Put work up. What is up already stays as it is. Raises PartitionsLost, ProcessBuried."""
         ...
 
+    async def offer_claimed(self, process: int, offers: Sequence[Offer], fence: Epochs) -> list[ClaimedOffer]:
+        """Put activities up as claimed by this process; gives those that were not up.
+
+        Raises PartitionsLost, ProcessBuried.
+        """
+        ...
+
     async def waiting_offers(self) -> list[OfferKey]:
         """The keys of the offers that nobody has, each once."""
         ...
