@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,11 @@ def test_a_hub_that_a_host_works_on_is_not_dropped(app: Path, hub: str) -> None:
     assert len(refused.error_lines) == 1
     found = value_of("hub", "status", "--json", folder=app, code=1)
     assert [(host["name"], host["alive"]) for host in found["hosts"]] == [("web1/17", True), ("web2/18", True)]
+    run_sql(f"update \"perdure_{hub}\".process set expires_at = now() - interval '20 seconds' where name = 'web2/18'")
+    shown = command("hub", "status", folder=app)
+    assert re.search(r"web1/17 +yes +\d+ s +0", shown.out), shown
+    assert re.search(r"web2/18 +no +over for \d+ s +0", shown.out), shown
+    assert "Without a host: 32 of 32 partitions" in shown.out
     run_sql(f'update "perdure_{hub}".process set expires_at = now()')
     assert command("hub", "drop", "--yes", folder=app).code == 0
 

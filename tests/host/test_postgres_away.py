@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from benchmarks.postgres_cluster import Cluster
 
+from support.commands import command
 from support.host_apps import write_app
 from support.host_process import HostProcess, wait_until
 
@@ -54,6 +55,9 @@ def test_the_database_goes_and_comes_back(cluster: Cluster, tmp_path: Path) -> N
         state = host.http.get("/admin/host/status").json()
         assert state["hub"] is None
         assert "cannot be reached" in state["errors"][0]
+        told = command("hub", "status", "--url", host.url, folder=app)
+        assert (told.code, "cannot be reached" in told.err, len(told.error_lines)) == (3, True, 1), told
+        assert "The hub's store cannot be used now" in host.log()
         assert host.http.post("/api/start/waits/three").status_code >= 500
         cluster.start()
         wait_until(lambda: host.http.get("/health").status_code == 200, "it is ready", limit=15, about=host.log)
@@ -63,3 +67,4 @@ def test_the_database_goes_and_comes_back(cluster: Cluster, tmp_path: Path) -> N
         assert host.http.get(f"{MANAGEMENT}/instances/two").status_code == 404
         [alone] = host.http.get("/admin/host/status").json()["hub"]["hosts"]
         assert len(alone["partitions"]) == 32
+        assert "The hub's store can be used again." in host.log()

@@ -90,26 +90,35 @@ def _through_host(reach: HubOptions) -> dict[str, Any]:
         if reply.status in (401, 403):
             fail(f"{door.where} refuses without the master key; name it with --code.", FAILURE)
         body: Any = reply.value() if reply.status == 200 else {}
-        if not isinstance(body, dict) or not body.get("hub"):
-            fail(f"{door.where} does not tell how its hub is doing (HTTP {reply.status}).", STORE)
-        found: dict[str, Any] = body["hub"]
-        return found
+        if isinstance(body, dict) and body.get("hub"):
+            found: dict[str, Any] = body["hub"]
+            return found
+        why = body.get("errors") if isinstance(body, dict) else None
+        fail(f"{door.where} does not tell how its hub is doing: {why[0] if why else f'HTTP {reply.status}'}", STORE)
 
 
 def _show(found: dict[str, Any]) -> None:
     version = f", schema version {found['schemaVersion']}" if "schemaVersion" in found else ""
     click.echo(f"Task hub '{found['taskHub']}' at {found['store']}: {found.get('size') or 0:,} bytes{version}")
     rows = [
-        (host["name"], "yes" if host["alive"] else "no, lease over", len(host["partitions"]), _ranges(host))
+        (host["name"], "yes" if host["alive"] else "no", _lease(host), len(host["partitions"]), _ranges(host))
         for host in found["hosts"]
     ]
-    click.echo(table(("Host", "Alive", "Count", "Partitions"), rows) if rows else "No host works on it.")
+    click.echo(table(("Host", "Alive", "Lease", "Count", "Partitions"), rows) if rows else "No host works on it.")
     if found["free"]:
         click.echo(f"Without a host: {len(found['free'])} of {found['partitions']} partitions")
     if "messages" in found:
         waits = "" if found["oldestSeconds"] is None else f"; the oldest waits for {found['oldestSeconds']:.1f} s"
         click.echo(f"Waiting: {found['messages']} messages, {found['activities']} activities{waits}")
         click.echo(f"Connections of the server: {found['connections']} of {found['connectionsMax']}")
+
+
+def _lease(host: dict[str, Any]) -> str:
+    """For how long it is taken to be alive, or has not been any more."""
+    seconds = host["leaseSeconds"]
+    if seconds is None:
+        return "-"
+    return f"{seconds:.0f} s" if seconds >= 0 else f"over for {-seconds:.0f} s"
 
 
 def _ranges(host: dict[str, Any]) -> str:

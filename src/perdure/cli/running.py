@@ -29,6 +29,7 @@ from perdure.host.reload import LISTEN_FD, Reloader, python_command
 from perdure.host.running_process import exit_on_signals
 from perdure.host.settings import Settings, read_settings
 from perdure.sdks import SdkAlreadyImported
+from perdure.storage.places import ServerPlace
 
 logger = logging.getLogger("perdure.host")
 
@@ -198,7 +199,10 @@ def _say(text: str) -> None:
 def _say_opened(host: FunctionsHost) -> None:
     settings = host.settings
     python = ".".join(str(n) for n in sys.version_info[:3])
-    click.echo(f"perdure {__version__}   (Python {python}; {host.hub.storage.describe()}; hub {settings.hub_name})")
+    store = host.hub.storage.describe()
+    # A server's store is described with the hub.
+    hub = "" if isinstance(host.hub.place, ServerPlace) else f"; hub {settings.hub_name}"
+    click.echo(f"perdure {__version__}   (Python {python}; {store}{hub})")
     click.echo(sdk_choice.describe(settings.sdk))
     for notice in settings.notices:
         print_error(f"Note: {notice}")
