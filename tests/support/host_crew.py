@@ -1,6 +1,5 @@
 """Several real hosts on one hub in PostgreSQL, and what a test does to them."""
 
-import asyncio
 import os
 import shutil
 import signal
@@ -16,9 +15,9 @@ from uuid import uuid4
 import asyncpg
 
 from perdure.core.partitions import partition_of
-from support.host_apps import run_perdure
 from support.host_process import REPOSITORY, HostProcess, checkout_environment, wait_until
-from support.postgres_server import looking_at
+from support.ledgers import Fault
+from support.postgres_hub import PostgresHub
 from support.proxy_thread import ProxyThread
 
 LEDGER_APP = REPOSITORY / "tests" / "support" / "ledger_app"
@@ -26,16 +25,6 @@ PARTITIONS = 32
 READY_SECONDS_MAX = 120.0
 """Several start at once, beside what others left them to do."""
 DURABLE = "/runtime/webhooks/durabletask"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What was done, from when to when (monotonic clock), to the processes of these ids; None: to all."""
-
-    what: str
-    begun: float
-    ended: float
-    pids: frozenset[int] | None = None
 
 
 @dataclass
@@ -127,23 +116,11 @@ class HostCrew:
 
     def ask(self, text: str, *arguments: Any) -> list[Any]:
         """Rows of the database; "hub." stands for the schema."""
-
-        async def rows() -> list[Any]:
-            async with looking_at(self.url) as connection:
-                return await connection.fetch(text.replace("hub.", f'"perdure_{self.hub}".'), *arguments)
-
-        return asyncio.run(rows())
+        return PostgresHub(self.url, self.hub).ask(text, *arguments)
 
     def owners(self) -> dict[int, set[int]]:
         """Process id → the partitions it holds by a lease that is not over."""
-        found: dict[int, set[int]] = {}
-        for row in self.ask(
-            "select number, (select name from hub.process p where p.number = owner and expires_at > now()) as name "
-            "from hub.partition"
-        ):
-            if row["name"] is not None:
-                found.setdefault(int(row["name"].rpartition("/")[2]), set()).add(row["number"])
-        return found
+        return PostgresHub(self.url, self.hub).owners()
 
     def shared_by(self, hosts: Collection[HostProcess]) -> bool:
         """Whether these hold all partitions, evenly."""
@@ -175,8 +152,7 @@ class HostCrew:
 
     def verify(self) -> None:
         """The store must be sound, and nobody waits for what will never come."""
-        ended = run_perdure("verify", "--store", self.url, "--task-hub-name", self.hub, "--liveness", limit=300)
-        assert (ended.code, ended.out.strip()) == (0, "The store is sound."), ended
+        PostgresHub(self.url, self.hub).verify()
 
     # What is done to it
 

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,14 +12,13 @@ from typing import Any
 
 import httpx
 
-from support.host_crew import DURABLE, Fault, HostCrew
+from support.host_crew import DURABLE, HostCrew
 from support.host_process import HostProcess, refusals_tell_nothing_inside, wait_until
+from support.ledgers import read_ledger, repeats
 
 STEPS = ("first", "spread0", "spread1", "spread2", "leg", "last")
 EXPECTED_REFUSALS = {429, 503, 507}
 ANSWER_SECONDS = 10.0
-BEFORE_COMMIT_SECONDS = 3.0
-"""So long after its end an activity's result may be without a row, on a machine with much else to do."""
 
 
 @dataclass
@@ -29,15 +28,6 @@ class Start:
     instance_id: str
     number: int
     accepted: bool = False
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of an activity, by the ledger."""
-
-    pid: int
-    begun: float
-    done: float | None
 
 
 @dataclass
@@ -126,46 +116,13 @@ class Journeys:
                 wait_until(lambda key=key, count=count: tally(host, key) == count, f"{key} is {count}", limit=10)
 
     def _check_ledger(self, arrived: list[Start]) -> None:
-        runs = read_ledger(self.crew.ledger.read_text(encoding="utf-8"))
-        alone: list[Any] = []
-        for start in arrived:
-            for step in STEPS:
-                key = f"{start.instance_id}:leg/leg" if step == "leg" else f"{start.instance_id}/{step}"
-                assert any(run.done is not None for run in runs[key]), f"{key} never ran"
-                for first, second in zip(runs[key], runs[key][1:], strict=False):
-                    if (fault := self._fault_between(first, second)) is None:
-                        alone.append((key, first, second))
-                    else:
-                        self.repeats[fault.what] += 1
-        assert not alone, f"repeated far from any fault: {alone[:5]}\n{self.crew.faults}"
-
-    def _fault_between(self, first: Run, second: Run) -> Fault | None:
-        """That which explains why an activity ran again. Faults of processes explain only what these ran."""
-        ended = second.begun if first.done is None else first.done + BEFORE_COMMIT_SECONDS
-        # A process that was cut or paused lost its place at most a lease after the fault ended.
-        after = self.crew.lease_seconds + BEFORE_COMMIT_SECONDS
-        near = [
-            fault
-            for fault in self.crew.faults
-            if fault.begun <= ended and fault.begun <= second.begun and fault.ended + after >= first.begun
+        keys = [
+            f"{start.instance_id}:leg/leg" if step == "leg" else f"{start.instance_id}/{step}"
+            for start in arrived
+            for step in STEPS
         ]
-        own = [fault for fault in near if fault.pids is not None and first.pid in fault.pids]
-        return next(iter([*own, *(fault for fault in near if fault.pids is None)]), None)
-
-
-def read_ledger(text: str) -> dict[str, list[Run]]:
-    """Key → its runs in order of their beginnings."""
-    runs: dict[str, list[Run]] = defaultdict(list)
-    open_: dict[tuple[str, int], int] = {}
-    for line in text.splitlines():
-        what, key, pid, at = line.split()
-        if what == "begun":
-            open_[key, int(pid)] = len(runs[key])
-            runs[key].append(Run(int(pid), float(at), None))
-        else:
-            index = open_.pop((key, int(pid)))
-            runs[key][index] = Run(int(pid), runs[key][index].begun, float(at))
-    return runs
+        runs = read_ledger(self.crew.ledger.read_text(encoding="utf-8"))
+        self.repeats = repeats(runs, keys, self.crew.faults, lease_seconds=self.crew.lease_seconds)
 
 
 def listed(host: HostProcess, **query: str) -> Iterator[dict[str, Any]]:

@@ -63,6 +63,16 @@ class Program:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def end(self, limit: float = 40) -> None:
+        """Ask it to end, by SIGTERM, and wait until it has. Its exit code is its own affair."""
+        self._process.terminate()
+        self._process.wait(limit)
+        self.kill()
+
     def kill(self) -> None:
         """End it as ``kill -9`` does. Twice-safe."""
         self._process.kill()
