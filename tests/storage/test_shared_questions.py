@@ -2,10 +2,12 @@
 
 import asyncio
 
+from perdure.contracts.executor import ServedKind
+from perdure.contracts.offers import Offer
 from perdure.contracts.records import CreateOutcome, ReusePolicy
 from perdure.core.checkpoint import Creation
 from perdure.core.status import RuntimeStatus
-from support.shared_hub import SharedHub, on_shared_hub, until
+from support.shared_hub import Process, SharedHub, on_shared_hub, until
 from support.stored_instances import creation, episode, raised
 
 COMPLETED = frozenset({RuntimeStatus.Completed})
@@ -86,3 +88,32 @@ def test_a_message_to_another_partition_that_is_held_is_handed_over_in_memory() 
         assert dict(process.tables.asked) == {"write": 1}
 
     on_shared_hub(scenario)
+
+
+def test_nobody_looks_for_answers_to_what_was_offered_before_a_partition_went_and_came_back() -> None:
+    async def scenario(hub: SharedHub) -> None:
+        first = await hub.join()
+        offers = first.storage.offers
+        turns = [turn_of(first, partition) for partition in first.hold.leases]
+        await offers.offer(turns)
+        second = await hub.join()
+        await until(lambda: hub.held() == [16, 16])
+        await second.stop()
+        await until(lambda: hub.held() == [32])
+        await offers.withdraw_offers({o.number: o.partition for o in turns if o.number in hub.memory._offers})
+        first.tables.asked.clear()
+        await asyncio.sleep(30)
+        assert first.tables.asked["renew"] <= 11
+
+    on_shared_hub(scenario)
+
+
+def turn_of(process: Process, partition: int) -> Offer:
+    return Offer(
+        number=process.storage.offers.next_offer_number(),
+        kind=ServedKind.ORCHESTRATOR,
+        name="Order",
+        instance_id=f"in {partition}",
+        partition=partition,
+        body="",
+    )

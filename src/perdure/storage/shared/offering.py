@@ -37,8 +37,11 @@ class Offering:
         self._tell = tell
         self._tell_all = tell_all
         self._arrived = arrived
-        self._out: set[int] = set()
-        """Numbers of our offers whose answer is to be taken, as far as we know; what comes of an activity arrives."""
+        self._out: dict[int, tuple[int, int]] = {}
+        """Numbers of our offers whose answer is to be taken, as far as we know → partition and epoch they belong to.
+
+        What comes of an activity arrives.
+        """
         self._stirred = asyncio.Event()
 
     @property
@@ -51,7 +54,7 @@ class Offering:
     @property
     def is_owed(self) -> bool:
         """Whether answers to our offers are to come."""
-        return bool(self._out)
+        return any(self._is_held(partition, epoch) for partition, epoch in self._out.values())
 
     def stir(self) -> None:
         """There may be something."""
@@ -64,7 +67,11 @@ class Offering:
         process, fence = await self._fence({offer.partition for offer in offers})
         with self._losses(process, fence):
             await self._tables.offer(process, offers, fence)
-        self._out.update(offer.number for offer in offers if offer.kind is not ServedKind.ACTIVITY)
+        # Those of a hold that has ended are gone, also when the partition has come back.
+        self._out = {number: place for number, place in self._out.items() if self._is_held(*place)}
+        for offer in offers:
+            if offer.kind is not ServedKind.ACTIVITY:
+                self._out[offer.number] = offer.partition, fence[offer.partition]
         self._stirred.set()
         self._tell_all()
 
@@ -126,7 +133,8 @@ class Offering:
         process, fence = await self._fence(set(numbers.values()))
         with self._losses(process, fence):
             back = await self._tables.withdraw(process, numbers.keys(), fence)
-        self._out -= back
+        for number in back:
+            self._out.pop(number, None)
         return back
 
     async def offers_of(self, instance_id: str) -> list[OfferState]:
@@ -140,6 +148,10 @@ class Offering:
     def forget_all(self) -> None:
         """Nothing is ours any more."""
         self._out.clear()
+
+    def _is_held(self, partition: int, epoch: int) -> bool:
+        lease = self._holding.leases.get(partition)
+        return lease is not None and lease.epoch == epoch
 
     async def _fence(self, partitions: set[int]) -> tuple[int, dict[int, int]]:
         """Our number, and the epochs of these partitions. Raises LeaseLost."""
