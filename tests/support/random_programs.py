@@ -1,6 +1,6 @@
 """Random orchestrators: programs as data for hypothesis, and what runs them over anything with a recorder's words."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import timedelta
 from typing import Any
 
@@ -82,6 +82,11 @@ PLAIN_PROGRAMS = st.lists(_programs(leaves=st.one_of(*_LEAVES), statuses=["1", "
 """What orchestrators of the 1.x generation can ask for."""
 
 
+TREE_MAX = 100
+"""So many tasks at most hang together: groups of groups that are used again grow sixfold with each statement, and the
+protocol writes each out whole."""
+
+
 class Interpreter:
     """Runs one generated program over a recorder and keeps a diary of all that it saw."""
 
@@ -90,6 +95,8 @@ class Interpreter:
         self.made: list[Task] = []
         self.cancelled: list[TimerTask] = []
         self.diary: list[Any] = []
+        self._trees: dict[int, int] = {}
+        """How many tasks hang together in one: its id → number."""
 
     def make(self, node: tuple[Any, ...]) -> Task:
         recorder = self.recorder
@@ -117,12 +124,24 @@ class Interpreter:
                     return self.made[index % len(self.made)]
                 task = recorder.all_of([])
             case "all", members:
-                task = recorder.all_of([self.make(m) for m in members])
+                task = self._group(recorder.all_of, members)
             case "any", members:
-                task = recorder.any_of([self.make(m) for m in members])
+                task = self._group(recorder.any_of, members)
             case _:
                 raise AssertionError(node)
         self.made.append(task)
+        return task
+
+    def _group(self, of: Callable[[list[Task]], Task], nodes: list[Any]) -> Task:
+        members: list[Task] = []
+        size = 1
+        for member in map(self.make, nodes):
+            member_size = self._trees.get(id(member), 1)
+            if size + member_size <= TREE_MAX:
+                members.append(member)
+                size += member_size
+        task = of(members)
+        self._trees[id(task)] = size
         return task
 
     def note(self, value: Any) -> None:
