@@ -313,6 +313,11 @@ class HostView:
         if not self.is_dead:
             self.audit.given(self, activities)
 
+    def activity_waits(self, activity: PendingActivity) -> None:
+        """For a worker, for the first time or because one is gone."""
+        if not self.is_dead:
+            self.audit.runs.waits(self.name, activity)
+
     def activity_begins(self, activity: PendingActivity) -> None:
         """Its code does."""
         if not self.is_dead:

@@ -87,6 +87,9 @@ class PartialExecutor:
         self._activities = [activity for activity in self._activities if not is_gone(activity)]
         self._inner.forget(is_gone)
 
+    async def hand_over(self, is_leaving: Callable[[str], bool]) -> None:
+        await self._inner.hand_over(is_leaving)
+
     def begun(self) -> set[int]:
         return self._inner.begun()
 

@@ -43,7 +43,7 @@ class Run(msgspec.Struct, eq=False):
     right: Right | None
     has_begun: bool = False
     is_given_up: bool = False
-    """Whether a host that stops has let go of it."""
+    """Whether a host that stops, or a worker that is gone, has let go of it."""
 
 
 class RunsAudit:
@@ -66,6 +66,14 @@ class RunsAudit:
             right = None
         self._here[key] = Run(activity, host, right)
 
+    def waits(self, host: str, activity: PendingActivity) -> None:
+        """It waits for a worker of that host; if one had begun it, that one is gone with what came of it."""
+        key = host, activity.number
+        run = self._here.get(key)
+        if run is not None and run.has_begun:
+            run.is_given_up = True
+            self._here[key] = Run(activity, host, run.right)
+
     def left(self, host: str, activity: PendingActivity) -> None:
         """It was taken out of the executor, or dropped there, before it began."""
         run = self._here.pop((host, activity.number))
@@ -76,9 +84,7 @@ class RunsAudit:
         run = self._here.get((host, activity.number))
         self._require(run is not None, f"X2: {host} begins what it does not have: {activity}")
         assert run is not None
-        if run.has_begun:
-            # A worker of that host was gone with the result.
-            return
+        self._require(not run.has_begun, f"X2: {host} begins what runs there: {activity}")
         run.has_begun = True
         doer = self._rights.doer_of(activity.number)
         self._require(

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 from perdure.contracts.executor import Executor
 from perdure.contracts.records import PendingActivity
@@ -72,7 +73,7 @@ class Sharing:
         is_away = self._is_away or self.has_parts
         activities = InlineActivities(self._registry, seconds, concurrent_max=self._room)
         turns = inline_turns if is_away else simulated_turns(self._faults.turn_seconds, STUCK_SECONDS)
-        local = LocalExecutor(self._registry, UserLoop(), _LIMITS, turns, activities)
+        local = _Workers(view, self._registry, UserLoop(), _LIMITS, turns, activities)
         if not is_away:
             return offering(HostExecutor(local, view), storage, serves=local.serves)
         away = AwayExecutor(local, self._faults if self._is_away else PromptWork())
@@ -83,3 +84,16 @@ class Sharing:
 
     def _some(self) -> list[Name]:
         return [name for name in self._names if self._chance.random() < 0.6]
+
+
+class _Workers(LocalExecutor):
+    """Tells which activities wait for it; those of a worker that is gone do so again."""
+
+    def __init__(self, view: HostView, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._view = view
+
+    def start_activities(self, activities: Sequence[PendingActivity]) -> None:
+        for activity in activities:
+            self._view.activity_waits(activity)
+        super().start_activities(activities)

@@ -106,6 +106,14 @@ class AuditedMemory(SharedMemory):
         self.offered.offered(process, offers, fence, self.partitions)
         self._compare_offers()
 
+    def offer_claimed(self, process: int, offers: Sequence[Offer], fence: Epochs) -> list[ClaimedOffer]:
+        claimed = super().offer_claimed(process, offers, fence)
+        self.offered.offered(process, offers, fence, self.partitions)
+        self.offered.claimed(process, {offer.key for offer in offers}, claimed)
+        self._compare_offers()
+        self._audit.note("handed over", process, [one.offer.number for one in claimed])
+        return claimed
+
     def claim_offers(self, process: int, keys: Collection[OfferKey], limit: int) -> list[ClaimedOffer]:
         claimed = super().claim_offers(process, keys, limit)
         self.offered.claimed(process, keys, claimed)
