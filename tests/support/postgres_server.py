@@ -24,7 +24,9 @@ _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"alone{os.getpid()}"
 
 @cache
 def shared_server() -> str:
-    """The URL of its database; every test takes a hub of its own there."""
+    """The URL of its database; every test takes a hub of its own there. PERDURE_POSTGRES_URL names another one."""
+    if given := os.environ.get("PERDURE_POSTGRES_URL"):
+        return given
     folder = quick_folder() / f"perdure-pg-{_RUN}"
     folder.mkdir(exist_ok=True)
     # Open until this process ends, whichever way.

@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 
 from perdure.contracts.errors import StorageError
+from perdure.storage.postgres.lines import Line
 from perdure.storage.postgres.meanings import LOST_ERRORS
 from perdure.storage.postgres.server import Connection, Server
 from perdure.storage.shared.tables import Hint
@@ -22,6 +23,8 @@ ANSWER_SECONDS = 5.0
 PAUSE_SECONDS = 0.2
 SWEEP_SECONDS = 0.1
 """How often a process looks by itself where it can hear nothing."""
+WATCH_SECONDS = 30.0
+"""So long after asking to be told of an instance, each look there is a whole one: its status is looked at, too."""
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.Decoder(Hint).decode
@@ -30,15 +33,19 @@ Heard = Callable[[Hint], None]
 
 
 class Hints:
-    """One connection that listens, and tells. Behind a pooler nothing can be heard: there, looking is always due.
+    """One connection that listens, and tells. Behind a pooler in transaction mode nothing can be heard: there
+    it looks itself, ten times a second.
 
     A connection that does not answer is made anew, and whoever listens looks at everything then.
     """
 
-    def __init__(self, server: Server, schema: str, notify: str) -> None:
+    def __init__(self, server: Server, schema: str, *, notify: str, look: str) -> None:
+        """``notify`` and ``look``: the statements that tell, and that look where nothing can be heard."""
         self._server = server
         self._schema = schema
         self._notify = notify
+        self._look = look
+        self._watches_until = 0.0
         self._telling = asyncio.Lock()
         self._connection: Connection | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -52,6 +59,8 @@ class Hints:
 
     async def tell(self, process: int, hint: Hint) -> None:
         """Or lose it."""
+        if hint.watched:
+            self._watches_until = asyncio.get_running_loop().time() + WATCH_SECONDS
         connection = self._connection
         if connection is None or connection.is_closed():
             return
@@ -113,9 +122,30 @@ class Hints:
                 raise
 
     async def _sweep(self, process: int, heard: Heard) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            heard(_look_at_everything(process))
+        """One small question each time, instead of all that a hint may be about."""
+        line = Line(self._server, STATEMENT_SECONDS)
+        holders: str | None = None
+        try:
+            while True:
+                await asyncio.sleep(SWEEP_SECONDS)
+                try:
+                    [found] = await line.ask_twice(self._look, process)
+                except StorageError:
+                    await asyncio.sleep(PAUSE_SECONDS)
+                    continue
+                is_watching = asyncio.get_running_loop().time() < self._watches_until
+                hint = Hint(
+                    sender=process,
+                    has_arrivals=found["has_arrivals"],
+                    has_offers=found["has_offers"],
+                    has_errands=found["has_errands"],
+                    has_partitions=is_watching or found["holders"] != holders,
+                )
+                holders = found["holders"]
+                if hint != Hint(sender=process):
+                    heard(hint)
+        finally:
+            line.drop()
 
     def _channel(self, process: int) -> str:
         return f"{self._schema}_{process}"

@@ -206,5 +206,23 @@ select number, answer from hub.errand where asker = $1 and answer is not null;
 -- name: drop_errands
 delete from hub.errand where number = any($1::bigint[]);
 
+-- name: look
+-- What a notification would tell of, for who cannot hear any.
+select
+    exists (
+        select 1 from hub.inbox m join hub.partition p on p.number = m.partition where p.owner = $1 and m.xid is not null
+    ) as has_arrivals,
+    exists (select 1 from hub.offer where claimed_by is null and answer is null)
+    or exists (
+        select 1 from hub.offer o join hub.partition p on p.number = o.partition
+        where p.owner = $1 and o.answer is not null
+    ) as has_offers,
+    exists (
+        select 1 from hub.errand e left join hub.partition p on p.number = e.partition
+        where case when e.answer is null then p.owner = $1 else e.asker = $1 end
+    ) as has_errands,
+    (select string_agg(concat_ws(' ', number, owner), ',' order by number) from hub.partition)
+    || (select string_agg(concat_ws(' ', number, runs), ',' order by number) from hub.process) as holders;
+
 -- name: notify
 select pg_notify($1, $2);

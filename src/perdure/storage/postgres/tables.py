@@ -123,7 +123,7 @@ class PostgresTables:
         self._keeper = Line(server, KEEP_SECONDS_MAX, second)
         self._readers = readers = Lines(server, READERS, READ_SECONDS_MAX)
         self._lookups = Lookups(lambda ids: readers.ask(self._sql["instances_by_id"], ids))
-        self._hints = Hints(server, self._schema.name, self._sql["notify"])
+        self._hints = Hints(server, self._schema.name, notify=self._sql["notify"], look=self._sql["look"])
         self._writer = writer
 
     async def close(self) -> None:
