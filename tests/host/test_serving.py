@@ -24,6 +24,7 @@ from perdure.host.serving import SchedulerServer
 from support.commands import command, value_of
 from support.grpc_worker import Worker, completes
 from support.host_process import free_port
+from support.idle_workers import beginning_of, connect
 from support.scheduler_server import RawClient, code_of
 from support.serve_process import ServeProcess
 
@@ -231,6 +232,27 @@ def test_both_doors_speak_tls(tmp_path: Path) -> None:
 
         asyncio.run(talk())
     assert "TLS" in server.log()
+
+
+def test_a_server_that_may_open_few_files_takes_fewer_connections_and_says_so(tmp_path: Path) -> None:
+    with ServeProcess(tmp_path, open_files=300) as server:
+        asyncio.run(_connect_too_often(server))
+        # What the store opens is not what callers have taken.
+        assert server.http.post(f"{PREFIX}/orchestrators/flow/y", json=1).status_code == 202
+        log = server.log()
+    assert "this process may not open enough files for 10000 gRPC connections; it takes 150." in log
+    assert "gRPC connections are refused: there are as many as the server takes, 150." in log
+
+
+async def _connect_too_often(server: ServeProcess) -> None:
+    beginning = beginning_of("default")
+    workers = [await connect(server.grpc_port, beginning) for _ in range(200)]
+    async with asyncio.timeout(20):
+        farewells = [await worker.ended for worker in workers[150:]]
+    assert farewells == [b"The server has as many connections as it takes, 150."] * 50
+    assert not any(worker.ended.done() for worker in workers[:150])
+    for worker in workers:
+        worker.close()
 
 
 def test_the_emulators_variables_are_honoured(tmp_path: Path) -> None:

@@ -15,12 +15,20 @@ from support.scheduler_server import RawClient
 class ServeProcess(HostProcess):
     """``with ServeProcess(folder) as server``: ready on entry; on exit stopped by SIGTERM, with exit code 0."""
 
-    def __init__(self, folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        open_files: int | None = None,
+    ) -> None:
+        """``open_files``: it may not have more."""
         chosen = {**checkout_environment(), **(environment or {})}
         super().__init__(folder, environment=chosen)
         self.grpc_port = free_port()
         ports = ("--grpc-port", str(self.grpc_port), "--http-port", str(self.port))
-        self._command = [sys.executable, "-m", "perdure", "serve", *ports, *arguments]
+        limited = () if open_files is None else ("sh", "-c", f'ulimit -n {open_files} && exec "$0" "$@"')
+        self._command = [*limited, sys.executable, "-m", "perdure", "serve", *ports, *arguments]
 
     @asynccontextmanager
     async def client(

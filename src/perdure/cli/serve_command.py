@@ -41,6 +41,9 @@ _PACKAGES_MISSING = "perdure serve needs protobuf: pip install 'perdure[grpc]'"
 @click.option("--receive-mib-max", type=click.IntRange(4, 2047), help="Largest message taken, in MiB.  [default: 64]")
 @click.option("--item-mib-max", type=click.IntRange(4, 2047), help="Largest message to workers, in MiB.  [default: 4]")
 @click.option("--payload-mib-max", type=click.IntRange(1, 1024), help="Largest payload, in MiB.  [default: 16]")
+@click.option(
+    "--connections-max", type=click.IntRange(1, 1_000_000), help="gRPC connections at once.  [default: 10000]"
+)
 @click.option("--reuse-ids", type=click.Choice(["never", "finished"]), help="Instances whose id may be started anew.")
 @click.option("--log-level", type=click.Choice(_LEVELS, case_sensitive=False), help="Least level of log lines.")
 @click.option("--verbose", is_flag=True, help="More log lines.")
@@ -71,6 +74,7 @@ def _options(given: dict[str, Any]) -> "ServeOptions":
     from perdure.host.options import StartFailed
     from perdure.host.serve_options import (
         ADDRESS,
+        CONNECTIONS_MAX,
         GRPC_PORT,
         HTTP_PORT,
         MEBIBYTE,
@@ -108,6 +112,7 @@ def _options(given: dict[str, Any]) -> "ServeOptions":
         receive_bytes_max=(given["receive_mib_max"] or 64) * MEBIBYTE,
         item_bytes_max=(given["item_mib_max"] or 4) * MEBIBYTE,
         payload_bytes_max=(given["payload_mib_max"] or 16) * MEBIBYTE,
+        connections_max=given["connections_max"] or CONNECTIONS_MAX,
         replaceable=REUSED_IDS[given["reuse_ids"] or "never"],
         grace_seconds=grace_of(environment),
         lease_seconds=lease_seconds_of(environment.get(LEASE_SETTING)),
@@ -165,6 +170,11 @@ def _say_ready(server: "SchedulerServer") -> None:
     click.echo(f"Access:   {_access(options)}")
     if options.asks_tokens and server.tokens is not None and not server.tokens.read():
         print_error(f"Note: there is no token in {options.token_file}. Make one: perdure token create --role admin")
+    if server.connections_max < options.connections_max:
+        print_error(
+            f"Note: this process may not open enough files for {options.connections_max} gRPC connections; it takes "
+            f"{server.connections_max}. To allow more: ulimit -n (LimitNOFILE= in a systemd unit)."
+        )
     if options.store_url == "memory:":
         print_error("Note: --memory keeps nothing; all is gone when the server stops.")
     if not options.asks_tokens:

@@ -47,8 +47,11 @@ class GrpcServer:
         receive_bytes_max: int = RECEIVE_BYTES_MAX,
         silent_seconds: float = SILENT_SECONDS,
         limits: Limits | None = None,
+        connections_max: int | None = None,
     ) -> None:
         limits = Limits(silent_seconds=silent_seconds) if limits is None else limits
+        if connections_max is not None:
+            limits = replace(limits, connections_max=connections_max)
         # One message of the largest size must fit, whatever the limit for all of them.
         unfinished = max(limits.unfinished_bytes_max, 2 * receive_bytes_max)
         limits = replace(

@@ -17,6 +17,7 @@ DEFAULT_HUB = "default"
 HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 MEBIBYTE = 1024 * 1024
 RECEIVE_MEBIBYTES_MIN = 4
+CONNECTIONS_MAX = 10_000
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 USAGE = 2
 REUSED_IDS = {"never": frozenset[RuntimeStatus](), "finished": TERMINAL}
@@ -53,6 +54,8 @@ class ServeOptions:
     """What every worker takes in one message; 4 MiB is gRPC's own limit, unless a program raises it."""
     payload_bytes_max: int = 16 * MEBIBYTE
     history_events_max: int = 1_000_000
+    connections_max: int = CONNECTIONS_MAX
+    """Over gRPC, as far as the process may open so many files."""
     replaceable: frozenset[RuntimeStatus] = frozenset()
     """Instances of these statuses give way to a start of their id that names no policy."""
     grace_seconds: float = 30.0

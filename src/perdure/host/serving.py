@@ -21,6 +21,7 @@ from perdure.host.http_server import HttpServer, bind
 from perdure.host.hub_directory import HubDirectory, RunningHub
 from perdure.host.hub_routes import HubRoutes, ServerHealth, hub_prefix
 from perdure.host.observers import LoggingObserver
+from perdure.host.open_files import connections_that_fit
 from perdure.host.options import StartFailed
 from perdure.host.running_process import SWITCH_INTERVAL_SECONDS, spare_collections, stop_on_signals
 from perdure.host.serve_options import ServeOptions, TlsFiles
@@ -52,7 +53,8 @@ class SchedulerServer:
         self.hubs = HubDirectory(options, SystemClock(), [LoggingObserver()])
         self.hubs.added = self._name_url
         self._door = Door(HubChoice(self.hubs, self.tokens))
-        self._grpc = GrpcServer(options.receive_bytes_max)
+        self.connections_max = connections_that_fit(options.connections_max)
+        self._grpc = GrpcServer(options.receive_bytes_max, connections_max=self.connections_max)
         self._http: HttpServer | None = None
         self._bound: socket.socket | None = None
         self.not_ready: str | None = "The server is starting."

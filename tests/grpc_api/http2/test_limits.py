@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+import grpc
+import grpc.aio
 import pytest
 
 from perdure.grpc_api.http2.frames import (
@@ -11,6 +13,7 @@ from perdure.grpc_api.http2.frames import (
     DATA,
     END_HEADERS,
     END_STREAM,
+    GOAWAY,
     HEADERS,
     PING,
     PREFACE,
@@ -21,7 +24,7 @@ from perdure.grpc_api.http2.frames import (
     ErrorCode,
     frame,
 )
-from support.http2_peer import MESSAGE_BYTES_MAX, Peer, peer_of, served, within
+from support.http2_peer import MESSAGE_BYTES_MAX, SERVICE, Peer, peer_of, served, within
 
 CALM = ErrorCode.ENHANCE_YOUR_CALM
 CANCEL = RST_STREAM, b"\0\0\0\x08"
@@ -212,13 +215,47 @@ def test_connections_have_a_limit() -> None:
             assert await first.is_answered()
             async with peer_of(server.port) as second, peer_of(server.port) as third:
                 assert await second.is_answered()
-                assert await third.frame() is None
+                ended = await third.until(lambda seen: seen.kind == GOAWAY)
+                assert ended.code is ErrorCode.ENHANCE_YOUR_CALM
+                assert ended.body[8:] == b"The server has as many connections as it takes, 2."
+                assert await third.ending() is None
                 second.close()
                 assert await second.ending() is None
             async with peer_of(server.port) as fourth:
                 assert await fourth.is_answered()
 
     within(scenario())
+
+
+def test_connections_that_are_refused_have_a_limit_too() -> None:
+    async def scenario() -> None:
+        async with (
+            served(connections_max=1, refused_at_once=1, unfinished_seconds=0.1) as server,
+            peer_of(server.port) as first,
+            peer_of(server.port, greets=False) as silent,
+        ):
+            await silent.until(lambda seen: seen.kind == SETTINGS)
+            async with peer_of(server.port) as untold:
+                assert await untold.frame() is None
+            assert await silent.ending() is None, "who says nothing is not kept"
+            assert await first.is_answered()
+
+    within(scenario())
+
+
+def test_callers_of_a_full_server_read_why_they_are_refused(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with served(connections_max=1) as server, peer_of(server.port) as first:
+            assert await first.is_answered()
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+                for _ in range(2):
+                    with pytest.raises(grpc.aio.AioRpcError, match="as many connections as it takes, 1") as refused:
+                        await channel.unary_unary(f"/{SERVICE}/Echo")(b"?")
+                    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+    within(scenario())
+    [said] = [record.getMessage() for record in caplog.records if record.name == "perdure.grpc_api"]
+    assert said == "gRPC connections are refused: there are as many as the server takes, 1."
 
 
 @pytest.mark.parametrize(

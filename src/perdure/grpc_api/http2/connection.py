@@ -47,6 +47,7 @@ from perdure.grpc_api.http2.streams import Answers, Streams
 
 _log = logging.getLogger("perdure.grpc_api")
 _CLOSING_SECONDS_MAX = 5.0
+_FULL_LOGGED_EVERY_SECONDS = 60.0
 _PING_BYTES = 8
 _PRIORITY_BYTES = 5
 _ALIVE_PING = b"alive?\0\0"
@@ -63,6 +64,16 @@ class Shared:
         self.connections: set[Connection] = set()
         self.gone = asyncio.Event()
         """Set when a connection has ended."""
+        self._full_logged_at: float | None = None
+
+    def note_full(self) -> None:
+        """A connection is refused because there are too many; said once a minute."""
+        now = time.monotonic()
+        if self._full_logged_at is None or now - self._full_logged_at >= _FULL_LOGGED_EVERY_SECONDS:
+            self._full_logged_at = now
+            _log.warning(
+                "gRPC connections are refused: there are as many as the server takes, %d.", self.limits.connections_max
+            )
 
 
 class Connection(asyncio.Protocol):
@@ -92,6 +103,7 @@ class Connection(asyncio.Protocol):
         self._has_settings = False
         self._is_draining = False
         self._is_over = False
+        self._is_one_too_many = False
         self._heard_at = self._whole_at = self._closed_at = time.monotonic()
         self._is_heard = False
         self._asked_at: float | None = None
@@ -102,9 +114,11 @@ class Connection(asyncio.Protocol):
         shared, limits = self._shared, self._limits
         self._peer = self.streams.peer = _peer_of(transport)
         encrypted: Any = transport.get_extra_info("ssl_object")
-        if len(shared.connections) >= limits.connections_max or (
-            encrypted is not None and encrypted.selected_alpn_protocol() != "h2"
-        ):
+        beyond = len(shared.connections) - limits.connections_max
+        self._is_one_too_many = beyond >= 0
+        if self._is_one_too_many:
+            shared.note_full()
+        if beyond >= limits.refused_at_once or (encrypted is not None and encrypted.selected_alpn_protocol() != "h2"):
             self._is_over = True
             transport.abort()
             return
@@ -282,6 +296,10 @@ class Connection(asyncio.Protocol):
             if body or not self._has_settings:
                 raise ConnectionFailed(ErrorCode.FRAME_SIZE_ERROR, "An acknowledgement of settings is empty.")
             return
+        if self._is_one_too_many:
+            # Told now and not at once: peers that are still sending may not read what they are told.
+            text = f"The server has as many connections as it takes, {self._limits.connections_max}."
+            raise ConnectionFailed(ErrorCode.ENHANCE_YOUR_CALM, text)
         self._has_settings = True
         settings = list(read_settings(body))
         # Before whatever a wider window lets out: the peer widens it when it reads this.

@@ -8,7 +8,7 @@ from perdure.grpc_api.http2.frames import FIRST_TABLE_BYTES, ConnectionFailed, E
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one connection, but for the two that say otherwise."""
+    """Of one connection, but for those that say otherwise."""
 
     header_list_bytes_max: int = 32 * 1024
     """Of a request, counted as HPACK does: 32 bytes more for each field. Tokens are the longest ones, of some 4 KiB."""
@@ -22,6 +22,8 @@ class Limits:
     """At once. Waits for instances may last for hours, and a client has one connection for all of them."""
     connections_max: int = 10_000
     """Of a server."""
+    refused_at_once: int = 100
+    """Connections beyond those that are kept until they have been told so; further ones end untold."""
     stream_window: int = 1024 * 1024
     connection_window: int = 16 * 1024 * 1024
     unfinished_bytes_max: int = 128 * 1024 * 1024
