@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import command
 from support.host_apps import Ended, run_perdure, write_app
 from support.host_process import HostProcess
 
@@ -26,7 +27,7 @@ def app(tmp_path: Path) -> Path:
 
 
 def keys(app: Path, *arguments: str) -> Ended:
-    return run_perdure("keys", *arguments, "--script-root", str(app))
+    return command("keys", *arguments, "--script-root", str(app))
 
 
 def test_a_running_host_takes_a_new_key_and_forgets_a_deleted_one(app: Path):
@@ -54,7 +55,7 @@ def test_commands_find_the_key_of_the_host_that_holds_the_store(app: Path):
     with HostProcess(app, "--enableAuth"):
         ended = run_perdure("durable", "get-instances", "--script-root", str(app), "--json")
         assert ended.code == 0, ended
-    assert run_perdure("durable", "get-instances", "--script-root", str(app), "--json").code == 0
+    assert command("durable", "get-instances", "--script-root", str(app), "--json").code == 0
 
 
 def test_keys_of_one_place_are_listed(app: Path):
