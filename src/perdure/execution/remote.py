@@ -93,10 +93,10 @@ class RemoteExecutor:
         """Take back a turn that no worker has; also one whose worker's stream is lost, since a turn can be run again.
 
         One that a worker has is given up when the worker is lost or gives it back.
-        A batch of operations is not taken back while its worker may still answer, or since one gave it back.
+        A batch of operations is not taken back while its worker may still answer.
         """
         work = self._turns.get(id(turn))
-        if work is None or (work.abandons and isinstance(turn, EntityTurn)):
+        if work is None:
             return False
         if (lease := self._leases.on(work)) is not None:
             if lease.stream is not None or isinstance(turn, EntityTurn):
