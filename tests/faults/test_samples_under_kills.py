@@ -1,29 +1,33 @@
 """The samples, each on three hosts that are killed by chance, one sample after the other, for so many minutes.
 
-PERDURE_CRASH_MINUTES says how long altogether (10), PERDURE_KILL_SEED which moments; PERDURE_FIGURES names a folder
-where the figures are kept.
+PERDURE_CRASH_MINUTES says how long altogether (10), PERDURE_KILL_SEED which moments, PERDURE_SAMPLES which samples
+(all); PERDURE_FIGURES names a folder where the figures are kept.
 """
 
 import json
 import os
 import platform
 import random
+import shutil
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import pytest
 from benchmarks.postgres_cluster import Cluster
 
 from support.host_crew import DURABLE, HostCrew
-from support.host_process import REPOSITORY, refusals_tell_nothing_inside, wait_until
+from support.host_process import REPOSITORY, HostProcess, refusals_tell_nothing_inside, wait_until
 from support.journeys import EXPECTED_REFUSALS, listed
-from support.sample_plays import COUNTERS, PLAYS, SHELF, Play
+from support.official_environments import ours
+from support.official_play import Program
+from support.sample_plays import ENDLESS, PLAYS, PORTABLE, Play, rendering
+from support.serve_process import ServeProcess
 
 LEASE = 3.0
 PAUSE_SECONDS = 0.15
@@ -110,27 +114,77 @@ class Show:
         assert not lost, f"accepted and lost: {lost}"
         for number in arrived:
             status = found[self.id_of(number)]
-            assert status["runtimeStatus"] == "Completed", status
+            assert status["runtimeStatus"] == self.play.ends_as, status
             assert self.play.right(number, status["output"]), status
-        if self.play.sample == "counter_entity":
-            self._check_counters(arrived)
-        if self.play.sample == "native_functions":
-            lefts = [found[self.id_of(number)]["output"]["left"] for number in arrived]
-            assert sorted(lefts, reverse=True) == [SHELF - 1 - n for n in range(len(arrived))]
+        self.play.left({number: found[self.id_of(number)]["output"] for number in arrived}, self._entity_state)
         self.crew.verify()
         return len(arrived)
 
-    def _check_counters(self, arrived: list[int]) -> None:
-        for key, count in Counter(number % COUNTERS for number in arrived).items():
-            answer = self.crew.hosts[0].http.get(f"{DURABLE}/entities/counter_entity/k{key}")
-            assert answer.json()["__data__"] == {"value": count}
+    def _entity_state(self, entity: str) -> Any:
+        answer = self.crew.hosts[0].http.get(f"{DURABLE}/entities/{entity}")
+        assert answer.status_code == 200, (entity, answer.text)
+        return answer.json()
+
+
+class EndlessShow(Show):
+    """Instances that never end by themselves."""
+
+    def end(self) -> float:
+        """Each goes on from where it was; then it is terminated."""
+        host, began = self.crew.hosts[0], time.monotonic()
+        before = self._rounds()
+        wait_until(
+            lambda: all(rounds > before[name] for name, rounds in self._rounds().items()),
+            "all go on", limit=120, pause=0.5, about=self.crew.about,
+        )  # fmt: skip
+        took = time.monotonic() - began
+        for name in before:
+            answer = host.http.post(f"{DURABLE}/instances/{name}/terminate", params={"reason": "enough"})
+            assert answer.status_code == 202, answer.text
+        super().end()
+        self._rounds()
+        return took
+
+    def _rounds(self) -> dict[str, int]:
+        """By instance; each round has counted once."""
+        rounds: dict[str, int] = {}
+        for each in listed(self.crew.hosts[0], instanceIdPrefix="play-"):
+            status = each["customStatus"] or {"rounds": 0, "removed": 0}
+            assert status["removed"] == 2 * status["rounds"], each
+            rounds[each["instanceId"]] = status["rounds"]
+        return rounds
+
+
+@dataclass
+class PortableCrew(HostCrew):
+    """Servers instead of hosts, with a worker at each that has the sample's functions and outlives its server."""
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        try:
+            for host in self.hosts:
+                assert isinstance(host, ServeProcess)
+                place = (f"localhost:{host.grpc_port}", self.hub, str(host.app / "app.py"))
+                worker = self._ends.enter_context(Program(ours(), "of_sample.py", *place))
+                assert worker.line() == "started"
+        except BaseException:
+            self.kill_all()
+            self._ends.close()
+            raise
+        return self
+
+    def _made(self, number: int) -> HostProcess:
+        options = ["--store", self.store_of(number), "--hubs", self.hub]
+        return ServeProcess(self.place(number), *options, environment=self.host_environment())
 
 
 def run_play(play: Play, folder: Path, server: Cluster, *, seconds: float, dice: random.Random) -> dict[str, Any]:
     """The whole life of one sample; its figures."""
-    crew = HostCrew(folder / play.sample, server.url, app=REPOSITORY / "samples" / play.sample, lease_seconds=LEASE)
-    with crew:
-        show = Show(crew, play, dice)
+    new_crew = PortableCrew if play in PORTABLE else HostCrew
+    new_show = EndlessShow if play is ENDLESS else Show
+    app = REPOSITORY / "samples" / play.sample
+    with new_crew(folder / play.sample, server.url, app=app, lease_seconds=LEASE) as crew:
+        show = new_show(crew, play, dice)
         if play.signal is not None:
             entity, operation, content = play.signal
             path, http = f"{DURABLE}/entities/{entity}", crew.hosts[0].http
@@ -164,10 +218,16 @@ def test_the_samples_end_right_while_hosts_are_killed(tmp_path: Path, server: Cl
     seed = int(os.environ.get("PERDURE_KILL_SEED", time.time_ns() % 1_000_000))
     print(f"\nseed {seed}")
     figures: list[dict[str, Any]] = []
-    for play in PLAYS:
-        dice = random.Random(f"{seed} {play.sample}")
-        figures.append(run_play(play, tmp_path, server, seconds=minutes * 60 / len(PLAYS), dice=dice))
-        print(figures[-1])
+    service = tmp_path / "outside"
+    shutil.copytree(REPOSITORY / "samples" / "http_polling", service, ignore=shutil.ignore_patterns(".perdure"))
+    with HostProcess(service) as outside:
+        plays = [rendering(f"{outside.url}/api/jobs"), ENDLESS, *PORTABLE, *PLAYS]
+        wanted = os.environ.get("PERDURE_SAMPLES", "").split()
+        plays = [play for play in plays if not wanted or play.sample in wanted]
+        for play in plays:
+            dice = random.Random(f"{seed} {play.sample}")
+            figures.append(run_play(play, tmp_path, server, seconds=minutes * 60 / len(plays), dice=dice))
+            print(figures[-1])
     if folder := os.environ.get("PERDURE_FIGURES"):
         kept = {
             "what": f"the samples on three hosts that are killed by chance, {minutes:g} minutes, lease {LEASE:g} s",

@@ -69,6 +69,8 @@ class HostCrew:
             if kind is None:
                 for host in self.hosts:
                     host.stop()
+            elif isinstance(error, AssertionError):
+                PostgresHub(self.url, self.hub).keep(self.folder / "hub")
         finally:
             self.kill_all()
             self._ends.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from support.host_apps import run_perdure
@@ -15,14 +16,26 @@ class PostgresHub:
     url: str
     name: str
 
+    @property
+    def _schema(self) -> str:
+        return f"perdure_{self.name}"
+
     def ask(self, text: str, *arguments: Any) -> list[Any]:
         """Rows of the database; "hub." stands for the schema."""
 
         async def rows() -> list[Any]:
             async with looking_at(self.url) as connection:
-                return await connection.fetch(text.replace("hub.", f'"perdure_{self.name}".'), *arguments)
+                return await connection.fetch(text.replace("hub.", f'"{self._schema}".'), *arguments)
 
         return asyncio.run(rows())
+
+    def keep(self, folder: Path) -> None:
+        """Write all that is in its tables down, a file for each: evidence, once something is wrong."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for row in self.ask("select table_name from information_schema.tables where table_schema = $1", self._schema):
+            lines = self.ask(f'select to_jsonb(t)::text as line from hub."{row["table_name"]}" t')
+            text = "".join(f"{line['line']}\n" for line in lines)
+            (folder / f"{row['table_name']}.jsonl").write_text(text, encoding="utf-8")
 
     def owners(self) -> dict[int, set[int]]:
         """Process id → the partitions it holds by a lease that is not over."""

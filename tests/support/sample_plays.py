@@ -1,6 +1,7 @@
 """What the samples are asked for under faults, and what must come of it whatever happens meanwhile."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,9 @@ class Play:
     waits: Callable[[int], bool] = lambda number: True
     signal: tuple[str, str, Any] | None = None
     """Sent once before: entity (name and key), operation, content."""
+    left: Callable[[Mapping[int, Any], Callable[[str], Any]], None] = lambda outputs, state: None
+    """Asserts what all have left behind together: outputs by number, and the state of an entity by name and key."""
+    ends_as: str = "Completed"
 
 
 def orders(number: int) -> list[dict[str, int]]:
@@ -46,6 +50,48 @@ def rollout_right(number: int, output: Any) -> bool:
         and output[f"r{number}"] == f"r{number}-machine ready"
         and output["atlantis"].startswith("failed: Orchestrator function 'set_up_region' failed:")
     )
+
+
+def counters_left(outputs: Mapping[int, Any], state: Callable[[str], Any]) -> None:
+    """Each call has counted once."""
+    for key, count in Counter(number % COUNTERS for number in outputs).items():
+        assert state(f"counter_entity/k{key}")["__data__"] == {"value": count}
+
+
+def shelf_left(outputs: Mapping[int, Any], state: Callable[[str], Any]) -> None:
+    """Each order took one apple, and saw how many were left then."""
+    lefts = sorted((output["left"] for output in outputs.values()), reverse=True)
+    assert lefts == [SHELF - 1 - n for n in range(len(lefts))]
+
+
+def money(number: int) -> int:
+    return number % 3 + 1
+
+
+def money_left(outputs: Mapping[int, Any], state: Callable[[str], Any]) -> None:
+    """What one account lost the other has."""
+    moved = sum(money(number) for number in outputs)
+    assert (state("account/savings"), state("account/wallet") or 0) == (SHELF - moved, moved)
+
+
+def pictures(number: int) -> list[str]:
+    return [f"cat{number}.png", f"dog{number}.png", f"missing{number}.png"]
+
+
+def thumbnails_right(number: int, output: Any) -> bool:
+    """Attempts are counted in the memory of whichever worker it was, so a picture may run out of them."""
+    cat, dog, missing = pictures(number)
+    lacking = {*output["missing"]}
+    size = sum(100 * len(picture) for picture in (cat, dog) if picture not in lacking)
+    return missing in lacking and (output["shrunk"], output["bytes"]) == (3 - len(lacking), size)
+
+
+def rendering(jobs_url: str) -> Play:
+    """The outside service is another host of the sample, which nobody kills."""
+    return Play(
+        "http_polling", "render", lambda n: {"scene": f"scene{n}", "jobs_url": jobs_url},
+        lambda n, output: output == f"scene{n}.png",
+    )  # fmt: skip
 
 
 def approval_outcome(number: int) -> str:
@@ -90,12 +136,31 @@ PLAYS = [
     Play("cpu_bound_fan_out", "FanOut", lambda n: list(TEXTS), lambda n, output: output == TEXTS),
     Play(
         "counter_entity", "add_and_read", lambda n: {"key": f"k{n % COUNTERS}", "amount": 1},
-        lambda n, output: output >= 1,
+        lambda n, output: output >= 1, left=counters_left,
     ),
     Play(
         "native_functions", "buy", lambda n: {"item": "apple", "quantity": 1},
         lambda n, output: output["order"] == {"item": "apple", "quantity": 1, "price": 50},
-        signal=("Shelf/apple", "fill", SHELF),
+        signal=("Shelf/apple", "fill", SHELF), left=shelf_left,
     ),
 ]  # fmt: skip
-"""Not here: http_polling, whose outside service lives in the host that is killed; eternal, which never ends."""
+
+ENDLESS = Play(
+    "eternal", "periodic_cleanup", lambda n: {"interval_seconds": 3}, lambda n, output: output == "enough",
+    ends_as="Terminated",
+)  # fmt: skip
+"""Each goes on until it is terminated."""
+
+PORTABLE = [
+    Play(
+        "portable_order", "process_order", lambda n: {"id": f"{n}", "items": ["one"] * (n % 2)},
+        lambda n, output: output == ({"success": True, "payment_id": f"payment-{n}"} if n % 2 else
+                                     {"success": False, "reason": "Invalid order"}),
+    ),
+    Play("portable_thumbnails", "shrink_all", pictures, thumbnails_right),
+    Play(
+        "portable_accounts", "move_money", money, lambda n, output: output == "moved",
+        signal=("account/savings", "add", SHELF), left=money_left,
+    ),
+]  # fmt: skip
+"""Their functions run in workers, and servers are killed."""

@@ -62,7 +62,9 @@ class ServeCrew:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ends.__exit__(kind, error, trace)
+        with self._ends:
+            if isinstance(error, AssertionError):
+                PostgresHub(self.url, self.hub).keep(self.folder / "hub")
 
     @property
     def ledger(self) -> Path:
