@@ -123,6 +123,15 @@ class Executor(Protocol):
         """
         ...
 
+    async def hand_over(self, is_leaving: Callable[[str], bool]) -> None:
+        """The partitions of these instances are about to be given back.
+
+        Where processes share work, what has not begun is dropped; what has begun goes on, its result is not given any
+        more but reaches whoever owns the instance then, and nobody begins it again meanwhile. Elsewhere nothing
+        happens. Raises Unavailable: then it is to be asked again.
+        """
+        ...
+
     def begun(self) -> set[int]:
         """The numbers of the activities that have begun and whose result has not been given yet."""
         ...

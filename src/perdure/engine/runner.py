@@ -27,6 +27,7 @@ from perdure.engine.live import Begun, Episode, LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.options import EngineOptions
 from perdure.engine.orchestration_episode import LiveOrchestration
+from perdure.engine.patience import until_available
 from perdure.engine.rejections import Rejections
 from perdure.engine.routing import Router
 from perdure.engine.settlements import Settlements
@@ -115,6 +116,10 @@ class Runner:
             await asyncio.gather(*tasks, rounds, return_exceptions=True)
             self._live.clear()
 
+    async def leave(self) -> None:
+        """Give all partitions back, as soon as the turns in user code allow it, and go on without any."""
+        await self._turnovers.leave()
+
     def stop(self) -> None:
         """Finish what is in hand, then let ``run`` return."""
         self._stopping.set()
@@ -142,6 +147,10 @@ class Runner:
             # What has begun when its partition was lost goes on, and its result counts while its row is there.
             begun = self._executor.begun()
             self._executor.start_activities([activity for activity in activities if activity.number not in begun])
+
+    async def hand_over(self, is_leaving: Concerned) -> None:
+        """Let what runs for these instances go on, for whoever has them next; between rounds only."""
+        await until_available(lambda: self._executor.hand_over(is_leaving))
 
     async def write_down(self, is_leaving: Concerned) -> None:
         """Give a row to all that is in hand for these instances and has none; between rounds only.

@@ -23,6 +23,10 @@ class Holder(Protocol):
         """Take them into the hold, with what was left behind in them."""
         ...
 
+    async def hand_over(self, is_leaving: Concerned) -> None:
+        """Let what runs for these instances go on, for whoever has them next."""
+        ...
+
     async def write_down(self, is_leaving: Concerned) -> None:
         """Give a row to all that is in hand for these instances and has none."""
         ...
@@ -49,16 +53,32 @@ class Turnovers:
         """Partitions that are to be given back → until when their turns are waited for."""
         self._changed = asyncio.Event()
         self._is_ending = False
+        self._left: asyncio.Future[None] | None = None
+        """Who waits until nothing is held any more."""
+        self._leaves_at = 0.0
 
     @property
     def are_due(self) -> bool:
         """Whether there is anything to do between two rounds."""
-        return bool(self._pending or self._held.lost or self._leaving)
+        return bool(self._pending or self._held.lost or self._leaving or self._left)
 
     @property
     def are_told(self) -> bool:
         """Whether there is anything to do that is worth a round of its own."""
         return bool(self._pending or self._held.lost)
+
+    async def leave(self) -> None:
+        """Give everything back, as if all of it were wanted back; nothing is gained any more."""
+        self._is_ending = True
+        loop = asyncio.get_running_loop()
+        self._left = loop.create_future()
+        self._leaves_at = loop.time() + GIVE_BACK_SECONDS
+        waking = loop.call_at(self._leaves_at, self._wake)
+        self._wake()
+        try:
+            await self._left
+        finally:
+            waking.cancel()
 
     def still_ours(self, activities: Sequence[PendingActivity]) -> list[PendingActivity]:
         """Those of them whose partition is held by all that the store has told, whether that was followed or not."""
@@ -100,8 +120,14 @@ class Turnovers:
         while self._pending:
             await self._follow(self._pending.pop(0))
         self.drop_lost()
+        if self._left is not None:
+            self._leaving = dict.fromkeys(self._held.hold.leases, self._leaves_at) | self._leaving
         if await self._give_back() or has_changed:
             self._changed.set()
+        if self._left is not None and not self._held.hold.leases:
+            if not self._left.done():
+                self._left.set_result(None)
+            self._left = None
 
     async def end(self) -> None:
         """Nothing more is gained, and what is wanted back is given back at once."""
@@ -144,6 +170,8 @@ class Turnovers:
         back = {partition for partition, until in self._leaving.items() if partition not in out or until <= now}
         if not back:
             return False
+        # First: whatever has ended before this is in hand, and written down with the rest.
+        await self._holder.hand_over(self._concerned(back))
         await self._holder.write_down(self._concerned(back))
         self.drop_lost()
         for partition in back:

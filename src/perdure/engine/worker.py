@@ -53,18 +53,39 @@ class TaskHubWorker:
     async def stop(self, grace_seconds: float = 30.0) -> bool:
         """Begin nothing new, let running activities end, commit, release.
 
+        Where others share the store, they have the partitions at once, and what runs ends for them.
         Answers whether all activities ended within the grace period; those that did not run again after
-        the next start. Twice-safe.
+        the next start, or elsewhere. Twice-safe.
         """
         self._is_stopping = True
-        drained = await self._executor.drain(grace_seconds)
-        if self._runner is not None:
-            self._runner.stop()
+        deadline = asyncio.get_running_loop().time() + grace_seconds
+        draining = asyncio.ensure_future(self._executor.drain(grace_seconds))
         try:
-            await self._end_run(grace_seconds)
+            if self._storage.offers is not None:
+                await self._leave(grace_seconds)
+            drained = await draining
+            if self._storage.offers is not None:
+                # What was handed over after all seemed to have ended.
+                drained = await self._executor.drain(max(deadline - asyncio.get_running_loop().time(), 0))
         finally:
-            await self._executor.stop()
+            draining.cancel()
+            if self._runner is not None:
+                self._runner.stop()
+            try:
+                await self._end_run(grace_seconds)
+            finally:
+                await self._executor.stop()
         return drained
+
+    async def _leave(self, seconds: float) -> None:
+        """Give all partitions back while results are still taken here."""
+        if self._runner is None or self._run is None:
+            return
+        leaving = asyncio.ensure_future(self._runner.leave())
+        try:
+            await asyncio.wait([leaving, self._run], timeout=max(1.0, seconds), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
 
     async def _end_run(self, grace_seconds: float) -> None:
         run, self._run = self._run, None

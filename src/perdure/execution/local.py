@@ -132,6 +132,9 @@ class LocalExecutor:
         self._quarantine.forget(is_gone)
         self._activities.forget(is_gone)
 
+    async def hand_over(self, is_leaving: Callable[[str], bool]) -> None:
+        """Nothing: what runs here ends for whoever asks here."""
+
     def begun(self) -> set[int]:
         """Those on threads and on the loop."""
         return self._activities.begun()

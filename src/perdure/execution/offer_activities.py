@@ -28,6 +28,8 @@ class OwnActivities:
         self._inner = inner
         self._rates = rates
         self._leaves = leaves
+        self._here: dict[int, PendingActivity] = {}
+        """With the executor, by number."""
         self._going: list[PendingActivity] = []
         """On their way up."""
         self._up: dict[str, dict[int, PendingActivity]] = {}
@@ -52,9 +54,21 @@ class OwnActivities:
                 self._going += away
                 activities = [activity for activity in activities if not is_left(activity)]
         if activities:
-            self._rates.begun(activities, now)
-            self._inner.start_activities(activities)
+            self._begin(activities, now)
         return bool(self._going)
+
+    def adopt(self, activities: Iterable[PendingActivity]) -> None:
+        """These are with the executor already."""
+        self._here.update((activity.number, activity) for activity in activities)
+
+    def leave(self, activities: Iterable[PendingActivity]) -> None:
+        """These are not with the executor any more, or not as own ones."""
+        for activity in activities:
+            self._here.pop(activity.number, None)
+
+    def of(self, is_meant: Callable[[str], bool]) -> list[PendingActivity]:
+        """Those of these instances that are with the executor."""
+        return [activity for activity in self._here.values() if is_meant(activity.instance_id)]
 
     def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
         """They are somebody else's, or nobody's."""
@@ -82,6 +96,7 @@ class OwnActivities:
 
         taken = self._inner.take_back(is_wanted)
         self._rates.gone(taken)
+        self.leave(taken)
         taken.reverse()
         self._going += taken
 
@@ -89,7 +104,7 @@ class OwnActivities:
         """Offer what is on its way. Raises Unavailable: then it still is."""
         while self._going:
             going = self._going[:TOGETHER_MAX]
-            made = [_offer_of(activity, partition_of(activity.instance_id)) for activity in going]
+            made = [offer_of(activity, partition_of(activity.instance_id)) for activity in going]
             try:
                 await offers.offer(made)
             except LeaseLost as error:
@@ -123,9 +138,13 @@ class OwnActivities:
             return True
         mine = [activity for activity in self._popped(numbers) if activity.number in back]
         if mine:
-            self._rates.begun(mine, now)
-            self._inner.start_activities(mine)
+            self._begin(mine, now)
         return bool(self._up)
+
+    def _begin(self, activities: Sequence[PendingActivity], now: float) -> None:
+        self._rates.begun(activities, now)
+        self.adopt(activities)
+        self._inner.start_activities(activities)
 
     def _judgement(self) -> Callable[[PendingActivity], bool]:
         """Whether an activity would only wait here; one name is asked for once."""
@@ -171,7 +190,8 @@ class OwnActivities:
         return popped
 
 
-def _offer_of(activity: PendingActivity, partition: int) -> Offer:
+def offer_of(activity: PendingActivity, partition: int) -> Offer:
+    """As what others can do it."""
     return Offer(
         number=activity.number,
         kind=ServedKind.ACTIVITY,

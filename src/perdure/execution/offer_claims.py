@@ -104,6 +104,12 @@ class Claims:
         """Whether an activity of that number was claimed."""
         return number in self._activities
 
+    def adopt(self, claimed: ClaimedOffer, activity: PendingActivity, result: ActivityResult | None) -> None:
+        """It runs here, or has ended so, and is from here on one that was claimed."""
+        self._activities[activity.number] = claimed, activity
+        if result is not None:
+            self.sift([result])
+
     def lets_go(self, activity: PendingActivity) -> bool:
         """It is this process's own from here on; whether it is here because it was claimed.
 
@@ -157,27 +163,40 @@ class Claims:
         taken = self._inner.take_back(
             lambda a: a.number in self._activities and is_wanted(ServedKind.ACTIVITY, a.name, a.version)
         )
-        self._rates.gone(taken)
-        back = [self._activities.pop(activity.number)[0] for activity in taken]
-        for key, (claimed, turn) in list(self._turns.items()):
-            offer = claimed.offer
-            if is_wanted(offer.kind, offer.name, offer.version) and self._inner.recall(turn):
-                del self._turns[key]
-                self._turns_taken -= 1
-                _close(turn)
-                back.append(claimed)
-        if back:
-            await offers.give_up_offers(back)
+        await self._give_back(offers, taken, is_wanted)
 
-    async def end(self, offers: OfferedWork, seconds: float) -> None:
-        """Hand in what has ended; what has not is put up again, and whatever comes of it here means nothing."""
-        try:
-            async with asyncio.timeout(seconds):
-                while not self.is_empty:
-                    self._is_handed_in.clear()
-                    await self._is_handed_in.wait()
-        except TimeoutError:
-            left = [*(c for c, _ in self._activities.values()), *(c for c, _ in self._turns.values())]
+    async def give_up_waiting(self, offers: OfferedWork) -> None:
+        """Put up again whatever does not run here, also what only a worker has whose answer would come too late."""
+        left: list[PendingActivity] = []
+
+        def is_left(activity: PendingActivity) -> bool:
+            if activity.number not in self._activities:
+                return False
+            left.append(activity)
+            return True
+
+        self._inner.forget(is_left)
+        await self._give_back(offers, left, lambda kind, name, version: True)
+
+    async def ended(self) -> None:
+        """Wait until all has ended and is handed in."""
+        while not self.is_empty:
+            self._is_handed_in.clear()
+            await self._is_handed_in.wait()
+
+    async def handed_in(self) -> None:
+        """Wait until what has ended is handed in."""
+        while self._finished:
+            self._is_handed_in.clear()
+            await self._is_handed_in.wait()
+
+    async def end(self, offers: OfferedWork) -> None:
+        """Put up again what has not ended; whatever comes of it here means nothing."""
+        left = [*(c for c, _ in self._activities.values()), *(c for c, _ in self._turns.values())]
+        self._turns_taken -= len(self._turns)
+        self._activities.clear()
+        self._turns.clear()
+        if left:
             await offers.give_up_offers(left)
 
     async def hand_in(self) -> None:
@@ -204,6 +223,25 @@ class Claims:
         """Run nothing more. Twice-safe."""
         for task in self._running:
             task.cancel()
+
+    async def _give_back(
+        self,
+        offers: OfferedWork,
+        activities: Sequence[PendingActivity],
+        is_wanted: Callable[[ServedKind, str, str | None], bool],
+    ) -> None:
+        """These activities, and the turns that nobody here has begun, where that is wanted."""
+        self._rates.gone(activities)
+        back = [self._activities.pop(activity.number)[0] for activity in activities]
+        for key, (claimed, turn) in list(self._turns.items()):
+            offer = claimed.offer
+            if is_wanted(offer.kind, offer.name, offer.version) and self._inner.recall(turn):
+                del self._turns[key]
+                self._turns_taken -= 1
+                _close(turn)
+                back.append(claimed)
+        if back:
+            await offers.give_up_offers(back)
 
     def _room(self, key: OfferKey, now: float) -> int:
         if key.kind is not ServedKind.ACTIVITY:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
-from perdure.contracts.errors import LeaseLost, StoreFailed, Unavailable
+from perdure.contracts.errors import LeaseLost, StorageError, StoreFailed, Unavailable
 from perdure.contracts.executor import ActivityResult, Executor, OrchestrationSession, Serves, Turn
 from perdure.contracts.observer import ActivityEnded, Observer
-from perdure.contracts.offers import OfferedWork
+from perdure.contracts.offers import ClaimedOffer, OfferedWork
 from perdure.contracts.records import PendingActivity
 from perdure.contracts.storage import Storage
 from perdure.core.events import HistoryEvent
@@ -22,6 +22,7 @@ from perdure.core.partitions import partition_of
 from perdure.execution.first_of import FirstOf
 from perdure.execution.offer_activities import OwnActivities
 from perdure.execution.offer_claims import Claims
+from perdure.execution.offer_departures import Departures
 from perdure.execution.offer_rates import ActivityRates
 from perdure.execution.offer_turns import OfferedTurns
 
@@ -33,7 +34,7 @@ CLAIMS_APART_SECONDS = 0.01
 AGAIN_SECONDS = 0.5
 """How soon the store is asked again when it could not be reached."""
 HANDED_IN_SECONDS = 5.0
-"""So long results are waited for that have no taker yet, when this process stops."""
+"""So long at most handing in what has ended is waited for, when this process stops."""
 
 
 def offering(
@@ -78,6 +79,7 @@ class OfferingExecutor:
             inner, storage, self._rates, serves=serves, own_first=self._own.has_up, announce=self._announce
         )
         self._claims.failed = self._fail
+        self._departures = Departures()
         self._late = FirstOf(self._inner_late, self._late_elsewhere)
         self._poked = asyncio.Event()
         self._sleeps: float | None = 0.0
@@ -128,7 +130,11 @@ class OfferingExecutor:
     def start_activities(self, activities: Sequence[PendingActivity]) -> None:
         """Queue them, here or for everybody."""
         if not self._claims.is_empty:
-            activities = [activity for activity in activities if not self._claims.lets_go(activity)]
+            here = [activity for activity in activities if self._claims.lets_go(activity)]
+            if here:
+                self._own.adopt(here)
+                numbers = {activity.number for activity in here}
+                activities = [activity for activity in activities if activity.number not in numbers]
         now = asyncio.get_running_loop().time()
         is_waiting = self._own.start(activities, now, is_alone=self._is_draining or self._offers.is_alone)
         if is_waiting:
@@ -139,20 +145,27 @@ class OfferingExecutor:
     def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
         """Drop own activities that nobody has begun; what was claimed is not the engine's."""
 
-        def is_dropped(activity: PendingActivity) -> bool:
-            return not self._claims.has(activity) and is_gone(activity)
-
         dropped: list[PendingActivity] = []
 
-        def is_noted(activity: PendingActivity) -> bool:
-            if not is_dropped(activity):
+        def is_dropped(activity: PendingActivity) -> bool:
+            if not self._is_own(activity) or not is_gone(activity):
                 return False
             dropped.append(activity)
             return True
 
         self._own.forget(is_gone)
-        self._inner.forget(is_noted)
-        self._rates.gone(dropped)
+        self._inner.forget(is_dropped)
+        self._gone(dropped)
+
+    async def hand_over(self, is_leaving: Callable[[str], bool]) -> None:
+        """What runs here for these instances goes on as offers that this process has claimed."""
+        self._own.forget(lambda activity: is_leaving(activity.instance_id))
+        if self._is_draining:
+            # What a worker has whose stream is lost would reach nobody.
+            self.forget(lambda activity: is_leaving(activity.instance_id))
+        else:
+            self.take_back(lambda activity: is_leaving(activity.instance_id))
+        await self._departures.put_up(self._own.of(is_leaving), self._offers, self._partition_of, self._adopt)
 
     def begun(self) -> set[int]:
         """Own ones that have begun here."""
@@ -160,8 +173,8 @@ class OfferingExecutor:
 
     def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
         """Own ones that have not begun here."""
-        taken = self._inner.take_back(lambda activity: not self._claims.has(activity) and is_wanted(activity))
-        self._rates.gone(taken)
+        taken = self._inner.take_back(lambda activity: self._is_own(activity) and is_wanted(activity))
+        self._gone(taken)
         return taken
 
     def room(self, name: str, version: str | None) -> int:
@@ -173,27 +186,37 @@ class OfferingExecutor:
         while True:
             results = await self._inner.activity_results()
             self._rates.ended([result.activity for result in results])
-            mine = self._claims.sift(results)
+            mine = self._departures.sift(self._claims.sift(results))
+            self._own.leave(result.activity for result in mine)
             if self._claims.leaves_some or self._own.is_waited_for:
                 self._poke()
             if mine:
                 return mine
 
     async def drain(self, seconds: float) -> bool:
-        """Begin nothing more; what was claimed and has not begun is for others again."""
+        """Begin nothing more; what was claimed and is not done here is for others again.
+
+        Results are to be asked for meanwhile: that is how those of what was claimed are handed in.
+        """
         self._is_draining = True
-        offers = self._offers
         # What cannot be told now is up again as soon as this process has left the hub.
         with suppress(Unavailable):
-            await self._claims.give_up(offers, lambda kind, name, version: True)
+            await self._claims.give_up_waiting(self._offers)
         drained = await self._inner.drain(seconds)
         with suppress(Unavailable):
-            await self._claims.end(offers, HANDED_IN_SECONDS if drained else 0.0)
+            await self._claims.give_up_waiting(self._offers)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HANDED_IN_SECONDS):
+                await (self._claims.ended() if drained else self._claims.handed_in())
         return drained
 
     async def stop(self) -> None:
         """Let go. Twice-safe."""
         self._is_draining = True
+        # What the store does not hear now it finds out when this process has left.
+        with suppress(StorageError, TimeoutError):
+            async with asyncio.timeout(HANDED_IN_SECONDS):
+                await self._claims.end(self._offers)
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -262,7 +285,7 @@ class OfferingExecutor:
 
     async def _choose(self, offers: OfferedWork, now: float) -> None:
         """What has come to wait here, and should not."""
-        self._own.choose(now, lambda activity: not self._claims.has(activity))
+        self._own.choose(now, self._is_own)
         if self._turns is not None:
             self._turns.choose(now)
             await self._claims.give_up(offers, lambda kind, name, version: not self._serves(kind, name, version))
@@ -279,6 +302,17 @@ class OfferingExecutor:
         offers = self._storage.offers
         assert offers is not None, "the store is not shared"
         return offers
+
+    def _is_own(self, activity: PendingActivity) -> bool:
+        return not self._claims.has(activity) and not self._departures.has(activity)
+
+    def _gone(self, activities: Sequence[PendingActivity]) -> None:
+        self._rates.gone(activities)
+        self._own.leave(activities)
+
+    def _adopt(self, claimed: ClaimedOffer, activity: PendingActivity, result: ActivityResult | None) -> None:
+        self._own.leave([activity])
+        self._claims.adopt(claimed, activity, result)
 
     def _partition_of(self, instance_id: str) -> int:
         return partition_of(instance_id, self._storage.partition_count)

@@ -134,6 +134,9 @@ class RemoteExecutor:
         for lease in [lease for lease in self._leases if lease.stream is None and not is_wanted(lease.work)]:
             self._end(lease)
 
+    async def hand_over(self, is_leaving: Callable[[str], bool]) -> None:
+        """Nothing: what runs here ends for whoever asks here."""
+
     def begun(self) -> set[int]:
         """Those that workers have, or have answered and whose result is not taken yet."""
         subjects = [lease.work.subject for lease in self._leases]

@@ -79,6 +79,11 @@ class RoutedExecutor:
         self._local.forget(is_gone)
         self._remote.forget(is_gone)
 
+    async def hand_over(self, is_leaving: Callable[[str], bool]) -> None:
+        """Both do."""
+        await self._local.hand_over(is_leaving)
+        await self._remote.hand_over(is_leaving)
+
     def begun(self) -> set[int]:
         """Of both."""
         return self._local.begun() | self._remote.begun()

@@ -21,6 +21,7 @@ from perdure.engine.options import EngineOptions
 from perdure.engine.worker import TaskHubWorker
 from perdure.execution.black_box import BlackBox, said
 from perdure.execution.local import ExecutionLimits, LocalExecutor, turn_threads
+from perdure.execution.offering_executor import offering
 from perdure.execution.turns import TurnPatience
 from perdure.execution.user_loop import UserLoop
 from perdure.host.hub import activities_by_default, threads_by_default
@@ -124,9 +125,8 @@ class EmbeddedEngine:
         limits = ExecutionLimits(
             terms.threads_max or threads_by_default(), terms.activities_max or activities_by_default()
         )
-        executor = LocalExecutor(
-            self._registry, user_loop, limits, turn_threads(TurnPatience(), observers), box=self._box
-        )
+        local = LocalExecutor(self._registry, user_loop, limits, turn_threads(TurnPatience(), observers), box=self._box)
+        executor = offering(local, self._storage, serves=local.serves, observers=observers)
         options = EngineOptions(
             DecisionLimits(default_version=terms.default_version, check_child_id=check_portable_id), terms.versioning
         )

@@ -116,6 +116,9 @@ class AwayExecutor:
     def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
         self._inner.forget(is_gone)
 
+    async def hand_over(self, is_leaving: Callable[[str], bool]) -> None:
+        await self._inner.hand_over(is_leaving)
+
     def begun(self) -> set[int]:
         return self._inner.begun()
 

@@ -18,6 +18,7 @@ from perdure.engine.options import EngineOptions
 from perdure.engine.worker import TaskHubWorker
 from perdure.execution.inline_activities import InlineActivities
 from perdure.execution.local import ExecutionLimits, LocalExecutor, inline_turns
+from perdure.execution.offering_executor import offering
 from perdure.execution.turns import RunTurn, TurnLane
 from perdure.execution.user_loop import UserLoop
 from perdure.storage.memory.storage import MemoryStorage
@@ -95,7 +96,8 @@ class InProcessHub:
         await storage.open()
         activities = InlineActivities(self.registry, self.activity_delay)
         limits = ExecutionLimits(threads_max=1, activities_max=1)
-        executor = self.wrap_executor(LocalExecutor(self.registry, UserLoop(), limits, self.turns, activities))
+        local = LocalExecutor(self.registry, UserLoop(), limits, self.turns, activities)
+        executor = offering(self.wrap_executor(local), storage, serves=local.serves)
         self._process = SimulatedProcess()
         worker = TaskHubWorker(storage, executor, self.clock, self.options, "simulated", self.observers)
         await self._process.run(worker.start)

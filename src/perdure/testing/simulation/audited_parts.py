@@ -184,6 +184,9 @@ class AuditedExecutor:
     def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
         self._executor.forget(is_gone)
 
+    async def hand_over(self, is_leaving: Callable[[str], bool]) -> None:
+        await self._executor.hand_over(is_leaving)
+
     def begun(self) -> set[int]:
         return self._executor.begun()
 
