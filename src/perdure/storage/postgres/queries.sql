@@ -33,6 +33,18 @@ select nextval('hub.number_block');
 -- name: mark
 select pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
 
+-- name: forget_foreign_xids
+-- A row that is there, of a transaction that is yet to come: it was restored from another server, which is further than
+-- this one. It would be told of at each reading. Whoever holds its partition has it from the backlog.
+update hub.inbox set xid = null where position = any(array(
+    select f.position from hub.partition p cross join lateral (
+        select m.position from hub.inbox m
+        where m.partition = p.number and m.xid is not null
+            and m.xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+        for update skip locked
+    ) f
+));
+
 -- name: ready_messages
 select position, target, due_at, format, message, crc from hub.inbox
 where partition = any($1::smallint[]) and (due_at is null or due_at <= $2) order by arrival;

@@ -61,7 +61,7 @@ class Schema:
         while True:
             # Whatever is set for others: what is looked at again under the lock must be seen anew.
             async with connection.transaction(isolation="read_committed"):
-                version, usable_from = await self._version(connection)
+                version, usable_from = await self._version(connection, place)
                 if usable_from > len(steps):
                     check_version(place, version, len(steps))
                 if version < len(steps) and access is not Access.HOLD:
@@ -70,10 +70,12 @@ class Schema:
                     break
                 await connection.execute("set local statement_timeout = 0; set local lock_timeout = 0")
                 await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", self.name)
-                if await self._version(connection) != (version, usable_from):
+                if await self._version(connection, place) != (version, usable_from):
                     continue
                 await self._step(connection, steps[version], place, partitions)
         found = await connection.fetchval(self.placed("select count(*) from hub.partition")) or 0
+        if not found:
+            raise StoreUnusable(_half_restored(place))
         if partitions is not None and partitions != found:
             raise StoreUnusable(
                 f"The hub at {place} was made with {found} partitions, for ever, and {partitions} are asked for; "
@@ -81,12 +83,14 @@ class Schema:
             )
         return found
 
-    async def _version(self, connection: asyncpg.Connection) -> tuple[int, int]:
+    async def _version(self, connection: asyncpg.Connection, place: str) -> tuple[int, int]:
         """Its version, and the lowest version of which a program must know to use it; zeros when there is none."""
         if not await connection.fetchval(_THERE, self.name):
             return 0, 0
         rows = await connection.fetch(self.placed("select name, value from hub.setting"))
         found = {row["name"]: row["value"] for row in rows}
+        if not found:
+            raise StoreUnusable(_half_restored(place))
         return found["version"], found["usable_from"]
 
     async def _step(self, connection: asyncpg.Connection, step: Step, place: str, partitions: int | None) -> None:
@@ -117,6 +121,10 @@ def read_steps() -> list[Step]:
     if sorted(texts) != list(range(1, len(texts) + 1)):
         raise ValueError("the migrations of the PostgreSQL store are not numbered 1, 2, 3 …")
     return [Step(version, texts[version]) for version in sorted(texts)]
+
+
+def _half_restored(place: str) -> str:
+    return f"The hub at {place} has tables without their rows: it is being restored, or was in part. Restore it anew."
 
 
 def _missing(place: str, version: int) -> str:

@@ -40,7 +40,6 @@ class Server:
         """What synchronous_commit is set to; None leaves it as the server has it."""
         self._sets_up = address.pooler in (None, Pooler.NONE)
         """Whether a session can begin with settings of ours."""
-        self._reads_by_default = False
         self._away: BaseException | None = None
         self._back = asyncio.Event()
         self._trying: asyncio.Task[None] | None = None
@@ -99,7 +98,7 @@ class Server:
 
     def opening(self, statement_seconds: float) -> str:
         """What begins a transaction behind a pooler, where a session keeps no settings for us."""
-        return opening(statement_seconds, self._commit, writable=self._reads_by_default)
+        return opening(statement_seconds, self._commit)
 
     def close(self) -> None:
         if self._trying is not None:
@@ -153,7 +152,11 @@ class Server:
         if row["standby"]:
             raise StoreUnusable(f"The server of {self.place} is a standby, which takes no writes; name the primary.")
         self.warnings = [f"{name} is off on the server: {_DAMAGED}" for name in _DURABLE if row[name] == "off"]
-        self._reads_by_default = self.is_pooled and row["default_transaction_read_only"] == "on"
+        if self.is_pooled and row["read_only"] == "on":
+            raise StoreUnusable(
+                f"The sessions of {self.place} only read (default_transaction_read_only), and behind a pooler in "
+                "transaction mode that is not ours to change; set it off for the user, or go to the server."
+            )
         if self._commit is None and row["synchronous_commit"] == "off":
             self._commit = "on"
             self.warnings.append("synchronous_commit is off on the server; it is on for this store's connections")
@@ -187,7 +190,7 @@ select current_setting('server_version_num')::int as number, current_setting('se
     current_setting('server_encoding') as encoding, pg_is_in_recovery() as standby,
     current_setting('fsync') as fsync, current_setting('full_page_writes') as full_page_writes,
     current_setting('synchronous_commit') as synchronous_commit,
-    current_setting('default_transaction_read_only') as default_transaction_read_only
+    current_setting('default_transaction_read_only') as read_only
 """
 _DURABLE = ("fsync", "full_page_writes")
 _DAMAGED = "a power cut may damage the database"

@@ -35,12 +35,8 @@ def as_statements(settings: dict[str, str]) -> str:
     return "; ".join(f"set {name} = '{value}'" for name, value in settings.items())
 
 
-def opening(statement_seconds: float, commit: str | None, *, writable: bool) -> str:
-    """What begins a transaction behind a pooler, where a session keeps no settings for us.
-
-    ``writable``: say that it writes, since sessions there are set to read. A standby would refuse that word in a way
-    that does not tell what it is, so it is left out where it is not needed.
-    """
+def opening(statement_seconds: float, commit: str | None) -> str:
+    """What begins a transaction behind a pooler, where a session keeps no settings for us."""
     local = {
         "jit": "off",
         "statement_timeout": str(int(statement_seconds * 1000)),
@@ -49,8 +45,8 @@ def opening(statement_seconds: float, commit: str | None, *, writable: bool) -> 
     }
     if commit is not None:
         local["synchronous_commit"] = commit
-    begin = f"begin isolation level read committed{', read write' if writable else ''}"
-    return "; ".join([begin, *(f"set local {name} = '{value}'" for name, value in local.items())])
+    settings = (f"set local {name} = '{value}'" for name, value in local.items())
+    return "; ".join(["begin isolation level read committed", *settings])
 
 
 class SteadyConnection(asyncpg.Connection):

@@ -109,6 +109,8 @@ class PostgresTables:
         try:
             count = await self._schema.ready(first, self._place, options.access, options.partitions)
             await refuse_half(first, self._schema, self._place)
+            if options.access is Access.HOLD:
+                await first.execute(self._sql["forget_foreign_xids"])
         except (asyncpg.PostgresError, *LOST_ERRORS) as error:
             first.terminate()
             second.terminate()
