@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import command
 from support.host_apps import Ended, run_perdure, write_app
 from support.host_process import HostProcess, free_port, wait_until
 
@@ -95,8 +96,6 @@ def test_address_of_another_machine(app: Path):
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("hub.db", "sqlite:PATH"),
-        ("sqlite:", "sqlite:PATH"),
         ("mysql://root:secret@db/hub", "sqlite:PATH"),
         ("postgresql:/me:secret@db/hub", "sqlite:PATH"),
     ],
@@ -117,11 +116,19 @@ def test_store_that_is_no_store(app: Path, tmp_path: Path):
     check_refusal(start(app, "--store", f"sqlite:{tmp_path / 'text.db'}"), STORE, "text.db")
 
 
-@pytest.fixture
-def used_store(app: Path) -> Path:
+@pytest.fixture(scope="module")
+def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a host left when it ended."""
+    app = write_app(tmp_path_factory.mktemp("left") / "app", APP)
     with HostProcess(app) as host:
         for number in range(20):
             host.completed(host.start_instance(f"/api/start/nothing/n{number}"))
+    return app
+
+
+@pytest.fixture
+def used_store(left_behind: Path, app: Path) -> Path:
+    shutil.copytree(left_behind / ".perdure", app / ".perdure")
     return app / ".perdure" / "hub.db"
 
 
@@ -148,19 +155,16 @@ def test_store_cut_off_in_the_middle(app: Path, used_store: Path):
 
 def test_options_that_are_not_known(app: Path):
     check_refusal(start(app, "--prot", "7072"), USAGE, "--prot", "--port")
-    check_refusal(run_perdure("start", app, "--port", "70000"), USAGE, "70000")
-    check_refusal(start(app, "--durability", "none"), USAGE, "none", "full")
-    check_refusal(start(app, "other"), USAGE, "'other'")
+    check_refusal(command("start", app, "--port", "70000"), USAGE, "70000")
+    check_refusal(command("start", app, "--durability", "none"), USAGE, "none", "full")
+    check_refusal(command("start", app, "other"), USAGE, "'other'")
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ('{"version": "2.0",}', ("host.json", "line 1, column 19")),
-        ('{"version": "2.0", "functionTimeout": 5}', ("host.json", "functionTimeout")),
         ('{"version": "2.0", "extensions": {"durableTask": {"maxConcurrentActivityFunctions": -1}}}', ("host.json",)),
-        ('["2.0"]', ("host.json",)),
-        ('{"version": "3.0"}', ("host.json", "version")),
     ],
 )
 def test_host_json_that_is_wrong(app: Path, text: str, says: tuple[str, ...]):
@@ -168,18 +172,14 @@ def test_host_json_that_is_wrong(app: Path, text: str, says: tuple[str, ...]):
     check_refusal(start(app), FAILURE, *says)
 
 
-def test_unknown_key_in_host_json_is_a_note(app: Path):
+def test_what_does_not_stop_a_start_is_a_note(app: Path):
     (app / "host.json").write_text('{"version": "2.0", "extensions": {"durableTask": {"hubNme": "Shop"}}}')
+    (app / "local.settings.json").write_text('{"Values": {"A": }}')
     with HostProcess(app) as host:
         log = host.log()
     assert "hubNme" in log
     assert "hubName" in log
-
-
-def test_settings_file_that_is_no_json_is_a_note(app: Path):
-    (app / "local.settings.json").write_text('{"Values": {"A": }}')
-    with HostProcess(app) as host:
-        assert "Note: local.settings.json is not valid JSON (Expecting value at line 1, column 18)" in host.log()
+    assert "Note: local.settings.json is not valid JSON (Expecting value at line 1, column 18)" in log
 
 
 # What the app itself does wrong: its own traceback, without our frames, and what to do.

@@ -93,7 +93,8 @@ def until_it_stays(host: HostProcess) -> None:
 @pytest.mark.parametrize(
     ("orchestrator", "body"),
     [
-        ("catches", "exits"),
+        # The crash below is the same in all but its signal.
+        pytest.param("catches", "exits", marks=pytest.mark.slow),
         pytest.param("catches", "exits_async", marks=pytest.mark.slow),
         ("catches", "crashes"),
         ("exits_itself", None),

@@ -84,7 +84,7 @@ def test_every_route_and_function_is_described(host: HostProcess):
 @pytest.mark.parametrize(
     ("examples", "phases"),
     [
-        ("15", "fuzzing"),
+        ("8", "fuzzing"),
         pytest.param("200", "examples,coverage,fuzzing", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
     ],
 )
