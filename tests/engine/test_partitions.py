@@ -347,6 +347,36 @@ def test_what_is_in_hand_gets_a_row_before_it_is_given_back(functions: Functions
     on_virtual_time(scenario)
 
 
+@pytest.mark.parametrize("lost", [0, 1], ids=["the same", "another"])
+def test_a_partition_is_lost_while_what_is_in_hand_gets_its_rows(functions: Functions, lost: int):
+    async def scenario(clock: SimulatedClock) -> None:
+        def seconds(turn: Any) -> float:
+            return 0.5 if turn.session.origin.name == "waits" else 0.0
+
+        async with Pair(functions, clock, turns=simulated_turns(seconds)) as pair:
+            ids = [next(i for i in pair.ids(100) if pair.store.partition_of(i) == p) for p in (2, 3)]
+            for instance_id in ids:
+                await pair.client.start("waits", instance_id=instance_id)
+            written: list[Round] = []
+
+            async def lose(round_: Round) -> None:
+                if not written and not round_.checkpoints:
+                    written.append(round_)
+                    await pair.store.take_over((2, 3)[lost], pair.views[1])
+
+            pair.views[0].before_commit = lose
+            # The turn is out, so what comes meanwhile is set aside.
+            pair.views[0].wanted_back.add(2)
+            await asyncio.gather(*(pair.client.raise_event(i, "go", "1") for i in ids))
+            if lost == 1:
+                await pair.views[0].has_released.wait()
+                pair.store.give(pair.views[1], [2])
+            await pair.all_end(ids)
+            assert written
+
+    on_virtual_time(scenario)
+
+
 def test_activities_that_wait_go_with_their_partition(functions: Functions):
     async def scenario(clock: SimulatedClock) -> None:
         async with Pair(functions, clock, activity_delay=lambda activity: 5.0) as pair:

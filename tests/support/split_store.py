@@ -204,6 +204,10 @@ class SplitView(StorageShell):
     async def commit(self, hold: Hold, round_: Round) -> Committed:
         await self.before_commit(round_)
         self._check(hold.leases.values())
+        messages = (*round_.kept, *round_.discarded)
+        ids = [checkpoint.origin.instance_id for checkpoint in round_.checkpoints] + [e.target for e in messages]
+        if missing := {self._store.partition_of(instance_id) for instance_id in ids} - hold.partitions:
+            raise LeaseLost(f"Nothing guards what is written for {sorted(missing)}.", frozenset(missing))
         committed = await self._store.commit(round_)
         self.rounds.append(round_)
         await self.after_commit(round_)

@@ -25,7 +25,8 @@ class PartitionLease(msgspec.Struct, frozen=True):
 class Hold:
     """The partitions that one runner has now, of ``count`` in the hub.
 
-    Changed only by its runner, and only between rounds; a storage reads it whenever it is given it.
+    Changed only by its runner: grown between rounds, shrunk whenever it hears of a loss. A storage reads it whenever
+    it is given it.
     """
 
     __slots__ = ("count", "leases")
@@ -79,17 +80,25 @@ class PendingActivity(msgspec.Struct, frozen=True, gc=False):
     trace_context: str | None = None
 
 
+class Answer(msgspec.Struct, eq=False):
+    """What the sender of a discarded envelope is told; it may be anywhere."""
+
+    discarded: Envelope
+    envelope: Envelope
+
+
 class Round(msgspec.Struct, eq=False):
     """What one runner wants made true in one transaction.
 
-    ``kept``: envelopes without a row that no checkpoint consumes; they get an inbox row (architecture.md J2). Only an
-    answer to a message that is discarded may be for a partition that is not held; it goes to its owner.
+    ``kept``: envelopes without a row that no checkpoint consumes; they get an inbox row (architecture.md J2).
     ``discarded``: envelopes that have no effect; their rows, if any, are deleted.
+    ``answers``: to some of ``discarded``; they are sent as what a checkpoint sends is, also to partitions not held.
     """
 
     checkpoints: list[Checkpoint]
     kept: list[Envelope] = []
     discarded: list[Envelope] = []
+    answers: list[Answer] = []
 
 
 class Committed(msgspec.Struct, eq=False):

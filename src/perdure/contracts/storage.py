@@ -145,7 +145,7 @@ class Checkpoints(Protocol):
         discarded ones too (they may be gone with their finished instance), and the pending activities both end;
         kept envelopes get rows; history is appended or replaced
         (``expected_last_seq`` asserted); records are written (inserted when ``origin.number`` is None, then set);
-        children are created (or ``if_taken`` sent); outbox envelopes and new activities get rows and numbers;
+        children are created (or ``if_taken`` sent); answers, outbox envelopes and new activities get rows and numbers;
         a terminal status deletes the instance's own remaining inbox rows and pending activities.
         Afterwards senders and status waiters are woken.
 

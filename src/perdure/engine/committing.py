@@ -7,16 +7,13 @@ from perdure.contracts.errors import CheckpointRefused, InstanceTaken, LeaseLost
 from perdure.contracts.records import Committed, Round
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Checkpoint
-from perdure.core.messages import ChildFailed, Envelope, StartExecution
+from perdure.core.messages import Envelope, StartExecution
 from perdure.engine.held_partitions import HeldPartitions
 from perdure.engine.live import Episode, LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.patience import until_available
 from perdure.engine.routing import Router
 from perdure.engine.unstorable import unstorable_failure
-
-_ANSWERS = frozenset[type]({ChildFailed})
-"""What a dropped message is answered with; its receiver may be anywhere."""
 
 
 class Commits:
@@ -43,18 +40,17 @@ class Commits:
         What belongs to partitions that are lost meanwhile, or to ids that others created first, is left out.
         Raises StoreFailed, and CheckpointRefused for what is not one episode's fault.
         """
-        if self._held.lost:
-            self.leave_out_lost(round_, episodes)
-        while round_.checkpoints or round_.kept or round_.discarded:
-            known = len(self._held.lost)
+        while True:
+            if self._held.lost:
+                # Also what was found to be lost since the last attempt: only what is held is fenced.
+                self.leave_out_lost(round_, episodes)
+            if not (round_.checkpoints or round_.kept or round_.discarded):
+                return Committed([])
             try:
                 # When it is unavailable nothing was written; the round is as true as before and goes again.
-                return await until_available(partial(self._attempt, round_, known))
+                return await until_available(partial(self._storage.commit, self._held.hold, round_))
             except LeaseLost as error:
-                # Whoever receives may have heard of it first.
-                if len(self._held.lost) == known:
-                    self._held.note(error)
-                self.leave_out_lost(round_, episodes)
+                self._held.note(error)
             except InstanceTaken as error:
                 if not self._leave_out_taken(error.instance_ids, round_, episodes):
                     raise
@@ -65,21 +61,15 @@ class Commits:
                     or await self._leave_out_vanished(round_, episodes)
                 ):
                     raise
-        return Committed([])
-
-    async def _attempt(self, round_: Round, known: int) -> Committed:
-        """Only what is still held is fenced, so nothing of the rest may be in the round, also at a later attempt."""
-        if len(self._held.lost) > known:
-            raise LeaseLost("Partitions were lost while the store could not be reached.", frozenset(self._held.lost))
-        return await self._storage.commit(self._held.hold, round_)
 
     def leave_out_lost(self, round_: Round, episodes: list[Episode]) -> None:
         """The new owner finds all of it in the store; who sent what has no row yet has no answer yet."""
         is_lost = self._held.is_lost
         episodes[:] = [(live, made) for live, made in episodes if not is_lost(live.instance_id)]
         round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
-        round_.kept[:] = [e for e in round_.kept if type(e.message) in _ANSWERS or not is_lost(e.target)]
+        round_.kept[:] = [e for e in round_.kept if not is_lost(e.target)]
         round_.discarded[:] = [e for e in round_.discarded if not is_lost(e.target)]
+        round_.answers[:] = [answer for answer in round_.answers if not is_lost(answer.discarded.target)]
 
     def _leave_out_taken(self, instance_ids: Collection[str], round_: Round, episodes: list[Episode]) -> bool:
         """Drop instances that were to begin, with their starts; what else came for their ids is routed again.
@@ -93,6 +83,7 @@ class Commits:
         round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
         dropped = [envelope for envelope in round_.discarded if envelope.target in instance_ids]
         round_.discarded[:] = [envelope for envelope in round_.discarded if envelope.target not in instance_ids]
+        round_.answers[:] = [answer for answer in round_.answers if answer.discarded.target not in instance_ids]
         self._router.postpone(dropped)
         # Those that begin later, or whose first turn is out.
         starts = [e for e in round_.kept if type(e.message) is StartExecution and e.target in instance_ids]
@@ -123,15 +114,17 @@ class Commits:
         return bool(gone)
 
     async def _leave_out_vanished(self, round_: Round, episodes: list[Episode]) -> bool:
-        """Let episodes go that took rows which are gone, and route the rest again; answers whether there were any.
+        """Let episodes go that took rows which are gone, and route the rest again; answers whether there is less now.
 
         Where several processes share a store a row may be read, go with its instance, which ends or is purged, and
         only then be handed out, to what has the id by now.
         """
         found = False
+        held = len(self._held.hold.leases)
         for live, checkpoint in list(episodes):
             gone = await self._vanished(checkpoint)
-            if gone:
+            # Of what is lost nothing is read, and nothing follows from that.
+            if gone and not self._held.is_lost(live.instance_id):
                 found = True
                 episodes.remove((live, checkpoint))
                 again = [e for e in (*checkpoint.consumed, *live.queue) if e.position not in gone]
@@ -139,7 +132,7 @@ class Commits:
                 self._abandon(live)
                 self._router.postpone(again)
         round_.checkpoints[:] = [checkpoint for _, checkpoint in episodes]
-        return found
+        return found or len(self._held.hold.leases) < held
 
     async def _vanished(self, checkpoint: Checkpoint) -> set[int | None]:
         rows = [envelope for envelope in checkpoint.consumed if envelope.position is not None]

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from perdure.contracts.observer import Fact, InstanceDamaged, MessageDropped
-from perdure.contracts.records import DamagedInstance, Round, StoredInstance
+from perdure.contracts.records import Answer, DamagedInstance, Round, StoredInstance
 from perdure.contracts.storage import Storage
 from perdure.core.checkpoint import Creation
 from perdure.core.control import refused_rewind, takes_rewind
@@ -288,6 +288,9 @@ class Router:
         rows: set[int | None] = {None}
         if any(type(envelope.message) is Rewind for envelope in envelopes):
             found = await self._held.read_inbox(target, now)
+            if not self._held.has(target):
+                # That nothing was read says nothing, then.
+                return []
             rows.update(row.position for row in found)
         for envelope in envelopes:
             message = envelope.message
@@ -329,10 +332,7 @@ class Router:
         round_.discarded.append(envelope)
         message = envelope.message
         if isinstance(message, Rewind) and message.parent is not None:
-            refusal = refused_rewind(message.parent, envelope.target)
-            round_.kept.append(refusal)
-            if self._held.has(refusal.target):
-                self._postponed.append(refusal)
+            round_.answers.append(Answer(envelope, refused_rewind(message.parent, envelope.target)))
         self._announce(MessageDropped(envelope.target, type(message).__name__, reason))
 
     def _without_rewinds(self, envelopes: list[Envelope], round_: Round) -> list[Envelope]:

@@ -293,6 +293,8 @@ class Runner:
             for live in ready:
                 if self._rejections.take_if_accepted(live.execution_id):
                     await self._reread(live)
+            if self._held.lost:
+                ready = [live for live in ready if not self._held.is_lost(live.instance_id)]
         begun, held = self._begin_all(ready, now, round_, episodes)
         if begun:
             running = await self._executor.advance([turn for _, turn in begun])

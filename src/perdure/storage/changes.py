@@ -147,6 +147,8 @@ def changes_of(round_: Round, numbers: Numbers, unsaved: Mapping[int, Creation],
             changes.discarded.append(envelope.position)
         elif envelope.ends_activity is not None:
             changes.ended_activities.append(envelope.ends_activity)
+    for answer in round_.answers:
+        changes.envelopes.append(Placed(numbers.take(), answer.envelope))
     changes.numbers_reserved = numbers.reservation()
     return changes
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from perdure.contracts.executor import ActivityResult
-from perdure.contracts.records import Backlog, Committed, PendingActivity, ReusePolicy, Round
+from perdure.contracts.records import Answer, Backlog, Committed, PendingActivity, ReusePolicy, Round
 from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.checkpoint import Checkpoint, Creation, HistoryChange
@@ -226,20 +226,27 @@ class Audit:
         kept = [(envelope, self._release(envelope)) for envelope in round_.kept]
         for envelope, sent in kept:
             if sent is None:
-                # The late result of an activity that nobody waits for any more, or what a rewound parent hears of a
-                # child that is gone.
-                message = envelope.message
-                refused = isinstance(message, ms.ChildFailed) and message.failure.error_type == CHILD_GONE
-                self.require(refused or envelope.ends_activity is not None, f"kept, but never sent: {envelope}")
+                # The late result of an activity that nobody waits for any more.
+                self.require(envelope.ends_activity is not None, f"kept, but never sent: {envelope}")
                 sent = shadow.custody(envelope, None)
             self._store(envelope, sent)
         for envelope, former in discarded:
             self._discard(envelope, former)
+        for answer in round_.answers:
+            self._answer(answer)
         for checkpoint in round_.checkpoints:
             self._send(checkpoint, {i for i, creation in zip(before, made, strict=True) if creation is not None})
         self._add_activities(round_.checkpoints, committed)
         self._find_stuck()
         self._locks.check_all()
+
+    def _answer(self, answer: Answer) -> None:
+        """What a rewound parent hears of a child that is gone."""
+        message = answer.envelope.message
+        refused = isinstance(message, ms.ChildFailed) and message.failure.error_type == CHILD_GONE
+        self.require(refused, f"an answer that nobody asked for: {answer.envelope}")
+        sent = self.shadow.custody(answer.envelope, None)
+        self.shadow.insert_row(self.shadow.position_of(answer.envelope), sent)
 
     def _is_meant(self, sent: Sent, began: int) -> bool:
         """Whether a message is for the instance whose start was sent as ``began``."""

@@ -12,7 +12,7 @@ class GivenRound:
     """A round as its engine gave it, with the creations that its starts belong to."""
 
     def __init__(self, round_: Round, creation_of: Callable[[Envelope], Creation | None]) -> None:
-        self.round_ = Round(list(round_.checkpoints), list(round_.kept), list(round_.discarded))
+        self.round_ = Round(list(round_.checkpoints), list(round_.kept), list(round_.discarded), list(round_.answers))
         self.is_true = False
         self.starts: list[tuple[Envelope, Creation]] = []
         """Starts without a row, and what they make."""
