@@ -1,4 +1,4 @@
-"""Activities that run while their partition goes to another process: they go on, end once, and nobody waits for them."""
+"""Activities that run while their partition goes to another process: they go on, and end once."""
 
 import asyncio
 from collections import Counter
@@ -9,7 +9,7 @@ import pytest
 
 from perdure.core.instance import InstanceRecord
 from perdure.core.status import RuntimeStatus
-from support.sharing_hosts import SharingHost, SharingHub, on_sharing_hub
+from support.sharing_hosts import SharingHost, SharingHub, VirtualWorker, on_sharing_hub
 from support.small_hub import Functions, text
 
 GRACE_SECONDS = 60.0
@@ -109,7 +109,7 @@ def test_a_process_that_stops_is_rid_of_its_partitions_at_once_and_ends_what_it_
         assert await until(lambda: hub.held(owner) == 0) < 0.1
         assert await until(lambda: owner_of(hub, instance_id) is not None) < 0.5
         reasons = await other.client.waiting_on((await other.client.get(instance_id)) or pytest.fail("it is gone"))
-        assert all("in process 'host" in reason.reason for reason in reasons)
+        assert all("in process 'host" in (reason.reason or "") for reason in reasons)
         assert len(reasons) == 10
         record = await completed(other, instance_id)
         assert record.progress.output == "10"
@@ -306,6 +306,123 @@ def test_what_waits_goes_with_its_instance(functions):
         await completed(other, instance_id)
         assert await stop
         assert ran(hub).total() == 40
+        await nothing_left(hub)
+
+    on_sharing_hub(scenario)
+
+
+def test_what_is_done_for_others_ends_while_its_process_stops(functions):
+    async def scenario(hub: SharingHub) -> None:
+        for _ in range(2):
+            await hub.app(functions.registry, seconds=5.0, at_once=5)
+        await hub.until_even()
+        instance_id = await hub.hosts[0].client.start("fan_out", input="10")
+        await until(begun(hub, 10))
+        owner = owner_of(hub, instance_id)
+        assert owner is not None
+        [claimer] = others_than(hub, owner)
+        assert claimer.ran.total() == 5
+        assert await stopping(claimer)
+        await completed(owner, instance_id)
+        assert ran(hub).total() == 10
+        await nothing_left(hub)
+
+    on_sharing_hub(scenario)
+
+
+def test_forgetting_spares_what_is_done_for_others(functions):
+    """A partition that goes takes its own activities with it, not those that were claimed of another one."""
+
+    async def scenario(hub: SharingHub) -> None:
+        for _ in range(2):
+            await hub.app(functions.registry, seconds=1.0, at_once=5)
+        await hub.until_even()
+        first = await hub.hosts[0].client.start("fan_out", input="40")
+        owner = owner_of(hub, first)
+        assert owner is not None
+        [claimer] = others_than(hub, owner)
+        ids = (f"own-{number}" for number in range(100))
+        own = next(each for each in ids if owner_of(hub, each) is claimer)
+        claimer.tables.slow["claim offers"] = 0.3
+        await until(lambda: claimer.tables.asked["claim offers"] == 1)
+        await claimer.client.start("fan_out", input="5", instance_id=own)
+        # What is claimed comes after its own, and waits for that.
+        await until(lambda: len(claimer.executor._claims._activities) == 5)
+        assert len(claimer.inner.begun()) == 5
+        assert len(claimer.executor.begun()) == 5
+        claimer.executor.forget(lambda activity: True)
+        assert claimer.executor.take_back(lambda activity: True) == []
+        for instance_id in (first, own):
+            await completed(owner, instance_id)
+        await nothing_left(hub)
+
+    on_sharing_hub(scenario)
+
+
+@pytest.fixture
+def everything(functions: Functions) -> Functions:
+    """What the workers of servers have."""
+    return functions
+
+
+async def two_servers(hub: SharingHub, everything: Functions) -> tuple[SharingHost, SharingHost, list[VirtualWorker]]:
+    """Two, each with a worker that has everything; in 5 seconds each does one thing."""
+    first, second = await hub.server(), await hub.server()
+    await hub.until_even()
+    return first, second, [VirtualWorker(host.server, everything.registry, 5.0) for host in (first, second)]
+
+
+def test_what_a_worker_does_counts_though_its_server_stops(everything):
+    async def scenario(hub: SharingHub) -> None:
+        first, second, workers = await two_servers(hub, everything)
+        ids = [await first.client.start("one", input=str(number)) for number in range(8)]
+        assert {owner is first for owner in [owner_of(hub, each) for each in ids]} == {True, False}
+        await asyncio.sleep(7)
+        stop = stopping(first)
+        assert await until(lambda: hub.held(first) == 0) < 0.5
+        for instance_id in ids:
+            await completed(second, instance_id)
+        assert await stop
+        assert sum(worker.ran["work"] for worker in workers) == 8
+        await nothing_left(hub)
+
+    on_sharing_hub(scenario)
+
+
+def test_a_stopping_server_waits_for_no_worker_that_is_gone(everything):
+    async def scenario(hub: SharingHub) -> None:
+        first, second, workers = await two_servers(hub, everything)
+        ids = [await first.client.start("one", input=str(number)) for number in range(8)]
+        await asyncio.sleep(7)
+        stop = stopping(first)
+        await until(lambda: hub.held(first) == 0)
+        done_by_the_other = workers[1].ran["work"]
+        given = workers[0].ran["work"]
+        await workers[0].vanish()
+        assert await stop
+        assert await until(lambda: workers[1].ran["work"] == done_by_the_other + given) < 2
+        for instance_id in ids:
+            await completed(second, instance_id)
+        await nothing_left(hub)
+
+    on_sharing_hub(scenario)
+
+
+def test_a_worker_that_leaves_after_a_partition_moved_is_replaced_by_any(everything):
+    async def scenario(hub: SharingHub) -> None:
+        first = await hub.server()
+        gone = VirtualWorker(first.server, everything.registry, 5.0)
+        ids = [await first.client.start("one", input=str(number)) for number in range(8)]
+        await asyncio.sleep(7)
+        second = await hub.server()
+        other = VirtualWorker(second.server, everything.registry, 5.0)
+        await hub.until_even()
+        assert hub.memory._offers
+        await gone.vanish()
+        for instance_id in ids:
+            await completed(second, instance_id)
+        assert gone.ran["work"] == 8
+        assert other.ran["work"] == 8
         await nothing_left(hub)
 
     on_sharing_hub(scenario)
