@@ -62,6 +62,23 @@ class TestConnectionStrings:
     def test_without_a_scheme_it_is_https(self) -> None:
         assert parse("Endpoint=host;Authentication=none").endpoint == "https://host"
 
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("embedded://", ConnectionString("embedded://")),
+            (" http://localhost:8080 ", ConnectionString("http://localhost:8080")),
+            ("embedded:///a/b;TaskHub=orders", ConnectionString("embedded:///a/b", "orders")),
+            ("embedded+postgresql://a@b/c?d=e", ConnectionString("embedded+postgresql://a@b/c?d=e")),
+            (
+                "https://h:1;Authentication=Token;Token=t",
+                ConnectionString("https://h:1", "default", "Token", token="t"),
+            ),
+        ],
+    )
+    def test_an_address_is_enough(self, text: str, expected: ConnectionString) -> None:
+        assert parse(text) == expected
+        assert parse(str(expected)) == expected
+
     def test_the_last_of_a_key_counts_and_empty_values_do_not(self) -> None:
         assert parse("Endpoint=http://a;TaskHub=x;taskhub=y;ClientID=") == ConnectionString("http://a", "y")
 
@@ -84,6 +101,10 @@ class TestConnectionStrings:
             ("TaskHub=x", "no Endpoint"),
             ("Endpoint=", "no Endpoint"),
             ("Endpoint=http://a;oops", "Part 2"),
+            ("http://a;oops", "Part 2"),
+            ("your-connection-string", "such as embedded:// for a hub in this program or http://localhost:8080"),
+            ("hush", "Part 1"),
+            ("https://a", "needs Authentication"),
             ("Endpoint=https://a", "needs Authentication"),
             ("Endpoint=https://a;Authentication=Magic", "Magic is not known; use one of None, DefaultAzure"),
             ("Endpoint=https://a;Authentication=VisualStudio", "not available in Python"),

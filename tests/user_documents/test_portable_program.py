@@ -30,9 +30,13 @@ def run(folder: Path, connection_string: str, *words: str) -> str:
     return ended.stdout
 
 
-@pytest.mark.parametrize("words", [(), ("-m", "perdure", "run")], ids=["python", "perdure run"])
-def test_in_process(tmp_path: Path, words: tuple[str, ...]) -> None:
-    assert run(tmp_path, "Endpoint=embedded://;TaskHub=default", *words) == SAYS
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [("embedded://", ()), ("Endpoint=embedded://;TaskHub=default", ("-m", "perdure", "run"))],
+    ids=["python", "perdure run"],
+)
+def test_in_process(tmp_path: Path, place: str, words: tuple[str, ...]) -> None:
+    assert run(tmp_path, place, *words) == SAYS
 
 
 def test_in_process_on_a_file(tmp_path: Path) -> None:
@@ -45,5 +49,6 @@ def test_against_a_server(tmp_path: Path) -> None:
     folder = tmp_path / "server"
     folder.mkdir()
     with ServeProcess(folder, "--store", str(folder / "hub.db")) as server:
-        address = f"Endpoint=http://localhost:{server.grpc_port};TaskHub=default;Authentication=None"
+        address = f"http://localhost:{server.grpc_port}"
         assert run(tmp_path, address) == SAYS
+        assert run(tmp_path, f"Endpoint={address};TaskHub=default;Authentication=None") == SAYS

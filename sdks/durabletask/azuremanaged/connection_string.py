@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -36,6 +37,7 @@ _FIELDS = {
     "CaFile": "ca_file",
 }
 _BY_LOWER_CASE = {key.lower(): name for key, name in _FIELDS.items()}
+_ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*://")
 _PLAIN_SCHEMES = ("http://", "grpc://", "embedded:", "embedded+")
 
 
@@ -71,6 +73,7 @@ class ConnectionString:
     def parse(text: str) -> "ConnectionString":
         """Read ``Key=Value;Key=Value``; the case of keys does not count, the last of a key does, values may be quoted.
 
+        An address at its beginning is the endpoint: ``embedded://``, ``http://localhost:8080;TaskHub=orders``.
         Without ``TaskHub`` it is ``default``; ``Authentication`` may be missing for endpoints without TLS. Raises
         ValueError that names what is wrong, and never shows a token.
         """
@@ -152,6 +155,10 @@ def _authentication(given: str) -> str:
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
     at = number = 0
+    if _ADDRESS.match(text):
+        number = 1
+        address, at = _value(text, 0)
+        yield "Endpoint", address
     while at < len(text):
         number += 1
         end = text.find(";", at)
@@ -164,7 +171,11 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
             continue
         if text[at:end].strip():
             # It is not shown: it may be the rest of a secret that was not quoted.
-            raise ValueError(f"Part {number} of the connection string has no '='.")
+            raise ValueError(
+                f"Part {number} of the connection string has no '='. Give an address, such as embedded:// for a hub in "
+                "this program or http://localhost:8080 for a server, or Key=Value;Key=Value, such as "
+                "Endpoint=http://localhost:8080;TaskHub=default;Authentication=None."
+            )
         at = end + 1
 
 
