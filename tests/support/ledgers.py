@@ -9,6 +9,10 @@ BEFORE_COMMIT_SECONDS = 3.0
 """So long after its end an activity's result may be without a row, on a machine with much else to do."""
 
 
+EXCUSE_NOTHING = {"stop", "move", "server stopped"}
+"""Whoever stops, or gives a partition to another, lets what runs there end: nothing runs again for it."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """What was done, from when to when (monotonic clock), to the processes of these ids; None: to all."""
@@ -69,7 +73,10 @@ def _fault_between(first: Run, second: Run, faults: Sequence[Fault], lease_secon
     near = [
         fault
         for fault in faults
-        if fault.begun <= ended and fault.begun <= second.begun and fault.ended + after >= first.begun
+        if fault.what not in EXCUSE_NOTHING
+        and fault.begun <= ended
+        and fault.begun <= second.begun
+        and fault.ended + after >= first.begun
     ]
     own = [fault for fault in near if fault.pids is not None and first.pid in fault.pids]
     return next(iter([*own, *(fault for fault in near if fault.pids is None)]), None)
