@@ -69,6 +69,23 @@ def own_server(*settings: str) -> Iterator[Cluster]:
         shutil.rmtree(folder)
 
 
+@contextmanager
+def standby_of(primary: Cluster, *settings: str) -> Iterator[Cluster]:
+    """A server that follows another one, which is stopped for a moment; ``settings`` are of that one."""
+    folder = Path(tempfile.mkdtemp(prefix="perdure-pg-", dir=quick_folder()))
+    cluster = Cluster(folder)
+    try:
+        primary.stop()
+        subprocess.run(["cp", "-a", str(primary.folder / "data"), str(folder / "data")], check=True)
+        primary.start(*settings)
+        (folder / "data" / "standby.signal").touch()
+        cluster.start(f"primary_conninfo=host=127.0.0.1 port={primary.port} user=postgres")
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder)
+
+
 def quick_folder() -> Path:
     """In memory where that is possible: tests kill servers, never the machine, so a sync may cost nothing."""
     memory = Path("/dev/shm")

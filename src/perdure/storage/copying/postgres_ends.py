@@ -14,6 +14,7 @@ from perdure.storage.postgres.address import read_address
 from perdure.storage.postgres.copies import AFTER, FINGERPRINT, PART, read_copy
 from perdure.storage.postgres.meanings import LOST_ERRORS, meaning, unusable
 from perdure.storage.postgres.schema import Schema
+from perdure.storage.postgres.sessions import session_settings
 from perdure.storage.postgres.tables import NUMBERS_BITS
 from perdure.storage.rows import ACTIVITY_COLUMNS, HISTORY_COLUMNS, INBOX_COLUMNS, INSTANCE_COLUMNS
 from perdure.storage.sql_files import named_statements, read_text
@@ -36,7 +37,7 @@ class _End:
         self._connection: asyncpg.Connection | None = None
 
     async def _connect(self) -> asyncpg.Connection:
-        settings = {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+        settings = {**session_settings(0, None, 0), "idle_in_transaction_session_timeout": "0"}
         try:
             connection = self._connection = await asyncpg.connect(
                 self._address.dsn, timeout=CONNECT_SECONDS_MAX, server_settings=settings

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import asyncpg
 
@@ -11,14 +12,16 @@ from perdure.core.status import RuntimeStatus
 from perdure.storage.migrations import check_version
 from perdure.storage.options import Access
 from perdure.storage.postgres.address import read_address
-from perdure.storage.postgres.meanings import LOST_ERRORS, meaning, unusable
+from perdure.storage.postgres.meanings import LOST_ERRORS, REFUSES_SETTINGS, meaning, unusable
 from perdure.storage.postgres.notes import PostgresNotes
 from perdure.storage.postgres.schema import PREFIX, Schema, read_steps
-from perdure.storage.postgres.sessions import SteadyConnection
+from perdure.storage.postgres.sessions import SteadyConnection, session_settings
 from perdure.storage.server_hubs import HostRow, HubEntry, HubStatus, NoSuchHub
 from perdure.storage.sql_files import named_statements, read_text
 
 CONNECT_SECONDS_MAX = 10
+STATEMENT_SECONDS_MAX = 300
+"""A hub's backlog may be long."""
 SERVED = "perdure task hub, run by servers"
 """The comment of a schema whose hub servers run unasked: it is read without a look into the schema."""
 LOCK_SECONDS_MAX = 10
@@ -149,17 +152,27 @@ class PostgresHubs:
     def _place(self, schema: Schema) -> str:
         return f"{self._address.shown} (task hub '{schema.name.removeprefix(PREFIX)}')"
 
+    async def _connect(self) -> asyncpg.Connection:
+        """As for a pooler in transaction mode, which may be there."""
+        connect = partial(
+            asyncpg.connect,
+            self._address.dsn,
+            timeout=CONNECT_SECONDS_MAX,
+            statement_cache_size=0,
+            connection_class=SteadyConnection,
+        )
+        try:
+            return await connect(server_settings=session_settings(STATEMENT_SECONDS_MAX, None, 0))
+        except asyncpg.ProtocolViolationError as error:
+            if REFUSES_SETTINGS not in str(error):
+                raise
+        return await connect()
+
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[asyncpg.Connection]:
         place = self._address.shown
         try:
-            # As for a pooler in transaction mode, which may be there.
-            connection = await asyncpg.connect(
-                self._address.dsn,
-                timeout=CONNECT_SECONDS_MAX,
-                statement_cache_size=0,
-                connection_class=SteadyConnection,
-            )
+            connection = await self._connect()
         except (asyncpg.PostgresError, *LOST_ERRORS, ValueError) as error:
             raise unusable(error, place) from error
         try:

@@ -66,7 +66,10 @@ def unusable(error: BaseException, place: str) -> StoreUnusable:
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return StoreUnusable(f"The server of {place} answers: {what}. Create the database, or name another one.")
     if isinstance(error, asyncpg.TooManyConnectionsError):
-        return StoreUnusable(f"The server of {place} takes no more connections: {what}. Raise max_connections.")
+        return StoreUnusable(
+            f"The server of {place} takes no more connections: {what}. "
+            "Raise max_connections, or the limit of the user or the database."
+        )
     if isinstance(error, asyncpg.CannotConnectNowError):
         return StoreUnusable(f"The server of {place} cannot be used yet: {what}. Try again when it has started.")
     if isinstance(error, asyncpg.exceptions.ClientConfigurationError):
@@ -84,7 +87,9 @@ def unusable(error: BaseException, place: str) -> StoreUnusable:
             "session or transaction mode, or go to the server."
         )
     if isinstance(error, asyncpg.PostgresError):
-        hint = " That is a pooler: say pooler=session or pooler=transaction." if REFUSES_SETTINGS in what else ""
+        hint = (
+            " That is a pooler: go to the server, or leave 'pooler' out of the URL." if REFUSES_SETTINGS in what else ""
+        )
         return StoreUnusable(f"The server of {place} answers: {what} ({state_of(error)}).{hint}")
     if isinstance(error, TimeoutError):
         return StoreUnusable(f"The server of {place} does not answer. Check host and port in the URL, and firewalls.")

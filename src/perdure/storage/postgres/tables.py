@@ -40,6 +40,7 @@ from perdure.storage.postgres.hints import Hints
 from perdure.storage.postgres.lines import Line, Lines, Rows
 from perdure.storage.postgres.lookups import Lookups
 from perdure.storage.postgres.meanings import LOST_ERRORS, unusable
+from perdure.storage.postgres.rights import check_rights
 from perdure.storage.postgres.schema import Schema
 from perdure.storage.postgres.server import Server
 from perdure.storage.postgres.verifying import Verification
@@ -108,6 +109,7 @@ class PostgresTables:
         first, second = await server.first_connections(WRITE_SECONDS_MAX, KEEP_SECONDS_MAX)
         try:
             count = await self._schema.ready(first, self._place, options.access, options.partitions)
+            await check_rights(first, self._schema, self._place, options.access)
             await refuse_half(first, self._schema, self._place)
             if options.access is Access.HOLD:
                 await first.execute(self._sql["forget_foreign_xids"])
