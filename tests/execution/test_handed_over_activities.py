@@ -72,7 +72,7 @@ async def until(condition: Callable[[], bool], seconds: float = 60) -> float:
 
 async def started(hub: SharingHub, name: str, input: str) -> tuple[str, SharingHost]:
     """An instance whose activities have begun, and the host that has both."""
-    instance_id = await hub.hosts[0].client.start(name, input=input)
+    instance_id = await hub.hosts[0].client.start(name, input=input, instance_id=name)
     await until(begun(hub, int(input) if name == "fan_out" else 1))
     owner = owner_of(hub, instance_id)
     assert owner is not None
@@ -136,7 +136,10 @@ def test_a_process_alone_leaves_what_it_ran_to_its_successor(functions):
 def test_a_partition_that_moves_leaves_its_activities_where_they_run(functions):
     async def scenario(hub: SharingHub) -> None:
         await hub.app(functions.registry, seconds=20.0, at_once=100)
-        ids = [await hub.hosts[0].client.start("one", input=str(number)) for number in range(60)]
+        ids = [
+            await hub.hosts[0].client.start("one", input=str(number), instance_id=f"one-{number}")
+            for number in range(60)
+        ]
         await until(begun(hub, 60))
         for _ in range(2):
             await hub.app(functions.registry, seconds=20.0, at_once=100)
@@ -154,7 +157,7 @@ def test_a_partition_that_moves_leaves_its_activities_where_they_run(functions):
 def test_a_partition_may_come_back_while_they_run(functions):
     async def scenario(hub: SharingHub) -> None:
         first = await hub.app(functions.registry, seconds=60.0)
-        ids = [await first.client.start("one", input=str(number)) for number in range(20)]
+        ids = [await first.client.start("one", input=str(number), instance_id=f"one-{number}") for number in range(20)]
         await until(begun(hub, 20))
         second = await hub.app(functions.registry, seconds=60.0)
         await hub.until_even()
@@ -297,7 +300,7 @@ def test_what_waits_goes_with_its_instance(functions):
         for _ in range(2):
             await hub.app(functions.registry, seconds=2.0, at_once=5)
         await hub.until_even()
-        instance_id = await hub.hosts[0].client.start("fan_out", input="40")
+        instance_id = await hub.hosts[0].client.start("fan_out", input="40", instance_id="fan")
         await asyncio.sleep(3.0)
         owner = owner_of(hub, instance_id)
         assert owner is not None
@@ -316,7 +319,7 @@ def test_what_is_done_for_others_ends_while_its_process_stops(functions):
         for _ in range(2):
             await hub.app(functions.registry, seconds=5.0, at_once=5)
         await hub.until_even()
-        instance_id = await hub.hosts[0].client.start("fan_out", input="10")
+        instance_id = await hub.hosts[0].client.start("fan_out", input="10", instance_id="fan")
         await until(begun(hub, 10))
         owner = owner_of(hub, instance_id)
         assert owner is not None
@@ -337,7 +340,7 @@ def test_forgetting_spares_what_is_done_for_others(functions):
         for _ in range(2):
             await hub.app(functions.registry, seconds=1.0, at_once=5)
         await hub.until_even()
-        first = await hub.hosts[0].client.start("fan_out", input="40")
+        first = await hub.hosts[0].client.start("fan_out", input="40", instance_id="fan")
         owner = owner_of(hub, first)
         assert owner is not None
         [claimer] = others_than(hub, owner)
@@ -375,7 +378,7 @@ async def two_servers(hub: SharingHub, everything: Functions) -> tuple[SharingHo
 def test_what_a_worker_does_counts_though_its_server_stops(everything):
     async def scenario(hub: SharingHub) -> None:
         first, second, workers = await two_servers(hub, everything)
-        ids = [await first.client.start("one", input=str(number)) for number in range(8)]
+        ids = [await first.client.start("one", input=str(number), instance_id=f"one-{number}") for number in range(8)]
         assert {owner is first for owner in [owner_of(hub, each) for each in ids]} == {True, False}
         await asyncio.sleep(7)
         stop = stopping(first)
@@ -392,7 +395,7 @@ def test_what_a_worker_does_counts_though_its_server_stops(everything):
 def test_a_stopping_server_waits_for_no_worker_that_is_gone(everything):
     async def scenario(hub: SharingHub) -> None:
         first, second, workers = await two_servers(hub, everything)
-        ids = [await first.client.start("one", input=str(number)) for number in range(8)]
+        ids = [await first.client.start("one", input=str(number), instance_id=f"one-{number}") for number in range(8)]
         await asyncio.sleep(7)
         stop = stopping(first)
         await until(lambda: hub.held(first) == 0)
@@ -412,7 +415,7 @@ def test_a_worker_that_leaves_after_a_partition_moved_is_replaced_by_any(everyth
     async def scenario(hub: SharingHub) -> None:
         first = await hub.server()
         gone = VirtualWorker(first.server, everything.registry, 5.0)
-        ids = [await first.client.start("one", input=str(number)) for number in range(8)]
+        ids = [await first.client.start("one", input=str(number), instance_id=f"one-{number}") for number in range(8)]
         await asyncio.sleep(7)
         second = await hub.server()
         other = VirtualWorker(second.server, everything.registry, 5.0)
