@@ -69,7 +69,8 @@ class ActivityRates:
         """How many of the name end in a second; None when that cannot be said yet."""
         ended, during = self._weighed.get(name, (0.0, 0.0))
         if ended:
-            return ended / during
+            # What ended in the moment in which it was looked at says nothing.
+            return ended / during if during else None
         return 0.0 if now - self._since.get(name, now) >= FIRST_SECONDS else None
 
     def _leave(self, counts: Counter[str]) -> None:
@@ -80,5 +81,5 @@ class ActivityRates:
                 self._here[name] = left
             else:
                 self.total -= left
-                for kept in (self._here, self._weighed, self._since):
+                for kept in (self._here, self._ended, self._weighed, self._since):
                     kept.pop(name, None)
