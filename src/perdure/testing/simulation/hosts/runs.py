@@ -15,6 +15,10 @@ class Rights(Protocol):
         """Whether the store counts it among the living."""
         ...
 
+    def was_struck(self, host: str) -> bool:
+        """Whether the store has counted it among the dead."""
+        ...
+
     def is_of(self, process: int, host: str) -> bool:
         """Whether it is, or was, that host."""
         ...
@@ -116,12 +120,10 @@ class RunsAudit:
             run.is_given_up = True
 
     def _may_be_repeated(self, run: Run) -> bool:
-        return run.is_given_up or self._is_struck(run) or self._has_moved(run)
+        return run.is_given_up or self._is_struck(run)
 
     def _is_struck(self, run: Run) -> bool:
         """Whether the host has lost its right by a blow."""
-        return run.right is None or not self._rights.is_listed(run.right.process)
-
-    def _has_moved(self, run: Run) -> bool:
-        now = self._rights.right_to(run.activity)
-        return run.right is not None and run.right.epoch is not None and (now is None or now != run.right)
+        if run.right is None:
+            return self._rights.was_struck(run.host)
+        return not self._rights.is_listed(run.right.process)

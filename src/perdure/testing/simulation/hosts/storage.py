@@ -156,6 +156,9 @@ class AuditedMemory(SharedMemory):
     def is_listed(self, process: int) -> bool:
         return process in self._processes
 
+    def was_struck(self, host: str) -> bool:
+        return any(name == host and number not in self._processes for number, name in self._names.items())
+
     def is_of(self, process: int, host: str) -> bool:
         return self._names.get(process) == host
 
