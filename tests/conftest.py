@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Generator, Iterator
+from itertools import zip_longest
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -20,6 +21,8 @@ SHARED_ENVIRONMENTS = "packaging"
 """Tests of this folder share a wheel and a download, so they stay in one test process."""
 SPREAD = "simulation"
 """Tests of this folder compute for long and share nothing, so each may go to any test process."""
+WAITING = ("faults", "packaging", "official", "samples", "user_documents", "host", "cli", "guest")
+"""Tests of these folders start processes and wait for them. Longest first."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -27,15 +30,43 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep a file's tests in one of several test processes, and let those of ``SPREAD`` go anywhere."""
     from xdist.scheduler import LoadScopeScheduling
 
+    # By the number of its tests, as it would be, a file with one long test comes last, and the others wait for it.
+    config.option.loadscopereorder = False
+
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            folder = PurePosixPath(file).parent.name
-            if folder == SPREAD:
-                return nodeid
-            return folder if folder == SHARED_ENVIRONMENTS else file
+            return _scope(nodeid)
 
     return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several test processes begin with what takes long, and do what waits beside what computes."""
+    if not hasattr(config, "workerinput"):
+        return
+    scopes: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        scopes.setdefault(_scope(item.nodeid), []).append(item)
+    waiting = sorted((scope for scope in scopes if _folder(scope) in WAITING), key=lambda s: WAITING.index(_folder(s)))
+    computing = [scope for scope in scopes if _folder(scope) not in WAITING]
+    computing.sort(key=lambda scope: (_folder(scope) != SPREAD, -len(scopes[scope])))
+    # As many of the one as of the other, until there are no more that wait.
+    order = [scope for pair in zip_longest(waiting, computing) for scope in pair if scope is not None]
+    items[:] = [item for scope in order for item in scopes[scope]]
+
+
+def _scope(nodeid: str) -> str:
+    """What goes to one test process as a whole."""
+    file = nodeid.partition("::")[0]
+    folder = PurePosixPath(file).parent.name
+    if folder == SPREAD:
+        return nodeid
+    return folder if folder == SHARED_ENVIRONMENTS else file
+
+
+def _folder(scope: str) -> str:
+    """The folder below ``tests`` that a scope lies in."""
+    return scope.partition("::")[0].removeprefix("tests/").partition("/")[0]
 
 
 @pytest.fixture(autouse=True, scope="module")
