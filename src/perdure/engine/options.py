@@ -17,6 +17,9 @@ class EngineOptions(msgspec.Struct, frozen=True):
     live: LiveLimits = LiveLimits()
     entity_batch_max: int = 5000
     turns_per_round: int = 256
+    transaction_characters: int = 16_000_000
+    """So much payload at most goes into one transaction, unless a single episode has more: it shall not take a good
+    part of a lease, and store and process both hold it in memory several times over."""
     horizon: timedelta = timedelta(hours=1)
     """Messages due within it are kept in memory; those beyond stay in the store until it moves."""
     history_events_noticed: int = 50_000

@@ -29,6 +29,7 @@ from perdure.engine.options import EngineOptions
 from perdure.engine.orchestration_episode import LiveOrchestration
 from perdure.engine.patience import until_available
 from perdure.engine.rejections import Rejections
+from perdure.engine.round_parts import parts_of, whole
 from perdure.engine.routing import Router
 from perdure.engine.settlements import Settlements
 from perdure.engine.turnovers import Concerned, Turnovers
@@ -73,7 +74,8 @@ class Runner:
         self._live = LiveInstances(options.live)
         self._due = DueMessages(clock, self._wake.set, options.horizon)
         self._rejections = Rejections(options.versioning, self._wake.set)
-        self._turns_per_round = options.turns_per_round
+        self._transaction_characters = options.transaction_characters
+        self._turns_per_round = self._turns_now = options.turns_per_round
         self._router = Router(
             self._held, storage, self._live, self._due, options, self._announcer.announce, self._recall
         )
@@ -307,14 +309,26 @@ class Runner:
                 live.queue = [envelope for envelope in live.queue if envelope not in gone]
         round_.kept.extend(e for envelopes in held.values() for e in envelopes if e.position is None)
         if round_.checkpoints or round_.kept or round_.discarded:
-            committed = await self._commits.commit(round_, episodes)
-            if self._settlements:
-                self._settlements.settle(round_)
-            await self._follow_up(episodes, committed)
+            await self._make_true(round_, episodes)
         elif self._settlements.has_turns:
             self._settlements.settle(round_)
         # They came before whatever has come since, also before a start that gives their id to yet another instance.
         self._incoming[:0] = self._router.take_postponed()
+
+    async def _make_true(self, round_: Round, episodes: list[Episode]) -> None:
+        parts = parts_of(round_, episodes, self._transaction_characters)
+        for part, made in parts:
+            committed = await self._commits.commit(part, made)
+            if self._settlements and part is parts[-1][0]:
+                self._settlements.settle(whole(parts))
+            await self._follow_up(made, committed)
+        # Not before: what looks idle may have its episode in the next part.
+        self._live.shrink()
+        if len(parts) > 1:
+            # Payloads that large are in memory from a turn's end to its commit.
+            self._turns_now = max(1, len(episodes) // len(parts))
+        elif self._turns_now < self._turns_per_round:
+            self._turns_now = min(self._turns_now * 2, self._turns_per_round)
 
     def _take_incoming(self) -> list[Envelope]:
         room = MESSAGES_PER_ROUND - len(self._ready)
@@ -414,11 +428,11 @@ class Runner:
             return live.fail(failure_of(error))
 
     def _take_ready(self) -> list[LiveInstance]:
-        if len(self._ready) <= self._turns_per_round:
+        if len(self._ready) <= self._turns_now:
             taken = list(self._ready.values())
             self._ready.clear()
         else:
-            taken = [live for live, _ in zip(self._ready.values(), range(self._turns_per_round), strict=False)]
+            taken = [live for live, _ in zip(self._ready.values(), range(self._turns_now), strict=False)]
             for live in taken:
                 del self._ready[live.instance_id]
         if self._turnovers.are_due:
@@ -496,7 +510,6 @@ class Runner:
                 await self._reread(live)
             if live.queue and live.turn is None:
                 self._ready[live.instance_id] = live
-        self._live.shrink()
         self._announcer.committed(episodes)
 
     async def _reread(self, live: LiveInstance) -> None:
