@@ -14,6 +14,7 @@ from durabletask import task
 from durabletask.azuremanaged import DurableTaskSchedulerWorker
 from durabletask.grpc_options import GrpcChannelOptions, GrpcWorkerResiliencyOptions
 from durabletask.worker import TaskHubGrpcWorker
+from support.host_process import wait_until
 from support.server_thread import ServerThread
 
 QUICK = GrpcWorkerResiliencyOptions(reconnect_backoff_base_seconds=0.01, reconnect_backoff_cap_seconds=0.02)
@@ -91,6 +92,32 @@ def test_a_token_that_comes_late_is_told_once_and_waited_for(server: ServerThrea
     assert listener.told == [
         "No work items come: no token can be had (OSError: the token service sleeps). Trying again until they do."
     ]
+
+
+def test_what_keeps_a_worker_from_its_server_is_told_with_what_to_look_at(server: ServerThread) -> None:
+    listener = Listener()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        told = _told_until(worker_with(Token, f"127.0.0.1:{nobody.getsockname()[1]}", listener), listener, count=3)
+    assert all(line.startswith("No work items come: unavailable (") for line in told)
+    assert [line.endswith("is named by CaFile=… in the connection string.") for line in told] == [True, False, False]
+    listener = Listener()
+    worker = DurableTaskSchedulerWorker(
+        f"http://{server.address};TaskHub=nope", resiliency_options=QUICK, log_handler=listener
+    )
+    first, second, *_ = _told_until(worker, listener, count=2)
+    assert second == "No work items come: not_found (Task hub not found: nope). Trying again."
+    assert first == f"{second} A perdure server makes a task hub by: perdure hub create NAME."
+
+
+def _told_until(worker: DurableTaskSchedulerWorker, listener: Listener, *, count: int) -> list[str]:
+    start = worker.start()
+    try:
+        wait_until(lambda: len(listener.told) >= count, "so much is told")
+    finally:
+        worker.stop()
+    assert not start.connected
+    return listener.told[:count]
 
 
 def test_a_credential_of_the_wrong_kind_is_told_to_whoever_waits_for_the_start(server: ServerThread) -> None:

@@ -64,6 +64,20 @@ def test_an_unknown_hub_is_not_found(call: str) -> None:
     run(scenario)
 
 
+def test_the_log_says_which_hub_was_missed_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with scheduler("memory:", hubs=("Orders",)) as server:
+            for name in ("nope", "nope", "elsewhere"):
+                assert (await code_of(server.client.to(taskhub=name).Hello()))[0] is Code.NOT_FOUND
+
+    run(scenario)
+    said = [record.getMessage() for record in caplog.records if record.name == "perdure.grpc_api"]
+    assert said == [
+        f"A caller asks for task hub '{name}', which is not here; who names none is in 'Orders'."
+        for name in ("nope", "elsewhere")
+    ]
+
+
 def test_a_hub_is_made_and_used_while_a_worker_of_another_is_connected(store_url: str) -> None:
     async def scenario() -> None:
         async with scheduler(store_url) as server, Worker(server.client) as worker:

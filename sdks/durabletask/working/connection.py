@@ -27,6 +27,13 @@ _SILENCE_CHECKS = 4
 _NEVER = ("the target uri is not valid", "Invalid metadata")
 """What gRPC says of calls that it does not even begin."""
 _UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_HINTS = {
+    grpc.StatusCode.UNAVAILABLE: "Is a server there, as perdure serve? Its address begins with https:// if it speaks "
+    "TLS, else with http://; a CA of your own is named by CaFile=… in the connection string.",
+    grpc.StatusCode.NOT_FOUND: "A perdure server makes a task hub by: perdure hub create NAME.",
+    grpc.StatusCode.UNAUTHENTICATED: "A perdure server takes Authentication=Token;TokenFile=… (connection string).",
+}
+"""What to look at when a worker has never been connected; each is said once."""
 
 
 class Connection:
@@ -57,6 +64,7 @@ class Connection:
         self._stream: Any = None
         self._told: str | None = None
         """The trouble that the log tells of; it is not repeated at every try."""
+        self._hints = dict(_HINTS)
         self._waiting_since: float | None = None
         self._heard_at = 0.0
         self._is_silent = False
@@ -125,9 +133,10 @@ class Connection:
 
     def _tell(self, error: Exception) -> None:
         if isinstance(error, grpc.RpcError):
-            self._logger.warning(
-                "No work items come: %s (%s). Trying again.", _status(error).name.lower(), _details(error)
-            )
+            status = _status(error)
+            hint = self._hints.pop(status, None)
+            again = "Trying again." if hint is None else f"Trying again. {hint}"
+            self._logger.warning("No work items come: %s (%s). %s", status.name.lower(), _details(error), again)
             return
         why = f"no token can be had ({error})" if isinstance(error, NoHeaders) else f"{type(error).__name__}: {error}"
         if why != self._told:
@@ -154,6 +163,7 @@ class Connection:
                 stream.cancel()
             start.opened()
             self._told = None
+            self._hints.clear()
             self._logger.info("Connected to the server; waiting for work items.")
             while True:
                 self._waiting_since = time.monotonic()

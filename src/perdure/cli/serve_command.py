@@ -177,9 +177,8 @@ def _say_ready(server: "SchedulerServer") -> None:
         )
     if options.store_url == "memory:":
         print_error("Note: --memory keeps nothing; all is gone when the server stops.")
-    if not options.asks_tokens:
-        hub = options.hubs[0]
-        click.echo(f"Connect:  Endpoint={server.addresses()[0]};TaskHub={hub};Authentication=None")
+    authentication = "Token;TokenFile=FILE" if options.asks_tokens else "None"
+    click.echo(f"Connect:  Endpoint={server.addresses()[0]};TaskHub={options.hubs[0]};Authentication={authentication}")
     click.echo("Ctrl+C stops.\n")
     sys.stdout.flush()
 

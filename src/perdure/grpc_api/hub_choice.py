@@ -1,14 +1,17 @@
 """Which task hub a call means: the header ``taskhub`` says it, and without one it is the server's own."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from perdure.client import RuntimeStatus, TaskHubClient
+from perdure.execution.seldom import Seldom
 from perdure.grpc_api.access import EVERYBODY, RIGHTS, Doorkeeper, Standing, bearer_token
 from perdure.grpc_api.statuses import Code, Refused
 from perdure.grpc_api.work_item_service import WorkItemService
 
+_log = logging.getLogger("perdure.grpc_api")
 HUB_HEADER = "taskhub"
 TOKEN_HEADER = "authorization"
 MANAGES_HUBS = frozenset({"CreateTaskHub", "DeleteTaskHub"})
@@ -53,6 +56,7 @@ class HubChoice:
     def __init__(self, hubs: Hubs, doorkeeper: Doorkeeper | None = None) -> None:
         self.hubs = hubs
         self._doorkeeper = doorkeeper
+        self._unknown = Seldom()
 
     @property
     def asks_tokens(self) -> bool:
@@ -76,6 +80,12 @@ class HubChoice:
         name = self.admit(call, headers)
         hub = await self.hubs.find(name)
         if hub is None:
+            if self._unknown.may_say(name):
+                _log.warning(
+                    "A caller asks for task hub %a, which is not here; who names none is in '%s'.",
+                    name[:100],
+                    self.hubs.default_name,
+                )
             raise unknown_hub(name)
         return hub
 
