@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from support.postgres_server import looking_at, shared_server
 LEASE_SECONDS = 4
 TAKEOVER_SECONDS_MAX = LEASE_SECONDS + 5.0
 """reliability.md O4."""
+LONG_SECONDS = 3.0
 SOURCE = """
 import datetime, os, time
 
@@ -35,9 +37,22 @@ def waits(context):
     return (yield context.wait_for_external_event("go"))
 
 
+@app.orchestration_trigger(context_name="context")
+def lasts(context):
+    return (yield context.call_activity("long", context.instance_id))
+
+
 @app.activity_trigger(input_name="number")
 def step(number: int) -> int:
     return number * number
+
+
+@app.activity_trigger(input_name="name")
+def long(name: str) -> int:
+    with open(os.environ["LONG"], "a") as file:
+        file.write(f"{name} {os.getpid()}\\n")
+    time.sleep(float(os.environ["LONG_SECONDS"]))
+    return os.getpid()
 
 
 @app.timer_trigger(schedule="* * * * * *", arg_name="timer", use_monitor=False)
@@ -63,6 +78,8 @@ def hub() -> Iterator[str]:
 def app(tmp_path: Path, hub: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PERDURE_STORE", shared_server())
     monkeypatch.setenv("TICKS", str(tmp_path / "ticks"))
+    monkeypatch.setenv("LONG_SECONDS", str(LONG_SECONDS))
+    monkeypatch.setenv("LONG", str(tmp_path / "long"))
     settings = {"version": "2.0", "extensions": {"durableTask": {"hubName": hub}}}
     return write_app(tmp_path / "one", SOURCE, host_json=json.dumps(settings))
 
@@ -87,9 +104,22 @@ def status(host: HostProcess, instance_id: str) -> str:
     return answer.json()["runtimeStatus"]
 
 
+def completed(host: HostProcess, kind: str) -> bool:
+    return all(status(host, f"{kind}{number}") == "Completed" for number in range(8))
+
+
 def ticks(app: Path) -> list[tuple[int, int]]:
     lines = (app.parent / "ticks").read_text(encoding="utf-8").splitlines()
     return [(int(pid), int(second)) for pid, second in (line.split() for line in lines)]
+
+
+def long_runs(app: Path) -> dict[str, int]:
+    """Each long activity that has begun, in which process; each begins once."""
+    path = app.parent / "long"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    runs = dict(line.split() for line in lines)
+    assert len(runs) == len(lines), lines
+    return {name: int(pid) for name, pid in runs.items()}
 
 
 def test_what_a_killed_host_leaves_the_other_one_does(app: Path) -> None:
@@ -144,16 +174,23 @@ def test_a_stopped_host_hands_over_at_once_and_keys_are_shared(app: Path) -> Non
             wait_until(lambda: shares(app) == [16, 16], "the partitions are shared", limit=20, about=other.log)
             for number in range(8):
                 first.start_instance(f"/api/start/waits/w{number}")
-            first.stop()
-        stopped_at = time.monotonic()
-        for number in range(8):
-            path = f"/runtime/webhooks/durabletask/instances/w{number}/raiseEvent/go"
-            assert other.http.post(path, json=1).status_code == 202
-        wait_until(
-            lambda: all(status(other, f"w{number}") == "Completed" for number in range(8)), "done", limit=10,
-            about=other.log,
-        )  # fmt: skip
-        assert time.monotonic() - stopped_at < 5
+                first.start_instance(f"/api/start/lasts/l{number}")
+            wait_until(lambda: len(long_runs(app)) == 8, "all activities run", limit=10, about=other.log)
+            begun = long_runs(app)
+            assert set(begun.values()) == {first.pid, other.pid}
+            stopped_at = time.monotonic()
+            first.send_signal(signal.SIGTERM)
+            # Long before what runs there ends.
+            wait_until(lambda: shares(app) == [32], "the other has all partitions", limit=2, about=other.log)
+            for number in range(8):
+                path = f"/runtime/webhooks/durabletask/instances/w{number}/raiseEvent/go"
+                assert other.http.post(path, json=1).status_code == 202
+            wait_until(lambda: completed(other, "w"), "the other goes on", limit=10, about=other.log)
+            assert time.monotonic() - stopped_at < LONG_SECONDS
+            assert first.ended(limit=LONG_SECONDS + 5) == 0, first.log()
+        wait_until(lambda: completed(other, "l"), "what ran here has counted", limit=10, about=other.log)
+        assert long_runs(app) == begun
+        assert value_of("verify", "--json", folder=app) == []
 
 
 def test_a_start_that_cannot_be_is_one_line_with_exit_code_3(app: Path, hub: str) -> None:
