@@ -79,7 +79,9 @@ def standby_of(primary: Cluster, *settings: str) -> Iterator[Cluster]:
         subprocess.run(["cp", "-a", str(primary.folder / "data"), str(folder / "data")], check=True)
         primary.start(*settings)
         (folder / "data" / "standby.signal").touch()
-        cluster.start(f"primary_conninfo=host=127.0.0.1 port={primary.port} user=postgres")
+        with (folder / "data" / "postgresql.auto.conf").open("a", encoding="utf-8") as settings_of_its_own:
+            settings_of_its_own.write(f"primary_conninfo = 'host=127.0.0.1 port={primary.port} user=postgres'\n")
+        cluster.start()
         yield cluster
     finally:
         cluster.stop()

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import asyncpg
@@ -32,10 +32,14 @@ class Fenced:
     waits for one under way, makes sure that it never will if it has not (reliability.md D9).
     """
 
-    def __init__(self, server: Server, line: Line, resolve: str) -> None:
+    def __init__(
+        self, server: Server, line: Line, resolve: str, is_left_behind: Callable[[int], Awaitable[bool]]
+    ) -> None:
+        """``is_left_behind``: whether the store has gone back behind what this process knows; it is buried then."""
         self._server = server
         self._line = line
         self._resolve = resolve
+        self._is_left_behind = is_left_behind
         self._process = 0
         self._incarnation = 0
         self._calls = 0
@@ -82,6 +86,8 @@ class Fenced:
                         if not came_true and tries >= TRIES_MAX:
                             raise meaning(error, self._server.place) from error
                     elif not self._is_tried_again(error, tries):
+                        if state_of(error) == meanings.REFUSED and await self._is_left_behind(process):
+                            raise ProcessBuried(process) from error
                         raise self._meaning(error) from error
                     else:
                         await asyncio.sleep(PAUSE_SECONDS * tries * random.random())

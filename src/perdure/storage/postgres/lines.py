@@ -29,11 +29,14 @@ class Line:
         self._statement_seconds = statement_seconds
         self._connection = connection
         self.lock = asyncio.Lock()
+        self.made = 0
+        """How many connections it has made."""
 
     async def connected(self) -> Connection:
         """Raises Unavailable."""
         if self._connection is None or self._connection.is_closed():
             self._connection = await self._server.connection(self._statement_seconds)
+            self.made += 1
         return self._connection
 
     async def ask(self, text: str, *arguments: Any) -> Rows:

@@ -43,6 +43,7 @@ from perdure.storage.postgres.meanings import LOST_ERRORS, unusable
 from perdure.storage.postgres.rights import check_rights
 from perdure.storage.postgres.schema import Schema
 from perdure.storage.postgres.server import Server
+from perdure.storage.postgres.timelines import Timelines
 from perdure.storage.postgres.verifying import Verification
 from perdure.storage.postgres.writing import Writing, finished_offers
 from perdure.storage.rows import micros
@@ -123,8 +124,10 @@ class PostgresTables:
             raise
         self._server, self._count = server, count
         writer = Line(server, WRITE_SECONDS_MAX, first)
-        self._fenced = Fenced(server, writer, self._sql["resolve"])
+        self._fenced = Fenced(server, writer, self._sql["resolve"], self._is_left_behind)
         self._keeper = Line(server, KEEP_SECONDS_MAX, second)
+        self._timelines = Timelines(self._keeper, self._place)
+        self._checked = 0
         self._readers = readers = Lines(server, READERS, READ_SECONDS_MAX)
         self._lookups = Lookups(lambda ids: readers.ask(self._sql["instances_by_id"], ids))
         self._hints = Hints(server, self._schema.name, notify=self._sql["notify"], look=self._sql["look"])
@@ -143,11 +146,18 @@ class PostgresTables:
         self._check_writable()
         rows = await self._keeper.ask_twice(self._sql["announce"], name, lease_seconds)
         number: int = rows[0][0]
+        await self._timelines.begin(number)
         self._fenced.begin(number)
         return number
 
     async def renew(self, process: int, lease_seconds: float, *, runs: bool) -> Sight | None:
         [row] = await self._keeper.ask_twice(self._sql["renew"], process, lease_seconds, runs)
+        # A connection ends with its timeline, but for one to a pooler.
+        if self._keeper.made != self._checked or self._reachable().is_pooled:
+            made = self._keeper.made
+            if await self._is_left_behind(process):
+                return None
+            self._checked = made
         return None if row["at"] is None else _sight(row)
 
     async def bury(self, process: int) -> bool:
@@ -369,6 +379,13 @@ class PostgresTables:
     def _check_writable(self) -> None:
         if self._options.access is Access.READ_ONLY:
             raise Unavailable("The store was opened to be read only.")
+
+    async def _is_left_behind(self, process: int) -> bool:
+        """Whether the server is on another timeline than when this number began; it is nobody's number then."""
+        if not await self._timelines.is_left(process):
+            return False
+        await self.depart(process)
+        return True
 
     def _reachable(self) -> Server:
         if self._server is None:
