@@ -27,7 +27,7 @@ help:
 	@echo "make crash                  the slow suites: long crash and load tests"
 	@echo "make official               the official Python and JavaScript SDKs against perdure serve, all of it"
 	@echo "make endure MINUTES=10      an app with everything, under starts and kill -9 for so long"
-	@echo "make faults                 three hosts on PostgreSQL: kills, pauses, cuts, restarts, a full disk (as root; an hour)"
+	@echo "make faults                 three hosts on PostgreSQL: kills, pauses, cuts, restarts, a full disk (as root; an hour and a half)"
 	@echo "make endure-postgres MINUTES=10   the samples on three hosts that are killed by chance for so long"
 	@echo "make protobuf               the message descriptors anew, after an edit of a .proto file"
 
