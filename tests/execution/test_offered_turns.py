@@ -146,6 +146,24 @@ def test_what_waits_for_a_worker_that_has_left_goes_to_another_server(caller, ca
     on_sharing_hub(scenario)
 
 
+def test_what_cannot_be_given_back_at_once_is_given_back_later(caller, called):
+    async def scenario(hub: SharingHub) -> None:
+        first, second = await hub.server(), await hub.server()
+        await hub.until_even()
+        gone = VirtualWorker(second.server, caller.registry, limit=1, seconds=50.0)
+        orders = [await first.client.start("listening", input="0") for _ in range(12)]
+        await asyncio.sleep(1)
+        second.tables.is_cut = True
+        await gone.vanish()
+        await asyncio.sleep(3)
+        second.tables.is_cut = False
+        VirtualWorker(first.server, caller.registry)
+        for instance_id in orders:
+            assert await output(first, instance_id, 20) == "[]"
+
+    on_sharing_hub(scenario)
+
+
 def test_an_instance_that_nobody_runs_says_so_and_can_be_ended(caller, called):
     async def scenario(hub: SharingHub) -> None:
         first, second = await hub.server(), await hub.server()

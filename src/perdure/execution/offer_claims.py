@@ -80,6 +80,8 @@ class Claims:
         self._turns_taken = 0
         self._left: list[OfferKey] = []
         """Of which there was more than there was room for."""
+        self._to_free: list[ClaimedOffer] = []
+        """What is to be up again, until the store has heard of it."""
         self.failed: Callable[[BaseException], None] = lambda error: None
 
     @property
@@ -120,6 +122,7 @@ class Claims:
 
     async def look(self, offers: OfferedWork, now: float) -> None:
         """Claim what there is room for. Raises Unavailable."""
+        await self._free(offers, [])
         self._left = []
         for key in await offers.waiting_offers():
             if not self._serves(key.kind, key.name, key.version) or self._unread.get(key, 0.0) > now:
@@ -240,8 +243,17 @@ class Claims:
                 self._turns_taken -= 1
                 _close(turn)
                 back.append(claimed)
-        if back:
-            await offers.give_up_offers(back)
+        await self._free(offers, back)
+
+    async def _free(self, offers: OfferedWork, claimed: Sequence[ClaimedOffer]) -> None:
+        """Raises Unavailable: then ``look`` tries it again."""
+        self._to_free += claimed
+        if not self._to_free:
+            return
+        freed = list(self._to_free)
+        await offers.give_up_offers(freed)
+        done = {id(one) for one in freed}
+        self._to_free = [one for one in self._to_free if id(one) not in done]
 
     def _room(self, key: OfferKey, now: float) -> int:
         if key.kind is not ServedKind.ACTIVITY:
@@ -261,7 +273,7 @@ class Claims:
                 self._run(self._run_turns(turns))
         except UnreadableText:
             self._unread[key] = now + UNREADABLE_SECONDS
-            await offers.give_up_offers(claimed)
+            await self._free(offers, claimed)
 
     def _begin_activities(self, claimed: Sequence[ClaimedOffer], now: float) -> None:
         read = [(one, read_offered_activity(one.offer.body)) for one in claimed]
