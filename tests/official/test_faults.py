@@ -128,7 +128,7 @@ def test_a_worker_that_is_there_before_its_server(own_server: ServeProcess, new_
 
 
 def test_what_waits_outlives_the_server(own_server: ServeProcess, new_crew: NewCrew) -> None:
-    """Waiting for events (100), for a timer, for a lock, suspended; state, and a delayed start."""
+    """Waiting for events (100), for a timer, for a lock, suspended; state, a delayed signal and a delayed start."""
     crew = new_crew(own_server)
     crew.worker()
     waiting = [f"wait-{n}" for n in range(100)]
@@ -136,6 +136,8 @@ def test_what_waits_outlives_the_server(own_server: ServeProcess, new_crew: NewC
         crew.ask("start", instance_id, "waits", instance_id)
     crew.ask("signal", "kept", 5)
     crew.ask("start", "sleeper", "sleeps", 3)
+    crew.ask("start later", "delayed", "wakes", 3)
+    crew.ask("signal later", "late", 7, 3)
     crew.ask("start", "holder", "holds", "locked")
     crew.until(["RUNNING", "holds"], "status", "holder")
     crew.ask("start", "blocked", "adds", "locked")
@@ -159,6 +161,8 @@ def test_what_waits_outlives_the_server(own_server: ServeProcess, new_crew: NewC
     crew.ask("resume", "suspended")
     assert crew.ask("output", "suspended") == ["suspended", "while suspended"]
     assert crew.ask("output", "sleeper") == "awake"
+    assert crew.ask("output", "delayed") == "awake"
+    crew.until(7, "entity", "tally", "late")
 
 
 def run_under_kills(server: ServeProcess, crew: Crew, kills: int) -> None:

@@ -4,33 +4,20 @@ Rows 5, 6, 14 and 19 of scheduler.md §9.
 """
 
 import json
-import ssl
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from support.commands import command, value_of
 from support.host_process import wait_until
 from support.official_crew import Crew
 from support.official_environments import Interpreter
 from support.official_play import Program
-from support.official_tls import private_authority
+from support.official_tls import SecureServer, private_authority
 from support.serve_process import ServeProcess
 
 GREETINGS = ["Hello Tokyo!", "Hello Seattle!", "Hello London!"]
 STATUS = ("durable", "get-runtime-status", "--id", "x", "--show-waiting")
 NO, UNKNOWN = "PERMISSION_DENIED", "UNAUTHENTICATED"
-
-
-class SecureServer(ServeProcess):
-    """One whose HTTP door speaks TLS too; only the test's own authority is trusted."""
-
-    def __init__(self, folder: Path, root: Path, *arguments: str) -> None:
-        super().__init__(folder, *arguments)
-        self.http.close()
-        self.url = self.url.replace("http://127.0.0.1", "https://localhost")
-        self.http = httpx.Client(base_url=self.url, timeout=30, verify=ssl.create_default_context(cafile=root))
 
 
 def sample(interpreter: Interpreter, address: str, hub: str, tokens: dict[str, str]) -> Any:

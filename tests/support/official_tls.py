@@ -1,11 +1,25 @@
 """A certificate authority of a site's own, and a server's certificate signed by it."""
 
 import datetime
+import ssl
 from pathlib import Path
 
+import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from support.serve_process import ServeProcess
+
+
+class SecureServer(ServeProcess):
+    """One whose HTTP door speaks TLS too; only the test's own authority is trusted."""
+
+    def __init__(self, folder: Path, root: Path, *arguments: str) -> None:
+        super().__init__(folder, *arguments)
+        self.http.close()
+        self.url = self.url.replace("http://127.0.0.1", "https://localhost")
+        self.http = httpx.Client(base_url=self.url, timeout=30, verify=ssl.create_default_context(cafile=root))
 
 
 def private_authority(folder: Path) -> tuple[Path, Path, Path]:

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -39,6 +40,18 @@ def start(instance_id: str, name: str, input: Any = None) -> str:
         raise
 
 
+def start_later(instance_id: str, name: str, seconds: float) -> str:
+    return stage.start(name, None, instance_id=instance_id, start_at=_in(seconds))
+
+
+def signal_later(key: str, n: int, seconds: float) -> None:
+    stage.client.signal_entity(EntityInstanceId("tally", key), "add", n, signal_time=_in(seconds))
+
+
+def _in(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
 def status(instance_id: str) -> Any:
     state = stage.client.get_orchestration_state(instance_id)
     return None if state is None else [state.runtime_status.name, state.get_custom_status()]
@@ -55,6 +68,8 @@ def kinds(instance_id: str) -> list[str]:
 
 CALLS: dict[str, Callable[..., Any]] = {
     "start": start,
+    "start later": start_later,
+    "signal later": signal_later,
     "status": status,
     "output": stage.output,
     "entity": entity,

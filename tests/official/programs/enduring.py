@@ -93,6 +93,10 @@ def sleeps(ctx: task.OrchestrationContext, seconds: float) -> Any:
     return "awake"
 
 
+def wakes(ctx: task.OrchestrationContext, _: None) -> str:
+    return "awake"
+
+
 def calls_unknown(ctx: task.OrchestrationContext, name: str) -> Any:
     ctx.set_custom_status("called")
     return (yield ctx.call_activity(name))
@@ -109,6 +113,6 @@ def plus_one(ctx: task.ActivityContext, n: int) -> int:
 
 
 ORCHESTRATORS += [calls_stuck, stuck_itself, shares, child, everything, waits, holds, adds, sleeps, sequence]
-ORCHESTRATORS.append(calls_unknown)
+ORCHESTRATORS += [wakes, calls_unknown]
 ACTIVITIES += [marked, stuck, plus_one]
 ENTITIES += [tally]
