@@ -52,6 +52,7 @@ class VirtualWorker:
         self._seconds = seconds
         self._tasks: set[asyncio.Task[None]] = set()
         self._activities: dict[int, Lease] = {}
+        self._taken: list[Lease] = []
         filters = WorkFilters(
             orchestrations={d.name: None for d in registry.orchestrators.values()},
             activities={d.name: None for d in registry.activities.values()},
@@ -70,6 +71,17 @@ class VirtualWorker:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._server.disconnect(self._stream)
 
+    async def leave(self) -> None:
+        """Stopped: it gives back what it has not answered."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for lease in self._taken:
+            held = self._server.lease_of(lease.token, _Here(), kind=lease.work.lane.kind, instance_id="")
+            if held is not None:
+                self._server.give_back(held)
+        self._server.disconnect(self._stream)
+
     def _takes(self, activity: PendingActivity) -> float:
         return self._seconds
 
@@ -83,6 +95,7 @@ class VirtualWorker:
             lease = self._server.lease_of(item.decode(), _Here(), kind=ItemKind.ORCHESTRATION, instance_id="")
             if lease is None:
                 continue
+            self._taken.append(lease)
             subject = lease.work.subject
             self.ran[lease.work.lane.name] += 1
             if isinstance(subject, PendingActivity):
