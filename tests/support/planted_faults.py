@@ -18,6 +18,7 @@ from perdure.core.messages import Envelope, LockRelease, LockRequest, OperationF
 from perdure.engine.due_messages import DueMessages
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.orchestration_episode import LiveOrchestration
+from perdure.engine.rereading import Rereading
 from perdure.engine.routing import Router
 from perdure.engine.runner import Runner
 from perdure.execution import local
@@ -98,10 +99,10 @@ def results_go_to_a_list_that_nobody_reads(patch: pytest.MonkeyPatch) -> None:
     take_results = Runner._take_results
 
     async def stale(self: Any) -> None:
-        incoming = self._incoming
+        incoming = self._in_hand.incoming
         await take_results(self)
-        if incoming is not self._incoming:
-            self._incoming = [e for e in self._incoming if e.ends_activity is None]
+        if incoming is not self._in_hand.incoming:
+            self._in_hand.incoming = [e for e in self._in_hand.incoming if e.ends_activity is None]
 
     patch.setattr(Runner, "_take_results", stale)
 
@@ -200,16 +201,17 @@ def a_resume_forgets_what_was_held(patch: pytest.MonkeyPatch) -> None:
 
 @plant
 def a_resumed_instance_takes_timers_that_are_not_due(patch: pytest.MonkeyPatch) -> None:
-    reread = Runner._reread
+    reread = Rereading.reread
 
     async def hasty(self: Any, live: Any) -> None:
-        self._incoming.extend(self._held.receive_now())
-        early = [e for e in self._incoming if e.target == live.instance_id and e.due_at is not None]
-        self._incoming = [e for e in self._incoming if e not in early]
+        in_hand = self._in_hand
+        in_hand.incoming.extend(self._held.receive_now())
+        early = [e for e in in_hand.incoming if e.target == live.instance_id and e.due_at is not None]
+        in_hand.incoming = [e for e in in_hand.incoming if e not in early]
         await reread(self, live)
         live.queue.extend(early)
 
-    patch.setattr(Runner, "_reread", hasty)
+    patch.setattr(Rereading, "reread", hasty)
 
 
 @plant
@@ -377,6 +379,6 @@ def what_waited_for_a_later_start_comes_last(patch: pytest.MonkeyPatch) -> None:
         self._router.take_postponed = list
         await run(self)
         self._router.take_postponed = waiting
-        self._incoming.extend(waiting())
+        self._in_hand.incoming.extend(waiting())
 
     patch.setattr(Runner, "_round", careless)

@@ -7,32 +7,32 @@ meanwhile joins the next. A message whose instance cannot take its turn in the r
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 
 from perdure.contracts.clock import Clock
-from perdure.contracts.executor import ActivityResult, Executor, Turn
-from perdure.contracts.observer import EpisodeFailed, InstanceFailed, Observer, VersionRejected
+from perdure.contracts.executor import ActivityResult, Executor
+from perdure.contracts.observer import InstanceFailed, Observer
 from perdure.contracts.records import Committed, Hold, PartitionLease, Round
 from perdure.contracts.storage import Storage
-from perdure.core.checkpoint import Checkpoint
-from perdure.core.failures import failure_of
-from perdure.core.messages import ActivityCompleted, ActivityFailed, Envelope, StartExecution
+from perdure.core.messages import ActivityCompleted, ActivityFailed, Envelope
 from perdure.core.status import TERMINAL
 from perdure.engine.announcing import Announcer
 from perdure.engine.committing import Commits
 from perdure.engine.due_messages import LONGEST_SLEEP_SECONDS, DueMessages
 from perdure.engine.ended_work import EndedWork
+from perdure.engine.episodes import Episodes
 from perdure.engine.held_partitions import HeldPartitions
-from perdure.engine.live import Begun, Episode, LiveInstance
+from perdure.engine.in_hand import InHand
+from perdure.engine.live import Episode, LiveInstance
 from perdure.engine.live_instances import LiveInstances
 from perdure.engine.options import EngineOptions
-from perdure.engine.orchestration_episode import LiveOrchestration
 from perdure.engine.patience import until_available
 from perdure.engine.rejections import Rejections
+from perdure.engine.rereading import Rereading
 from perdure.engine.round_parts import parts_of, whole
 from perdure.engine.routing import Router
 from perdure.engine.settlements import Settlements
 from perdure.engine.turnovers import Concerned, Turnovers
+from perdure.engine.turns_out import TurnsOut
 
 REST_EVERY_SECONDS = 5.0
 MESSAGES_PER_ROUND = 10_000
@@ -60,27 +60,28 @@ class Runner:
         self._executor = executor
         self._clock = clock
         self._wake = asyncio.Event()
-        # A round takes these lists away and leaves new ones: look them up after an await, never before.
-        self._incoming: list[Envelope] = []
-        self._late: list[Turn] = []
-        self._out: dict[int, LiveInstance] = {}
-        """Turns in user code beyond their round: id of the turn → its instance."""
-        self._abandoned: dict[int, LiveInstance] = {}
-        """Those of them whose instance is not ours any more: nothing comes of their result."""
-        self._set_aside: list[Envelope] = []
-        """What has come for partitions that are about to be given back."""
-        self._ready: dict[str, LiveInstance] = {}
-        """Instances with a queue and no turn out, in order of arrival."""
+        self._in_hand = InHand()
+        self._settlements = Settlements()
+        self._turns_out = TurnsOut(executor, self._settlements)
         self._live = LiveInstances(options.live)
         self._due = DueMessages(clock, self._wake.set, options.horizon)
         self._rejections = Rejections(options.versioning, self._wake.set)
         self._transaction_characters = options.transaction_characters
         self._turns_per_round = self._turns_now = options.turns_per_round
         self._router = Router(
-            self._held, storage, self._live, self._due, options, self._announcer.announce, self._recall
+            self._held, storage, self._live, self._due, options, self._announcer.announce, self._turns_out.recall
         )
         self._commits = Commits(self._held, storage, self._live, self._router, self._abandon)
-        self._settlements = Settlements()
+        self._rereading = Rereading(
+            self._held,
+            clock,
+            in_hand=self._in_hand,
+            live=self._live,
+            turns_out=self._turns_out,
+            due=self._due,
+            rejections=self._rejections,
+        )
+        self._episodes = Episodes(executor, self._rejections, self._settlements, self._announcer.announce)
         self._ended_work = EndedWork(executor)
         self._turnovers = Turnovers(self._held, storage, self, self._wake.set)
         self._stopping = asyncio.Event()
@@ -97,7 +98,7 @@ class Runner:
         feeds = [
             self._feed(self._receive),
             self._feed(self._take_results),
-            self._feed(self._take_late),
+            self._feed(self._turns_out.receive),
             self._look_ahead_now_and_then(),
             self._rest_now_and_then(),
             self._turnovers.watch(),
@@ -144,7 +145,7 @@ class Runner:
         backlog = await self._held.recover(leases, self._clock.now(), self._due.horizon)
         for envelope in backlog.due:
             self._due.add(envelope)
-        self._incoming.extend(backlog.ready)
+        self._in_hand.incoming.extend(backlog.ready)
         if activities := backlog.activities:
             # What has begun when its partition was lost goes on, and its result counts while its row is there.
             begun = self._executor.begun()
@@ -160,18 +161,19 @@ class Runner:
         The store gives starts that replace an instance back to who sent them: what that has locked is not known here.
         """
         queued = (envelope for live in self._live if is_leaving(live.instance_id) for envelope in live.queue)
-        in_hand = [*queued, *self._set_aside, *self._incoming]
-        without_row = [e for e in in_hand if e.position is None and is_leaving(e.target)]
+        all_in_hand = [*queued, *self._in_hand.set_aside, *self._in_hand.incoming]
+        without_row = [e for e in all_in_hand if e.position is None and is_leaving(e.target)]
         round_ = Round([], [e for e in without_row if not self._router.replaces(e)], [])
         if round_.kept:
-            await self._commits.commit(round_, [])
-            self._settlements.settle(round_)
+            parts = parts_of(round_, [], self._transaction_characters)
+            for part, made in parts:
+                await self._commits.commit(part, made)
+            self._settlements.settle(whole(parts))
 
     def drop(self, is_gone: Concerned) -> None:
         """Forget all about these instances, whose partitions are not held any more; between rounds only."""
-        self._incoming = [envelope for envelope in self._incoming if not is_gone(envelope.target)]
-        self._set_aside = [envelope for envelope in self._set_aside if not is_gone(envelope.target)]
-        for live in [*self._live, *self._out.values()]:
+        self._in_hand.forget(is_gone)
+        for live in [*self._live, *self._turns_out.instances()]:
             if is_gone(live.instance_id):
                 self._abandon(live)
         self._due.forget_all(is_gone)
@@ -182,7 +184,7 @@ class Runner:
 
     def partitions_out(self) -> set[int]:
         """The partitions of the turns that are in user code."""
-        return {self._held.hold.partition_of(live.instance_id) for live in self._out.values()}
+        return {self._held.hold.partition_of(live.instance_id) for live in self._turns_out.instances()}
 
     async def _feed(self, take: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -191,7 +193,7 @@ class Runner:
 
     async def _receive(self) -> None:
         received = await self._held.receive()
-        self._incoming.extend(received)
+        self._in_hand.incoming.extend(received)
 
     async def _take_results(self) -> None:
         results = await self._executor.activity_results()
@@ -200,11 +202,7 @@ class Runner:
             envelope = _message_of(result)
             if result.settled is not None:
                 self._settlements.owe_envelope(envelope, result.settled)
-            self._incoming.append(envelope)
-
-    async def _take_late(self) -> None:
-        late = await self._executor.late_turns()
-        self._late.extend(late)
+            self._in_hand.incoming.append(envelope)
 
     async def _look_ahead_now_and_then(self) -> None:
         seconds = min(LONGEST_SLEEP_SECONDS, self._due.span.total_seconds() / 2)
@@ -212,30 +210,6 @@ class Runner:
             await asyncio.sleep(seconds)
             self._look_ahead_is_due = True
             self._wake.set()
-
-    async def _look_ahead(self) -> None:
-        """Move the horizon; between rounds only, so that no row is read that is just being consumed."""
-        self._look_ahead_is_due = False
-        if (before := self._due.move_horizon()) is None:
-            return
-        rows = await self._held.read_due(before, self._due.horizon)
-        self._incoming.extend(self._held.receive_now())
-        now = self._clock.now()
-        # Only after a jump of the clock can a row beyond the horizon have been due, and be in somebody's hands.
-        is_behind = any(row.due_at is not None and row.due_at <= now for row in rows)
-        held = self._held_positions() if is_behind else ()
-        # Written by others meanwhile; what is not due yet gets into the heap with its next round.
-        coming = {envelope.position for envelope in self._incoming if envelope.due_at is not None}
-        for row in rows:
-            if row.position not in held and row.position not in coming:
-                self._due.add(row)
-
-    def _held_positions(self) -> set[int | None]:
-        self._incoming.extend(self._held.receive_now())
-        held = {envelope.position for envelope in self._incoming}
-        held.update(envelope.position for live in self._live for envelope in live.queue)
-        held.update(envelope.position for live in self._out.values() for envelope in (*live.queue, *live.in_hand()))
-        return held
 
     async def _rest_now_and_then(self) -> None:
         while True:
@@ -249,16 +223,12 @@ class Runner:
         self._rest_is_due = False
         self._live.rest(self._clock.now(), asyncio.get_running_loop().time())
         self._live.shrink_bytes()
-        for key, live in list(self._abandoned.items()):
-            # What no worker has any more, none need take again.
-            if live.turn is not None and self._executor.recall(live.turn):
-                del self._abandoned[key]
-                live.turn = None
-                live.close()
+        self._turns_out.recall_abandoned()
 
     async def _run_rounds(self) -> None:
         while True:
-            if not (self._incoming or self._ready or self._late or self._rejections.is_look_due):
+            in_hand = self._in_hand
+            if not (in_hand.incoming or in_hand.ready or self._turns_out.has_late or self._rejections.is_look_due):
                 if self._stopping.is_set():
                     await self._turnovers.end()
                     return
@@ -270,38 +240,43 @@ class Runner:
             if self._rest_is_due:
                 self._rest()
             if self._look_ahead_is_due:
-                await self._look_ahead()
+                self._look_ahead_is_due = False
+                await self._rereading.look_ahead()
             if self._rejections.is_look_due:
-                await self._look_again()
+                await self._rereading.look_again()
             await self._round()
-            self._incoming.extend(self._held.receive_now())
+            self._in_hand.incoming.extend(self._held.receive_now())
             # A busy partition must let the loop's other guests have their turn.
             await asyncio.sleep(0)
 
     async def _round(self) -> None:
         now = self._clock.now()
-        self._incoming.extend(self._held.receive_now())
-        self._incoming.extend(self._due.take(now))
+        in_hand = self._in_hand
+        in_hand.incoming.extend(self._held.receive_now())
+        in_hand.incoming.extend(self._due.take(now))
         round_ = Round([], [], [])
         for live in await self._router.route(self._take_incoming(), now, round_):
-            self._ready[live.instance_id] = live
+            in_hand.ready[live.instance_id] = live
         if self._held.lost:
             # Nothing of them has begun in this round, so nothing need begin.
             self._commits.leave_out_lost(round_, [])
             self._turnovers.drop_lost()
         episodes = self._finish_late(round_)
-        ready = self._take_ready()
+        ready = in_hand.take_ready(self._turns_now)
+        if self._turnovers.are_due:
+            ready = [live for live in ready if not self._turnovers.is_leaving(live.instance_id)]
         if self._rejections:
             for live in ready:
                 if self._rejections.take_if_accepted(live.execution_id):
-                    await self._reread(live)
+                    await self._rereading.reread(live)
             if self._held.lost:
                 ready = [live for live in ready if not self._held.is_lost(live.instance_id)]
-        begun, held = self._begin_all(ready, now, round_, episodes)
+        begun, held = self._episodes.begin_all(ready, now, round_, episodes)
         if begun:
             running = await self._executor.advance([turn for _, turn in begun])
-            self._leave_running(running, begun, round_)
-            episodes.extend((live, self._finish(live)) for live, turn in begun if id(turn) not in self._out)
+            if running:
+                begun = self._turns_out.leave_running(running, begun, round_)
+            episodes.extend((live, self._episodes.finish(live)) for live, _ in begun)
         for live, checkpoint in episodes:
             round_.checkpoints.append(checkpoint)
             if held and checkpoint.progress.status in TERMINAL and (gone := held.pop(live.instance_id, None)):
@@ -313,7 +288,7 @@ class Runner:
         elif self._settlements.has_turns:
             self._settlements.settle(round_)
         # They came before whatever has come since, also before a start that gives their id to yet another instance.
-        self._incoming[:0] = self._router.take_postponed()
+        in_hand.incoming[:0] = self._router.take_postponed()
 
     async def _make_true(self, round_: Round, episodes: list[Episode]) -> None:
         parts = parts_of(round_, episodes, self._transaction_characters)
@@ -331,12 +306,7 @@ class Runner:
             self._turns_now = min(self._turns_now * 2, self._turns_per_round)
 
     def _take_incoming(self) -> list[Envelope]:
-        room = MESSAGES_PER_ROUND - len(self._ready)
-        if len(self._incoming) <= room:
-            taken, self._incoming = self._incoming, []
-        else:
-            taken = self._incoming[: max(room, 0)]
-            del self._incoming[: len(taken)]
+        taken = self._in_hand.take_incoming(MESSAGES_PER_ROUND - len(self._in_hand.ready))
         return taken if self._held.has_all and not self._turnovers.are_due else self._ours(taken)
 
     def _ours(self, envelopes: list[Envelope]) -> list[Envelope]:
@@ -346,113 +316,25 @@ class Runner:
             if not self._held.has(envelope.target):
                 self._settlements.give_up_envelope(envelope)
             elif self._turnovers.is_leaving(envelope.target):
-                self._set_aside.append(envelope)
+                self._in_hand.set_aside.append(envelope)
             else:
                 ours.append(envelope)
         return ours
 
-    def _begin_all(
-        self, ready: Sequence[LiveInstance], now: datetime, round_: Round, episodes: list[Episode]
-    ) -> tuple[list[tuple[LiveInstance, Turn]], dict[str, list[Envelope]]]:
-        """Begin an episode of each; gives the turns that must run, and by instance what it holds back."""
-        begun: list[tuple[LiveInstance, Turn]] = []
-        held: dict[str, list[Envelope]] = {}
-        for live in ready:
-            beginning = self._begin(live, now)
-            if beginning.kept:
-                held[live.instance_id] = beginning.kept
-            if beginning.dropped:
-                round_.discarded.extend(beginning.dropped)
-            if beginning.turn is not None:
-                begun.append((live, beginning.turn))
-            elif beginning.checkpoint is not None:
-                episodes.append((live, beginning.checkpoint))
-            elif beginning.rejected is not None:
-                self._reject(live, beginning.rejected)
-        return begun, held
-
-    def _begin(self, live: LiveInstance, now: datetime) -> Begun:
-        envelopes = live.queue
-        try:
-            return live.begin(now, self._executor)
-        except Exception as error:
-            # An error of ours, or a state we did not think of: it must not be everybody's.
-            self._announcer.announce(EpisodeFailed(live.instance_id, error))
-            return live.refuse(envelopes, now, failure_of(error))
-
-    def _reject(self, live: LiveInstance, reason: str) -> None:
-        assert isinstance(live, LiveOrchestration), "only orchestrations have versions"
-        if self._rejections.add(live.instance.origin):
-            self._announcer.announce(VersionRejected(live.instance_id, reason))
-
-    async def _look_again(self) -> None:
-        """Read what waits for instances whose version is run now; between rounds only."""
-        now = self._clock.now()
-        # What is due is in the inbox as well; left in the heap it would come a second time.
-        self._incoming.extend(self._due.take(now))
-        for instance_id in self._rejections.take_accepted():
-            rows = await self._read_inbox(instance_id, now)
-            held = self._held_positions()
-            waiting = [row for row in rows if row.position not in held]
-            if (live := self._live.get(instance_id)) is not None:
-                waiting = [row for row in waiting if not live.leave_behind(row)]
-                if live.queue and live.turn is None:
-                    self._ready[instance_id] = live
-            self._incoming[:0] = waiting
-
     def _abandon(self, live: LiveInstance) -> None:
         """Somebody else has the instance: nothing that is here of it counts, nor what its turn may still give."""
-        if (turn := live.turn) is not None:
-            if self._recall(live):
-                live.turn = None
-            elif self._out.pop(id(turn), None) is not None:
-                self._abandoned[id(turn)] = live
-        if self._ready.get(live.instance_id) is live:
-            del self._ready[live.instance_id]
+        self._turns_out.abandon(live)
+        if self._in_hand.ready.get(live.instance_id) is live:
+            del self._in_hand.ready[live.instance_id]
         self._live.remove(live)
-
-    def _recall(self, live: LiveInstance) -> bool:
-        turn = live.turn
-        if turn is None or not self._executor.recall(turn):
-            return False
-        del self._out[id(turn)]
-        return True
-
-    def _finish(self, live: LiveInstance) -> Checkpoint:
-        if live.turn is not None and live.turn.settled is not None:
-            self._settlements.owe_turn(live.turn)
-        try:
-            return live.finish()
-        except Exception as error:
-            self._announcer.announce(EpisodeFailed(live.instance_id, error))
-            return live.fail(failure_of(error))
-
-    def _take_ready(self) -> list[LiveInstance]:
-        if len(self._ready) <= self._turns_now:
-            taken = list(self._ready.values())
-            self._ready.clear()
-        else:
-            taken = [live for live, _ in zip(self._ready.values(), range(self._turns_now), strict=False)]
-            for live in taken:
-                del self._ready[live.instance_id]
-        if self._turnovers.are_due:
-            return [live for live in taken if not self._turnovers.is_leaving(live.instance_id)]
-        return taken
 
     def _finish_late(self, round_: Round) -> list[Episode]:
         episodes: list[Episode] = []
-        late, self._late = self._late, []
-        for turn in late:
-            if (live := self._abandoned.pop(id(turn), None)) is not None:
-                self._settlements.owe_turn(turn)
-                live.turn = None
-                live.close()
-                continue
-            live = self._out.pop(id(turn))
+        for turn, live in self._turns_out.take_late():
             if turn.is_given_up:
                 self._try_again(live, round_)
             elif self._live.get(live.instance_id) is live:
-                episodes.append((live, self._finish(live)))
+                episodes.append((live, self._episodes.finish(live)))
             else:
                 self._leave_replaced(live, round_)
         return episodes
@@ -472,15 +354,6 @@ class Runner:
         self._live.remove(live)
         self._router.postpone(envelopes)
 
-    def _leave_running(self, running: Sequence[Turn], begun: list[tuple[LiveInstance, Turn]], round_: Round) -> None:
-        if not running:
-            return
-        still = {id(turn) for turn in running}
-        for live, turn in begun:
-            if id(turn) in still:
-                self._out[id(turn)] = live
-                round_.kept.extend(e for e in live.in_hand() if e.position is None)
-
     async def _follow_up(self, episodes: list[Episode], committed: Committed) -> None:
         if (activities := committed.activities) and self._turnovers.are_told:
             # The answer may be so late that others have begun them long ago.
@@ -494,58 +367,23 @@ class Runner:
             if live.is_finished():
                 if (failure := checkpoint.progress.failure) is not None:
                     self._announcer.announce(InstanceFailed(live.instance_id, checkpoint.origin.name, failure))
-                self._ready.pop(live.instance_id, None)
+                self._in_hand.ready.pop(live.instance_id, None)
                 if live.leaves_activities:
                     self._ended_work.add(live.execution_id, checkpoint.expected_last_seq)
                 if self._rejections:
                     self._rejections.discard(live.execution_id)
                 # It was for this instance: a start that has come meanwhile gives the id to another one.
-                self._incoming[:0] = live.queue
+                self._in_hand.incoming[:0] = live.queue
                 self._router.finished(live)
                 continue
             self._live.use(live, at)
             if checkpoint.progress.last_seq >= noticed_seq or live.history_bytes >= noticed_bytes:
                 self._announcer.grown(live, checkpoint)
             if reread:
-                await self._reread(live)
+                await self._rereading.reread(live)
             if live.queue and live.turn is None:
-                self._ready[live.instance_id] = live
+                self._in_hand.ready[live.instance_id] = live
         self._announcer.committed(episodes)
-
-    async def _reread(self, live: LiveInstance) -> None:
-        """Give a resumed instance what the inbox holds for it, in order, and what is in memory only once."""
-        now = self._clock.now()
-        self._incoming.extend(self._held.receive_now())
-        # What is due is in the inbox as well; left in the heap it would come a second time.
-        self._incoming.extend(self._due.take(now))
-        mine = live.queue
-        others: list[Envelope] = []
-        for envelope in self._incoming:
-            is_mine = envelope.target == live.instance_id and (envelope.due_at is None or envelope.due_at <= now)
-            # A start without a row makes another instance of the id: it must find its own way.
-            is_mine = is_mine and (envelope.position is not None or type(envelope.message) is not StartExecution)
-            (mine if is_mine else others).append(envelope)
-        self._incoming = others
-        held: list[Envelope] = []
-        until = max(now, self._due.horizon)
-        for envelope in await self._read_inbox(live.instance_id, until):
-            if live.leave_behind(envelope):
-                continue
-            if envelope.due_at is None or envelope.due_at <= now:
-                held.append(envelope)
-            else:
-                # It was due and held back, and the clock has gone back since; if it was not, it is known already.
-                self._due.add(envelope)
-        stored = {e.position for e in held}
-        live.queue = [*held, *(e for e in mine if e.position is None or e.position not in stored)]
-
-    async def _read_inbox(self, instance_id: str, until: datetime) -> list[Envelope]:
-        """The rows of one instance; what came of them meanwhile, written by others, does not come a second time."""
-        rows = await self._held.read_inbox(instance_id, until)
-        positions = {row.position for row in rows}
-        self._incoming.extend(self._held.receive_now())
-        self._incoming = [e for e in self._incoming if e.position is None or e.position not in positions]
-        return rows
 
 
 def _message_of(result: ActivityResult) -> Envelope:
