@@ -85,6 +85,10 @@ class OfferedWork(Protocol):
         """Whether this process has the partition now."""
         ...
 
+    def epoch_of(self, partition: int) -> int | None:
+        """Under which epoch this process has the partition now; None when it has not."""
+        ...
+
     def next_offer_number(self) -> int:
         """For an offer that is no activity."""
         ...

@@ -5,6 +5,7 @@ An instance never moves for it: its owner decides and commits what another proce
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -78,6 +79,13 @@ class OfferedSession:
         self.inner.close()
 
 
+class Place(NamedTuple):
+    """A partition as one holder has it; with the next one, or the next time, its offers are gone."""
+
+    partition: int
+    epoch: int | None
+
+
 class _Out(msgspec.Struct, eq=False):
     """A turn that another process is to run."""
 
@@ -87,9 +95,8 @@ class _Out(msgspec.Struct, eq=False):
     name: str
     version: str | None
     instance_id: str
-    partition: int
+    place: Place = Place(0, None)
     number: int = 0
-    is_up: bool = False
     sends_past: bool = False
 
 
@@ -108,17 +115,17 @@ class OfferedTurns:
         """Up: number of the offer → it."""
         self._numbers: dict[int, int] = {}
         """id of a turn that is up → the number of its offer."""
-        self._unwanted: dict[int, int] = {}
-        """Numbers of offers to take back because others came in between → their partition."""
-        self._answered: dict[int, int] = {}
-        """Numbers of offers whose answer has been taken, or means nothing → their partition."""
-        self._stray: dict[int, int] = {}
-        """Numbers of offers that mean nothing and that somebody does → their partition."""
+        self._unwanted: dict[int, Place] = {}
+        """Numbers of offers to take back because others came in between."""
+        self._answered: dict[int, Place] = {}
+        """Numbers of offers whose answer has been taken, or means nothing."""
+        self._stray: dict[int, Place] = {}
+        """Numbers of offers that mean nothing and that somebody does."""
         self._late: list[Turn] = []
         self._has_late = asyncio.Event()
         self._timers: set[asyncio.TimerHandle] = set()
         self.partition_of: Callable[[str], int] = lambda instance_id: 0
-        self.holds: Callable[[int], bool] = lambda partition: True
+        self.epoch_of: Callable[[int], int | None] = lambda partition: 0
 
     @property
     def has_inside(self) -> bool:
@@ -172,11 +179,11 @@ class OfferedTurns:
             self._inside.pop(key, None)
             return True
         out = self._out[number]
-        if not self.holds(out.partition):
-            # The offer is gone with the partition.
+        if not self._is_held(out.place):
+            # The offer is gone with the partition, which may be here again.
             self._end(number)
             return True
-        self._unwanted[number] = out.partition
+        self._unwanted[number] = out.place
         self._poke()
         return False
 
@@ -202,7 +209,8 @@ class OfferedTurns:
         while self._going:
             going = list(self._going.values())
             for out in going:
-                out.partition = self.partition_of(out.instance_id)
+                partition = self.partition_of(out.instance_id)
+                out.place = Place(partition, self.epoch_of(partition))
                 out.number = out.number or offers.next_offer_number()
             try:
                 await offers.offer([_offer_of(out) for out in going])
@@ -210,14 +218,15 @@ class OfferedTurns:
                 if not error.partitions:
                     raise
                 for out in going:
-                    if out.partition in error.partitions:
+                    if out.place.partition in error.partitions:
                         # Whoever has it now begins it anew; here it is recalled as soon as that is known.
                         self._going.pop(id(out.turn), None)
+                        out.place = Place(out.place.partition, None)
                         self._note_up(out)
                 continue
             for out in going:
                 if self._going.pop(id(out.turn), None) is None:
-                    self._answered[out.number] = out.partition
+                    self._answered[out.number] = out.place
                 else:
                     self._note_up(out)
 
@@ -229,20 +238,21 @@ class OfferedTurns:
             number = answer.number
             if (out := self._out.get(number)) is not None:
                 self._end(number)
-                self._answered[number] = out.partition
+                self._answered[number] = out.place
                 self._take(out, answer.body)
-            elif (partition := self._stray.pop(number, None)) is not None:
-                self._answered[number] = partition
+            elif (place := self._stray.pop(number, None)) is not None:
+                self._answered[number] = place
 
     async def withdraw(self, offers: OfferedWork) -> None:
         """Take back what is answered or not wanted any more. Raises Unavailable: then that is still to be done."""
         unwanted, self._unwanted = self._unwanted, {}
         answered, self._answered = self._answered, {}
-        held = {n: p for n, p in (unwanted | answered).items() if self.holds(p)}
+        self._stray = {number: place for number, place in self._stray.items() if self._is_held(place)}
+        held = {number: place for number, place in (unwanted | answered).items() if self._is_held(place)}
         if not held:
             return
         try:
-            back = await offers.withdraw_offers(held)
+            back = await offers.withdraw_offers({number: place.partition for number, place in held.items()})
         except (LeaseLost, Unavailable) as error:
             self._unwanted, self._answered = unwanted | self._unwanted, answered | self._answered
             if isinstance(error, LeaseLost) and error.partitions:
@@ -261,15 +271,18 @@ class OfferedTurns:
             timer.cancel()
         self._timers.clear()
 
+    def _is_held(self, place: Place) -> bool:
+        return place.epoch is not None and self.epoch_of(place.partition) == place.epoch
+
     def _as_offered(self, turn: Turn) -> _Out | None:
         if isinstance(turn, EntityTurn):
-            return _Out(turn, None, ServedKind.ENTITY, turn.entity.name, None, str(turn.entity), 0)
+            return _Out(turn, None, ServedKind.ENTITY, turn.entity.name, None, str(turn.entity))
         session: OrchestrationSession = turn.session
         if not isinstance(session, OfferedSession):
             return None
         origin = session.origin
         version = origin.version or None
-        return _Out(turn, session, ServedKind.ORCHESTRATOR, origin.name, version, origin.instance_id, 0)
+        return _Out(turn, session, ServedKind.ORCHESTRATOR, origin.name, version, origin.instance_id)
 
     def _go_inside(self, out: _Out, now: float) -> None:
         if out.session is not None:
@@ -336,6 +349,6 @@ def _offer_of(out: _Out) -> Offer:
         name=out.name,
         version=out.version,
         instance_id=out.instance_id,
-        partition=out.partition,
+        partition=out.place.partition,
         body=body,
     )

@@ -101,7 +101,7 @@ class OfferingExecutor:
         count = self._storage.partition_count
         if self._turns is not None:
             self._turns.partition_of = lambda instance_id: partition_of(instance_id, count)
-            self._turns.holds = lambda partition: self._offers.holds(partition)
+            self._turns.epoch_of = lambda partition: self._offers.epoch_of(partition)
         self._run(self._listen())
         self._run(self._share())
         self._run(self._claims.hand_in())

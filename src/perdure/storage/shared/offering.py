@@ -51,6 +51,9 @@ class Offering:
     def holds(self, partition: int) -> bool:
         return partition in self._holding.leases
 
+    def epoch_of(self, partition: int) -> int | None:
+        return None if (lease := self._holding.leases.get(partition)) is None else lease.epoch
+
     @property
     def is_owed(self) -> bool:
         """Whether answers to our offers are to come."""
