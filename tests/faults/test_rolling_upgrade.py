@@ -40,9 +40,14 @@ def test_a_newer_host_joins_older_ones_and_changes_the_schema(tmp_path: Path, se
         first, _ = crew.hosts
         journeys = Journeys(crew)
         with journeys.under_way():
+            # By a command, while the older ones work; each then works with what the other has changed.
+            upgrade = ("hub", "upgrade", crew.hub, "--store", server.url)
+            ended = run_perdure(*upgrade, environment={**crew.host_environment(), **newer})
+            assert (ended.code, version(crew)) == (0, KNOWN + 1), ended
+            ended = run_perdure("hub", "status", crew.hub, "--store", server.url)
+            assert (ended.code, f"schema version {KNOWN + 1}" in ended.out) == (0, True), ended
             crew.join(newer)
             crew.wait_shared()
-            assert version(crew) == KNOWN + 1
             time.sleep(10)  # so long they work together
             # An older one that starts now finds a schema that it does not know, and can use.
             crew.kill(first)

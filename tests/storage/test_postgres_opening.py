@@ -16,6 +16,7 @@ from perdure.contracts.errors import StoreUnusable
 from perdure.storage.options import Access, Durability, StorageOptions
 from perdure.storage.postgres import schema
 from perdure.storage.postgres.address import Pooler, read_address
+from perdure.storage.postgres.hubs import PostgresHubs
 from perdure.storage.postgres.tables import PostgresTables
 from support.postgres_server import looking_at, quick_folder, shared_server
 from support.shared_tables_stage import PostgresHub
@@ -203,7 +204,13 @@ def test_a_newer_hub_is_refused_with_its_version_unless_it_says_that_we_may_use_
             await outside.execute(f"{set_} = 'version'")
             await tables.open()
             await tables.close()
+            hubs = PostgresHubs(hub.url)
+            assert (await hubs.status(hub.name)).version == 99
+            assert await hubs.upgrade(hub.name) == (99, 99)
             await outside.execute(f"{set_} = 'usable_from'")
+            for asked in (hubs.status(hub.name), hubs.upgrade(hub.name)):
+                with pytest.raises(StoreUnusable, match="has schema version 99; this program knows versions up to"):
+                    await asked
 
     asyncio.run(scenario())
     known = len(schema.read_steps())

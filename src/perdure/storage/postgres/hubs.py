@@ -9,12 +9,11 @@ import asyncpg
 
 from perdure.contracts.errors import StoreInUse
 from perdure.core.status import RuntimeStatus
-from perdure.storage.migrations import check_version
 from perdure.storage.options import Access
 from perdure.storage.postgres.address import read_address
 from perdure.storage.postgres.meanings import LOST_ERRORS, REFUSES_SETTINGS, meaning, unusable
 from perdure.storage.postgres.notes import PostgresNotes
-from perdure.storage.postgres.schema import PREFIX, Schema, read_steps
+from perdure.storage.postgres.schema import PREFIX, Schema
 from perdure.storage.postgres.sessions import SteadyConnection, session_settings
 from perdure.storage.server_hubs import HostRow, HubEntry, HubStatus, NoSuchHub
 from perdure.storage.sql_files import named_statements, read_text
@@ -113,8 +112,8 @@ class PostgresHubs:
         """See ``HubServer``."""
         schema = Schema(hub)
         async with self._connected() as connection:
-            version = await self._version(connection, schema)
-            check_version(self._place(schema), version, len(read_steps()))
+            await self._version(connection, schema)
+            version, _ = await schema.versions(connection, self._place(schema))
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 size = await connection.fetchval(_SQL["size"], schema.name)
                 partitions = await connection.fetch(schema.placed(_SQL["partitions"]))

@@ -61,16 +61,14 @@ class Schema:
         while True:
             # Whatever is set for others: what is looked at again under the lock must be seen anew.
             async with connection.transaction(isolation="read_committed"):
-                version, usable_from = await self._version(connection, place)
-                if usable_from > len(steps):
-                    check_version(place, version, len(steps))
+                version, usable_from = await self.versions(connection, place)
                 if version < len(steps) and access is not Access.HOLD:
                     raise StoreUnusable(_missing(place, version))
                 if version >= len(steps):
                     break
                 await connection.execute("set local statement_timeout = 0; set local lock_timeout = 0")
                 await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", self.name)
-                if await self._version(connection, place) != (version, usable_from):
+                if await self.versions(connection, place) != (version, usable_from):
                     continue
                 await self._step(connection, steps[version], place, partitions)
         found = await connection.fetchval(self.placed("select count(*) from hub.partition")) or 0
@@ -83,14 +81,19 @@ class Schema:
             )
         return found
 
-    async def _version(self, connection: asyncpg.Connection, place: str) -> tuple[int, int]:
-        """Its version, and the lowest version of which a program must know to use it; zeros when there is none."""
+    async def versions(self, connection: asyncpg.Connection, place: str) -> tuple[int, int]:
+        """Its version, and the lowest version of which a program must know to use it; zeros when there is none.
+
+        Raises StoreUnusable for one that a program must know more of than this one does.
+        """
         if not await connection.fetchval(_THERE, self.name):
             return 0, 0
         rows = await connection.fetch(self.placed("select name, value from hub.setting"))
         found = {row["name"]: row["value"] for row in rows}
         if not found:
             raise StoreUnusable(_half_restored(place))
+        if found["usable_from"] > len(known := read_steps()):
+            check_version(place, found["version"], len(known))
         return found["version"], found["usable_from"]
 
     async def _step(self, connection: asyncpg.Connection, step: Step, place: str, partitions: int | None) -> None:
