@@ -45,15 +45,25 @@ def test_what_others_wrote_before_is_told_once(xid: int) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("table", ["setting", "partition"])
-def test_a_hub_that_is_just_being_restored_is_refused(table: str) -> None:
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("delete from hub.setting", "tables without their rows: it is being restored"),
+        ("delete from hub.partition", "tables without their rows: it is being restored"),
+        (
+            "drop table hub.inbox",
+            r'is not whole: relation ".*inbox" does not exist\. If it was restored, restore it anew',
+        ),
+    ],
+)
+def test_a_hub_that_is_just_being_restored_is_refused(statement: str, says: str) -> None:
     async def scenario() -> None:
         hub = PostgresHub()
         tables = hub.tables()
         await tables.open()
         await tables.close()
-        await restored(hub, f"delete from hub.{table}")
-        with pytest.raises(StoreUnusable, match="tables without their rows: it is being restored"):
+        await restored(hub, statement)
+        with pytest.raises(StoreUnusable, match=says):
             await tables.open()
 
     asyncio.run(scenario())

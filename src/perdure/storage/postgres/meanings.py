@@ -81,6 +81,8 @@ def unusable(error: BaseException, place: str) -> StoreUnusable:
             f"The user of {place} lacks a right: {what}. Let the owner of the schema grant usage on it and everything "
             "on its tables, sequences and functions."
         )
+    if isinstance(error, asyncpg.UndefinedTableError):
+        return StoreUnusable(f"The hub at {place} is not whole: {what}. If it was restored, restore it anew.")
     if NO_TRANSACTIONS in what:
         return StoreUnusable(
             f"Before the server of {place} stands a pooler in statement mode, which knows no transactions; have it in "
