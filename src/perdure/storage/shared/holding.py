@@ -61,6 +61,10 @@ class Holding(Senders):
         if lost:
             raise lease_lost(lost)
 
+    def in_force(self, leases: Iterable[PartitionLease]) -> list[PartitionLease]:
+        """Those of these that are."""
+        return [lease for lease in leases if self.leases.get(lease.partition) == lease]
+
     def concerned(self, hold: Hold, round_: Round) -> set[int]:
         """The partitions that a round is about. Raises LeaseLost of those that are not in the hold."""
         of, held = self.partition_of, hold.leases

@@ -43,23 +43,24 @@ from perdure.core.status import RuntimeStatus
 from perdure.storage.changes import Changes, Placed, changes_of
 from perdure.storage.filters import PurgeKey
 from perdure.storage.options import StorageOptions
-from perdure.storage.senders import Arrival
 from perdure.storage.settling import Settling
 from perdure.storage.shared.arriving import ArrivalReading
 from perdure.storage.shared.chores import Chore
 from perdure.storage.shared.creating import Creating
 from perdure.storage.shared.errands import Errands
 from perdure.storage.shared.handing_over import HandingOver
+from perdure.storage.shared.hearing import Hearing
 from perdure.storage.shared.hints import Hints
 from perdure.storage.shared.holding import Holding
 from perdure.storage.shared.keeping import Keeping, LeaseTimes
+from perdure.storage.shared.leaving import Leaving
 from perdure.storage.shared.living import Living
 from perdure.storage.shared.numbers import ReservedNumbers
 from perdure.storage.shared.offering import Offering
-from perdure.storage.shared.ownership import Ownership, look_if_reachable
+from perdure.storage.shared.ownership import Ownership
 from perdure.storage.shared.statuses import StatusReads
 from perdure.storage.shared.store_clock import StoreClock
-from perdure.storage.shared.tables import Hint, IdsTaken, SharedTables, Sight
+from perdure.storage.shared.tables import Hint, IdsTaken, SharedTables
 from perdure.storage.shared.transacting import Transacting
 from perdure.storage.shared.watching import Watching
 from perdure.storage.status_waiters import StatusWaiters
@@ -85,7 +86,6 @@ class ManyProcessStorage:
         self._options = options
         self._times = times
         self._unusable: StorageError | None = Unavailable("The store is not open.")
-        self._tasks: set[asyncio.Task[None]] = set()
         self._releasing: set[asyncio.Task[None]] = set()
         """Never cancelled: each ends by itself, soon when the store is closed."""
         self._assemble()
@@ -98,14 +98,14 @@ class ManyProcessStorage:
         self._waiters = StatusWaiters()
         self._living = Living()
         self._hints = Hints(tables, lambda: self._keeping.process)
-        self._ownership = Ownership(tables, holding, self._hints, self._lose)
+        self._ownership = Ownership(tables, holding, self._hints, lambda partitions: self._leaving.lose(partitions))
         self._keeping = Keeping(
             tables,
             self._clock,
             self._times,
-            seen=self._seen,
+            seen=lambda sight: self._hearing.seen(sight),
             gone=self._gone,
-            heard=self._heard,
+            heard=lambda hint: self._hearing.heard(hint),
             failed=self._shut,
         )
         self._keeping.owes = self._owes
@@ -116,7 +116,7 @@ class ManyProcessStorage:
             self._living,
             process=self._keeping.announced,
             buried=self._keeping.buried,
-            lost=self._lose,
+            lost=lambda partitions: self._leaving.lose(partitions),
             sent=self._tell_of_arrivals,
             failed=self._shut,
         )
@@ -129,7 +129,6 @@ class ManyProcessStorage:
             tables, self._numbers, self._hints, self._creating.create_here, self._ownership.owner_of
         )
         self._creating.errands = self._errands
-        self._handing_over = HandingOver(holding, self._creating, self._transacting, self._numbers)
         self._watching = Watching(tables, self._waiters, self._hints, self._owner_of, lambda: self._keeping.process)
         self._arriving = ArrivalReading(tables, self._deliver)
         self._offering = Offering(
@@ -143,12 +142,29 @@ class ManyProcessStorage:
             tell_all=self._tell_all_of_offers,
             arrived=self._tell_of_arrivals,
         )
-        self._arrivals = Chore(self._arriving.read, self._shut)
-        self._sweeping = Chore(self._watching.sweep, self._shut)
-        self._errand_work = Chore(self._work_on_errands, self._shut)
+        self._leaving = Leaving(
+            holding,
+            self._living,
+            self._arriving,
+            HandingOver(holding, self._creating, self._transacting, self._numbers),
+            transacting=self._transacting,
+            ownership=self._ownership,
+            keeping=self._keeping,
+            is_open=self._is_open,
+        )
+        self._hearing = Hearing(
+            self._arriving.read,
+            self._work_on_errands,
+            ownership=self._ownership,
+            keeping=self._keeping,
+            hints=self._hints,
+            watching=self._watching,
+            offering=self._offering,
+            waiters=self._waiters,
+            is_open=self._is_open,
+            failed=self._shut,
+        )
         self._reserving = Chore(self._reserve, self._shut)
-        self._reached: set[str] = set()
-        self._reading_reached = Chore(self._read_reached, self._shut)
 
     @property
     def clock(self) -> Clock:
@@ -215,7 +231,7 @@ class ManyProcessStorage:
 
     async def renew(self, leases: Sequence[PartitionLease]) -> list[PartitionLease]:
         self._check()
-        return [lease for lease in leases if self._holding.leases.get(lease.partition) == lease]
+        return self._holding.in_force(leases)
 
     async def release(self, leases: Sequence[PartitionLease]) -> None:
         """Beyond what ``Leases`` says: whoever releases what it was not asked for takes no more until ``acquire``.
@@ -223,7 +239,7 @@ class ManyProcessStorage:
         It comes to its end also when the caller is cancelled meanwhile: senders wait for it.
         """
         self._check()
-        releasing = asyncio.create_task(self._release(leases))
+        releasing = asyncio.create_task(self._leaving.release(leases))
         self._releasing.add(releasing)
         releasing.add_done_callback(self._releasing.discard)
         await asyncio.shield(releasing)
@@ -240,7 +256,7 @@ class ManyProcessStorage:
         partition = self._holding.partition_of(envelope.target)
         if self._holding.takes(partition) and self._ownership.others:
             # What another process took from the same sender before is a row by now, and comes first.
-            await self._arrivals.done()
+            await self._hearing.arrivals.done()
             self._check()
         if self._holding.takes(partition):
             await self._holding.admit(envelope, None, partition)
@@ -257,9 +273,9 @@ class ManyProcessStorage:
         self._holding.check_leases(leases)
         self._arriving.begin(partitions, mark, [*backlog.ready, *backlog.due])
         # What the instances of these partitions have sent to ours before comes before what they send from now on.
-        await self._arrivals.done()
+        await self._hearing.arrivals.done()
         self._holding.check_leases(leases)
-        self._errand_work.poke()
+        self._hearing.errands.poke()
         return self._holding.without_delivered(leases, backlog)
 
     async def receive(self, hold: Hold) -> list[Envelope]:
@@ -278,7 +294,7 @@ class ManyProcessStorage:
         self._check_hold(hold)
         partition = self._holding.partition_of(instance_id)
         rows = await self._arriving.without_unheard([partition], lambda: self._tables.read_inbox(instance_id, now))
-        self._arrivals.poke()
+        self._hearing.arrivals.poke()
         return rows
 
     def creation_of(self, start: Envelope) -> Creation | None:
@@ -370,87 +386,11 @@ class ManyProcessStorage:
 
     # What the hub tells
 
-    async def _seen(self, sight: Sight) -> None:
-        await self._ownership.seen(sight)
-        alive = [row.number for row in sight.processes if row.is_alive]
-        self._hints.keep_to(alive)
-        self._watching.keep_to(alive)
-        if sight.has_arrivals:
-            self._arrivals.poke()
-        if sight.has_errands:
-            self._errand_work.poke()
-        if sight.has_offers:
-            self._offering.stir()
-        if self._waiters:
-            self._sweeping.poke()
-
-    def _heard(self, hint: Hint) -> None:
-        if self._unusable is not None:
-            return
-        if hint.has_arrivals:
-            self._arrivals.poke()
-        if hint.has_errands:
-            self._errand_work.poke()
-        if hint.has_offers:
-            self._offering.stir()
-        if hint.has_partitions:
-            self._keeping.poke()
-        if hint.watched:
-            self._watching.watched(hint.sender, hint.watched)
-        if hint.reached:
-            self._reached.update(hint.reached)
-            self._reading_reached.poke()
-
     def _gone(self) -> None:
         """Nothing is ours any more."""
         self._errands.fail(Unavailable("This process lost touch with the store; whether it was done is to be read."))
         self._offering.forget_all()
-        self._lose(list(self._holding.leases))
-
-    def _lose(self, partitions: Collection[int]) -> None:
-        """They are others' now; what has no row is written for these, if the store can be reached."""
-        arrivals = self._holding.undecided_of(frozenset(partitions) & self._holding.leases.keys())
-        self._let_go(partitions)
-        if arrivals and self._unusable is None:
-            task = asyncio.create_task(self._rescue(arrivals))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _rescue(self, arrivals: Sequence[Arrival]) -> None:
-        try:
-            await self._handing_over.write(arrivals, {})
-        except StorageError:
-            # Their senders have heard it.
-            return
-
-    async def _release(self, leases: Sequence[PartitionLease]) -> None:
-        holding = self._holding
-        async with self._ownership.changing_hands():
-            epochs = {lease.partition: lease.epoch for lease in await self.renew(leases)}
-            if not epochs:
-                return
-            ends = not epochs.keys() <= holding.going
-            if ends:
-                self._keeping.runs = False
-            arrivals = holding.undecided_of(epochs)
-            self._let_go(epochs)
-            borrowed = self._transacting.borrowed
-            borrowed.update(epochs)
-            try:
-                await self._handing_over.write(arrivals, epochs)
-            finally:
-                for partition in epochs:
-                    borrowed.pop(partition, None)
-                await self._ownership.give_back(epochs)
-        if ends:
-            # Others count us until they are told.
-            await look_if_reachable(self._keeping)
-        self._ownership.tell_others()
-
-    def _let_go(self, partitions: Collection[int]) -> None:
-        self._holding.let_go(partitions)
-        self._living.forget_all()
-        self._arriving.end(partitions)
+        self._leaving.lose(list(self._holding.leases))
 
     def _deliver(self, envelopes: Iterable[Envelope], partitions: Collection[int]) -> None:
         holding = self._holding
@@ -466,7 +406,7 @@ class ManyProcessStorage:
         if owner is None:
             return
         if owner == self._keeping.process:
-            self._arrivals.poke()
+            self._hearing.arrivals.poke()
         else:
             self._hints.tell(owner, Hint(sender=0, has_arrivals=True))
 
@@ -488,10 +428,6 @@ class ManyProcessStorage:
             if self._holding.leases:
                 await self._errands.serve(self._holding.leases.keys())
 
-    async def _read_reached(self) -> None:
-        reached, self._reached = self._reached, set()
-        await self._watching.read(reached)
-
     async def _have_numbers(self) -> None:
         """So that nobody waits for a number later."""
         if self._numbers.is_empty:
@@ -501,6 +437,9 @@ class ManyProcessStorage:
 
     async def _reserve(self) -> None:
         self._numbers.add(await self._tables.reserve_numbers())
+
+    def _is_open(self) -> bool:
+        return self._unusable is None
 
     def _check(self) -> None:
         if self._unusable is not None:
@@ -533,9 +472,8 @@ class ManyProcessStorage:
         self._errands.fail(reason)
         self._waiters.fail(reason)
         self._arriving.stop()
-        for part in (self._arrivals, self._sweeping, self._errand_work, self._reserving, self._reading_reached):
-            part.stop()
+        self._hearing.stop()
+        self._reserving.stop()
         self._errands.stop()
         self._hints.stop()
-        for task in self._tasks:
-            task.cancel()
+        self._leaving.stop()
