@@ -12,7 +12,7 @@ import pytest
 
 from support.commands import command, value_of
 from support.host_apps import run_perdure, write_app
-from support.host_process import HostProcess, checkout_environment, wait_until
+from support.host_process import HostProcess, checkout_environment, free_port, wait_until
 from support.postgres_server import looking_at, shared_server
 
 LEASE_SECONDS = 4
@@ -67,11 +67,15 @@ def hub() -> Iterator[str]:
     name = f"h{uuid4().hex[:12]}"
     yield name
 
-    async def drop() -> None:
-        async with looking_at(shared_server()) as connection:
-            await connection.execute(f'drop schema if exists "perdure_{name}" cascade')
+    run_sql(f'drop schema if exists "perdure_{name}" cascade')
 
-    asyncio.run(drop())
+
+def run_sql(statement: str) -> None:
+    async def run() -> None:
+        async with looking_at(shared_server()) as connection:
+            await connection.execute(statement)
+
+    asyncio.run(run())
 
 
 @pytest.fixture
@@ -193,9 +197,44 @@ def test_a_stopped_host_hands_over_at_once_and_keys_are_shared(app: Path) -> Non
         assert value_of("verify", "--json", folder=app) == []
 
 
+FRESH = """
+
+@app.orchestration_trigger(context_name="context")
+def fresh(context):
+    return (yield context.call_activity("fresh_step", context.get_input()))
+
+
+@app.activity_trigger(input_name="number")
+def fresh_step(number: int) -> int:
+    return number + 1
+"""
+
+
+def test_what_an_old_host_lacks_waits_for_a_new_one(app: Path) -> None:
+    """While new code is rolled out, with the gRPC door, where names that a host lacks are waited for."""
+    old = copied(app)
+    with (app / "function_app.py").open("a") as source:
+        source.write(FRESH)
+    with (
+        on_hub(old, "--grpc-port", str(free_port())) as other,
+        on_hub(app, "--grpc-port", str(free_port())) as first,
+    ):
+        wait_until(lambda: shares(app) == [16, 16], "the partitions are shared", limit=20, about=other.log)
+        for number in range(12):
+            first.start_instance(f"/api/start/fresh/f{number}", number)
+        names = [f"f{number}" for number in range(12)]
+        wait_until(lambda: all(status(other, name) == "Completed" for name in names), "done", about=other.log)
+
+
 def test_a_start_that_cannot_be_is_one_line_with_exit_code_3(app: Path, hub: str) -> None:
     ended = run_perdure("start", str(app), "--store", "postgresql://app:s3cret@127.0.0.1:1/shop")
     assert (ended.code, len(ended.error_lines), "s3cret" in ended.err) == (3, 1, False), ended
     assert "postgresql://app@127.0.0.1:1/shop" in ended.err
-    served = run_perdure("serve", "--store", "postgresql://app:s3cret@127.0.0.1:1/shop", cwd=app)
+    nobody = f"postgresql://nobody-here:s3cret@{shared_server().rpartition('@')[2]}"
+    served = run_perdure("serve", "--store", nobody, cwd=app)
     assert (served.code, len(served.error_lines), "s3cret" in served.err) == (3, 1, False), served
+    assert "refuses the user" in served.err
+    assert command("hub", "create", hub, folder=app).code == 0
+    run_sql(f"update \"perdure_{hub}\".setting set value = 99 where name in ('version', 'usable_from')")
+    newer = run_perdure("start", str(app), "--store", shared_server())
+    assert (newer.code, len(newer.error_lines), "has schema version 99" in newer.err) == (3, 1, True), newer
