@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from perdure.execution.remote_items import RemoteOptions
-from perdure.grpc_api import calls, health_service
+from perdure.grpc_api import calls, health_service, long_calls
 from perdure.grpc_api.access import Role, Standing
 from perdure.grpc_api.health_service import Health
 from perdure.grpc_api.recent_requests import RecentRequests
@@ -104,6 +104,29 @@ def test_a_thousand_wait_at_once_and_leave_nothing_behind() -> None:
                 while len(asyncio.all_tasks()) > before + 20:
                     await client.GetInstance(instanceId="ends")
 
+    run(scenario)
+
+
+def test_calls_that_last_have_a_limit_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with scheduler("memory:") as server:
+            client: Any = server.client
+            await client.StartInstance(instanceId="x", name="flow")
+            async with Worker(client) as worker:
+                turn = await worker.next_turn()
+                waits = [asyncio.ensure_future(client.WaitForInstanceCompletion(instanceId="x")) for _ in range(3)]
+                done, waiting = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                assert await code_of(done.pop()) == (
+                    Code.UNAVAILABLE,
+                    "The server has as many waiting calls and work item streams as it takes, 3.",
+                )
+                async with Worker(client) as another:
+                    assert await another.call.code() is Code.UNAVAILABLE
+                await worker.complete_turn(turn, completes(1))
+                assert all(answer.exists for answer in await asyncio.gather(*waiting))
+                assert (await client.WaitForInstanceCompletion(instanceId="x")).exists
+
+    monkeypatch.setattr(long_calls, "LONG_CALLS_MAX", 3)
     run(scenario)
 
 

@@ -9,6 +9,7 @@ from perdure.formats.protobuf import messages as pb
 from perdure.formats.protobuf.service import RPCS, Rpc
 from perdure.grpc_api.hub_choice import MANAGES_HUBS, HubChoice, Hubs, ServedHub
 from perdure.grpc_api.hub_shares import HubShares
+from perdure.grpc_api.long_calls import LongCalls
 from perdure.grpc_api.server_calls import CallEnded, Handler, ServerCall
 from perdure.grpc_api.statuses import Stopping, status_of
 
@@ -113,6 +114,7 @@ class Door:
         self.choice = choice
         self.stopping = asyncio.Event()
         self._shares = HubShares()
+        self._long_calls = LongCalls()
 
     async def begin(self, name: str, context: ServerCall) -> Call:
         """The call, when the caller may make it. Raises Refused."""
@@ -135,10 +137,12 @@ class Door:
                 if name in BRIEF and not _makes_room(request):
                     async with self._shares.asking(call.hub_name.lower()):
                         answered = await answer(request, call)
+                elif name in WAITS:
+                    with self._long_calls:
+                        answered = await answer(request, call)
+                    self.choice.admit(name, call.headers)
                 else:
                     answered = await answer(request, call)
-                if name in WAITS:
-                    self.choice.admit(name, call.headers)
                 return answered.SerializeToString()
             except Exception as error:
                 await end(context, error, name)
@@ -183,7 +187,8 @@ class Door:
             try:
                 headers = context.texts
                 hub = await self.choice.choose(name, headers)
-                await self._while_allowed(name, headers, hub.work_items.streaming[name](raw, context))
+                with self._long_calls:
+                    await self._while_allowed(name, headers, hub.work_items.streaming[name](raw, context))
             except Exception as error:
                 await end(context, error, name)
                 raise
