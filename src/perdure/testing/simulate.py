@@ -33,6 +33,7 @@ _SUMS = (
     "offers",
     "claims",
     "claimed_turns",
+    "handed_over",
     "repeated_activities",
 )
 """Some are counted only on one store, or only where several processes share one."""

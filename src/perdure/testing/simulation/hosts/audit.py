@@ -229,7 +229,8 @@ class HostView:
         self.is_dead = False
         self.has_overslept = False
         """Whether it has just woken after having stood still."""
-        self.is_stopping = False
+        self.is_out_of_grace = False
+        """Whether it stops and need not wait any longer for what runs there."""
         self._rounds: list[GivenRound] = []
         self._handed_out: dict[int, set[int]] = {}
         """Partition → positions of the rows its engine was given since it has it."""

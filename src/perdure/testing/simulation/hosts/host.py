@@ -22,6 +22,9 @@ from perdure.testing.simulation.hosts.way import Delays, Way
 
 MakeExecutor = Callable[[HostView, Storage, Code], Executor]
 
+SHORTEST_GRACE = 0.999
+"""So much of a grace period has passed at least when a host's own clock says that all of it has."""
+
 
 class HostState(Enum):
     """Where a host is in its life."""
@@ -83,7 +86,7 @@ class Host:
     async def stop(self, grace_seconds: float) -> None:
         """As on SIGTERM."""
         self.state = HostState.STOPPING
-        self.view.is_stopping = True
+        asyncio.get_running_loop().call_later(grace_seconds * SHORTEST_GRACE, self._grace_ends)
         stopping = self.process.run(lambda: self._stop(grace_seconds))
         await asyncio.wait([stopping])
         if not self.view.is_dead:
@@ -137,6 +140,9 @@ class Host:
 
     def _begin_at_store(self) -> None:
         self._memory.asker = self.view
+
+    def _grace_ends(self) -> None:
+        self.view.is_out_of_grace = True
 
     def _is_awake(self) -> None:
         self.view.has_overslept = False

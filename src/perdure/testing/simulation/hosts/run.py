@@ -57,6 +57,7 @@ class HostsOutcome(msgspec.Struct, frozen=True):
     offers: int
     claims: int
     claimed_turns: int
+    handed_over: int
     repeated_activities: int
     virtual_seconds: float
     fault_kinds: tuple[str, ...]
@@ -134,6 +135,7 @@ class HostsSimulation:
             offers=self.memory.offered.offered_count,
             claims=self.memory.offered.claim_count,
             claimed_turns=self.memory.offered.turn_claim_count,
+            handed_over=self.memory.handed_over_count,
             repeated_activities=self.audit.runs.repeat_count,
             virtual_seconds=self.loop.time(),
             fault_kinds=tuple(sorted(self.weather.kinds | self.sharing.kinds)),

@@ -40,6 +40,8 @@ class AuditedMemory(SharedMemory):
         self._names: dict[int, str] = {}
         self.offered = OffersAudit(audit.require, audit.is_pending, audit.came_of, audit.partition_of)
         audit.runs = RunsAudit(audit.require, self)
+        self.handed_over_count = 0
+        """Activities that ran while their partition went elsewhere."""
 
     def write(self, process: int, changes: Changes, fence: Epochs) -> Outcome:
         outcome = super().write(process, changes, fence)
@@ -111,6 +113,7 @@ class AuditedMemory(SharedMemory):
         self.offered.offered(process, offers, fence, self.partitions)
         self.offered.claimed(process, {offer.key for offer in offers}, claimed)
         self._compare_offers()
+        self.handed_over_count += len(claimed)
         self._audit.note("handed over", process, [one.offer.number for one in claimed])
         return claimed
 
@@ -133,7 +136,7 @@ class AuditedMemory(SharedMemory):
         super().give_up_offers(claimed)
         assert self.asker is not None
         for number in self.offered.given_up(claimed):
-            if self.asker.is_stopping:
+            if self.asker.is_out_of_grace:
                 self._audit.runs.given_up(self.asker.name, number)
         self._compare_offers()
 
