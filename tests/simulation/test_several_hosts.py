@@ -10,7 +10,9 @@ import pytest
 from perdure.testing.simulate import Totals
 from perdure.testing.simulation.hosts.run import run_hosts_seed
 from support.planted_host_faults import HOST_PLANTS
+from support.planted_offer_faults import OFFER_PLANTS
 
+PLANTS = HOST_PLANTS | OFFER_PLANTS
 SEEDS_MAX = 2_000
 SEEN_IN = {
     "a buried process goes on claiming": 50,
@@ -30,6 +32,22 @@ SEEN_IN = {
     "what a refused instance dropped is gone": 86,
     "what has no row is not handed over": 2,
     "what was given up may still be done": 16,
+    "a new owner is given what is offered": 33,
+    "a recalled turn never comes back": 4,
+    "a result is handed in twice": 4,
+    "an owner takes back what is claimed": 12,
+    "offers of activities go with their holder": 5,
+    "offers of turns outlive their holder": 12,
+    "offers stay when their instance has ended": 5,
+    "the claims of a dead process stay": 12,
+    "what a claimer gives back stays claimed": 41,
+    "what has begun is offered": 5,
+    "what is handed in counts without a claim": 23,
+    "what is handed over is free for all": 14,
+    "what one has claimed another claims": 4,
+    "what others asked for counts as ones own": 4,
+    "what runs is not handed over": 16,
+    "what was taken back is not begun": 5,
 }
 """Where the search for a planted mistake begins."""
 
@@ -51,6 +69,7 @@ def test_seeds_of_several_hosts(first_of_hosts: int, count_of_hosts: int, totals
 def test_blows_struck_in_the_middle_of_work(totals: dict[str, Totals]) -> None:
     total = totals["hosts"]
     kinds = ("takeovers", "crashes", "stops", "pauses", "cuts", "outages", "lost_answers", "unknown_answers")
+    kinds += ("claims", "claimed_turns", "handed_over", "repeated_activities")
     while not all(total.sums[name] > 0 for name in kinds):
         assert total.seeds < SEEDS_FOR_EVERY_BLOW, total.sums
         total.add(run_hosts_seed(total.seeds))
@@ -68,9 +87,9 @@ def test_the_number_of_hosts_can_be_chosen(hosts: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", HOST_PLANTS)
+@pytest.mark.parametrize("name", PLANTS)
 def test_a_mistake_planted_between_processes_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    HOST_PLANTS[name](monkeypatch)
+    PLANTS[name](monkeypatch)
     seeds = itertools.chain([SEEN_IN.get(name, 0)], range(SEEDS_MAX))
 
     found = next((violation for seed in seeds if (violation := run_hosts_seed(seed).violation) is not None), None)
