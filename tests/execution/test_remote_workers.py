@@ -210,6 +210,45 @@ def test_many_names_that_nobody_takes_cost_the_others_nothing() -> None:
     on_virtual_time(scenario)
 
 
+def test_hundreds_of_workers_share_evenly_and_the_last_one_with_room_is_found() -> None:
+    async def scenario() -> None:
+        stage = RemoteStage()
+        workers = [stage.worker(f"w{n}", limits=(0, 4, 0)) for n in range(300)]
+
+        def in_hand() -> list[int]:
+            return [worker.stream.in_hand[ItemKind.ACTIVITY] for worker in workers]
+
+        for each in range(1, 5):
+            for _ in workers:
+                stage.activity()
+            assert in_hand() == [each] * 300
+        lease = workers[123].lease(await workers[123].take(), ItemKind.ACTIVITY)
+        assert lease is not None
+        answering = asyncio.ensure_future(stage.executor.finish_activity(lease, "1"))
+        await stage.executor.activity_results()
+        assert in_hand()[123] == 3
+        stage.activity()
+        assert in_hand() == [4] * 300
+        answering.cancel()
+
+    on_virtual_time(scenario)
+
+
+def test_of_hundreds_of_workers_another_one_gets_what_was_given_back() -> None:
+    async def scenario() -> None:
+        stage = RemoteStage()
+        workers = [stage.worker(f"w{n}", limits=(0, 1 if n < 250 else 2, 0)) for n in range(300)]
+        for _ in workers:
+            stage.activity()
+        lease = workers[0].lease(await workers[0].take(), ItemKind.ACTIVITY)
+        assert lease is not None
+        stage.executor.give_back(lease)
+        assert workers[0].stream.in_hand[ItemKind.ACTIVITY] == 0
+        assert sum(worker.stream.in_hand[ItemKind.ACTIVITY] for worker in workers) == 300
+
+    on_virtual_time(scenario)
+
+
 def test_a_silent_stream_gets_pings_and_only_while_it_reads() -> None:
     async def scenario() -> None:
         stage = RemoteStage()

@@ -8,6 +8,7 @@ import asyncio
 import heapq
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from itertools import islice
 
 from perdure.execution.remote_items import ItemKind, LaneKey, Work
 from perdure.execution.work_loads import LoadCount
@@ -16,6 +17,8 @@ from perdure.execution.worker_terms import WorkerTerms
 AHEAD_MAX = 8
 """So many items at most are set aside for a stream before its connection takes them."""
 LANES_KEPT = 10_000
+LOOKED_AT = 16
+"""Of so many streams, in turn, the least loaded is chosen: to look at thousands would cost more than the item."""
 APART_SECONDS = 1e-6
 """What is offered in one moment keeps its order."""
 
@@ -74,6 +77,14 @@ class WorkerStream:
             self._waiter = None
 
 
+def _least_loaded(free: list[WorkerStream], kind: ItemKind, avoid: str | None) -> WorkerStream | None:
+    if len(free) > 1 and avoid is not None:
+        free = [stream for stream in free if stream.terms.worker != avoid] or free
+    if len(free) < 2:
+        return free[0] if free else None
+    return min(free, key=lambda stream: stream.load(kind))
+
+
 class _Lane:
     """Work that waits, oldest first, and the streams that take it."""
 
@@ -81,7 +92,7 @@ class _Lane:
 
     def __init__(self, key: LaneKey) -> None:
         self.key = key
-        self.streams: dict[WorkerStream, None] = {}
+        self.streams: OrderedDict[WorkerStream, None] = OrderedDict()
         self._waiting: dict[int, Work] = {}
         self._by_age: list[tuple[float, int, Work]] = []
         """A heap; what is not among the waiting any more is passed over."""
@@ -279,15 +290,28 @@ class Workers:
 
     def _choose(self, lane: _Lane, avoid: str | None) -> WorkerStream | None:
         """The least loaded stream with room; the one to avoid only when no other has room."""
-        kind = lane.key.kind
         if self.is_closed:
             return None
-        free = [stream for stream in lane.streams if stream.has_room(kind)]
-        if len(free) > 1 and avoid is not None:
-            free = [stream for stream in free if stream.terms.worker != avoid] or free
-        if len(free) < 2:
-            return free[0] if free else None
-        return min(free, key=lambda stream: stream.load(kind))
+        streams = lane.streams
+        if len(streams) > LOOKED_AT and (chosen := self._choose_among(streams, lane.key.kind, avoid)) is not None:
+            return chosen
+        return _least_loaded([stream for stream in streams if stream.has_room(lane.key.kind)], lane.key.kind, avoid)
+
+    def _choose_among(
+        self, streams: OrderedDict[WorkerStream, None], kind: ItemKind, avoid: str | None
+    ) -> WorkerStream | None:
+        """The same of the few that were not looked at for longest; None when all streams must be looked at."""
+        free: list[WorkerStream] = []
+        for stream in list(islice(streams, LOOKED_AT)):
+            if stream.has_room(kind):
+                free.append(stream)
+            else:
+                streams.move_to_end(stream)
+        chosen = _least_loaded(free, kind, avoid)
+        if chosen is None or chosen.terms.worker == avoid:
+            return None
+        streams.move_to_end(chosen)
+        return chosen
 
     def _set_aside(self, stream: WorkerStream, work: Work) -> None:
         self._turn += 1
@@ -303,5 +327,5 @@ class Workers:
                 self._lanes = {key: lane for key, lane in self._lanes.items() if lane}
                 self._lanes_max = max(LANES_KEPT, 2 * len(self._lanes))
             lane = self._lanes[key] = _Lane(key)
-            lane.streams = {stream: None for stream in self._streams if stream.takes(key)}
+            lane.streams = OrderedDict.fromkeys(stream for stream in self._streams if stream.takes(key))
         return lane
