@@ -9,6 +9,7 @@ import pytest
 
 from perdure.core.instance import InstanceRecord
 from perdure.core.status import RuntimeStatus
+from support.shared_hub import until
 from support.sharing_hosts import SharingHost, SharingHub, VirtualWorker, on_sharing_hub
 from support.small_hub import Functions, text
 
@@ -60,16 +61,6 @@ def begun(hub: SharingHub, count: int) -> Callable[[], bool]:
     return lambda: ran(hub).total() == count
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60) -> float:
-    """How long it took."""
-    loop = asyncio.get_running_loop()
-    since = loop.time()
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - virtual time
-            await asyncio.sleep(0.01)
-    return loop.time() - since
-
-
 async def started(hub: SharingHub, name: str, input: str) -> tuple[str, SharingHost]:
     """An instance whose activities have begun, and the host that has both."""
     instance_id = await hub.hosts[0].client.start(name, input=input, instance_id=name)
@@ -115,6 +106,27 @@ def test_a_process_that_stops_is_rid_of_its_partitions_at_once_and_ends_what_it_
         assert record.progress.output == "10"
         assert await stop
         assert ran(hub) == {str(number): 1 for number in range(10)}
+        await nothing_left(hub)
+
+    on_sharing_hub(scenario)
+
+
+def test_partitions_may_leave_long_before_their_process_does(functions):
+    async def scenario(hub: SharingHub) -> None:
+        for _ in range(2):
+            await hub.app(functions.registry, seconds=5.0)
+        await hub.until_even()
+        instance_id, owner = await started(hub, "fan_out", "10")
+        [other] = others_than(hub, owner)
+        for _ in range(2):
+            owner.process.call_soon(owner.worker.leave)
+        assert await until(lambda: hub.held(other) == 32) < 0.5
+        await completed(owner, instance_id)
+        # It may be asked for more, which others do.
+        await completed(owner, await owner.client.start("fan_out", input="3"))
+        assert hub.held(other) == 32
+        assert await stopping(owner)
+        assert (owner.ran.total(), other.ran.total()) == (10, 3)
         await nothing_left(hub)
 
     on_sharing_hub(scenario)

@@ -71,6 +71,7 @@ class Turnovers:
         """Give everything back, as if all of it were wanted back; nothing is gained any more."""
         self._is_ending = True
         loop = asyncio.get_running_loop()
+        assert self._left is None, "it is leaving already"
         self._left = loop.create_future()
         self._leaves_at = loop.time() + GIVE_BACK_SECONDS
         waking = loop.call_at(self._leaves_at, self._wake)

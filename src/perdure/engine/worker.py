@@ -32,6 +32,7 @@ class TaskHubWorker:
         self._observers = observers
         self._runner: Runner | None = None
         self._run: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self._is_stopping = False
         self.failed: asyncio.Future[BaseException] | None = None
         """Done when the runner ended with an error that the process should not survive."""
@@ -47,8 +48,17 @@ class TaskHubWorker:
         hold = Hold.of(*await self._storage.acquire(self._owner), count=self._storage.partition_count)
         runner = Runner(hold, self._storage, self._executor, self._clock, self._options, self._observers)
         self._runner = runner
+        self._leaving = None
         self._run = asyncio.create_task(runner.run())
         self._run.add_done_callback(self._ended)
+
+    def leave(self) -> None:
+        """Begin nothing new and let others who share the store have the partitions, from now on; ``stop`` is to follow.
+
+        What runs goes on. Nothing happens where nobody shares the store. Twice-safe.
+        """
+        if self._storage.offers is not None and self._runner is not None and self._leaving is None:
+            self._leaving = asyncio.create_task(self._leave(self._runner))
 
     async def stop(self, grace_seconds: float = 30.0) -> bool:
         """Begin nothing new, let running activities end, commit, release.
@@ -59,16 +69,18 @@ class TaskHubWorker:
         """
         self._is_stopping = True
         deadline = asyncio.get_running_loop().time() + grace_seconds
-        draining = asyncio.ensure_future(self._executor.drain(grace_seconds))
+        self.leave()
         try:
-            if self._storage.offers is not None:
-                await self._leave(grace_seconds)
-            drained = await draining
-            if self._storage.offers is not None:
-                # What was handed over after all seemed to have ended.
-                drained = await self._executor.drain(max(deadline - asyncio.get_running_loop().time(), 0))
+            if self._leaving is not None and self._run is not None:
+                ends = [self._leaving, self._run]
+                await asyncio.wait(ends, timeout=max(1.0, grace_seconds), return_when=asyncio.FIRST_COMPLETED)
+                if self._leaving.done():
+                    self._leaving.result()
+            drained = await self._executor.drain(max(deadline - asyncio.get_running_loop().time(), 0))
         finally:
-            draining.cancel()
+            if self._leaving is not None:
+                self._leaving.cancel()
+                await asyncio.wait([self._leaving])
             if self._runner is not None:
                 self._runner.stop()
             try:
@@ -77,15 +89,10 @@ class TaskHubWorker:
                 await self._executor.stop()
         return drained
 
-    async def _leave(self, seconds: float) -> None:
+    async def _leave(self, runner: Runner) -> None:
         """Give all partitions back while results are still taken here."""
-        if self._runner is None or self._run is None:
-            return
-        leaving = asyncio.ensure_future(self._runner.leave())
-        try:
-            await asyncio.wait([leaving, self._run], timeout=max(1.0, seconds), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            leaving.cancel()
+        # Waiting for no activity; what is handed over is waited for when the partitions are gone.
+        await asyncio.gather(self._executor.drain(0.0), runner.leave())
 
     async def _end_run(self, grace_seconds: float) -> None:
         run, self._run = self._run, None

@@ -25,10 +25,10 @@ class Departures:
         """Whether it is on the way."""
         return activity.number in self._leaving
 
-    def sift(self, results: Sequence[ActivityResult]) -> list[ActivityResult]:
+    def sift(self, results: list[ActivityResult]) -> list[ActivityResult]:
         """Keep the results of what is on the way; gives the others."""
         if not self._leaving:
-            return list(results)
+            return results
         others: list[ActivityResult] = []
         for result in results:
             if result.activity.number in self._leaving:

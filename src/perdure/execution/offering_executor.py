@@ -200,10 +200,10 @@ class OfferingExecutor:
         """
         self._is_draining = True
         # What cannot be told now is up again as soon as this process has left the hub.
-        with suppress(Unavailable):
+        with suppress(StorageError):
             await self._claims.give_up_waiting(self._offers)
         drained = await self._inner.drain(seconds)
-        with suppress(Unavailable):
+        with suppress(StorageError):
             await self._claims.give_up_waiting(self._offers)
         with suppress(TimeoutError):
             async with asyncio.timeout(HANDED_IN_SECONDS):

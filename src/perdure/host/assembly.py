@@ -148,6 +148,7 @@ class FunctionsHost:
         """End everything; False when activities were cut off. Twice-safe."""
         self.condition.not_ready = "The host is stopping."
         deadline = asyncio.get_running_loop().time() + grace_seconds
+        self.hub.leave()
         self.condition.drain.cancel()
         with contextlib.suppress(TimeoutError):
             # A timer function that does not end in time is cut off, like an activity.

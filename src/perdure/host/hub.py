@@ -177,6 +177,10 @@ class Hub:
         """Begin no more activities and wait for the running ones; what is left runs after the next start."""
         await self._runs.drain(float("inf"))
 
+    def leave(self) -> None:
+        """Let others who share the store go on with what runs here; ``stop`` is to follow. Twice-safe."""
+        self.worker.leave()
+
     async def stop(self, grace_seconds: float) -> bool:
         """Let running activities end, commit, release, close.
 

@@ -193,6 +193,11 @@ class HubDirectory:
     async def drop(self, name: str) -> None:
         await self._changes.make(name.lower(), lambda: self._drop(name))
 
+    def leave(self) -> None:
+        """Let others who share a store go on with what runs here; ``stop`` is to follow. Twice-safe."""
+        for hub in self._hubs.values():
+            hub.worker.leave()
+
     async def stop(self, grace_seconds: float) -> bool:
         """Stop all hubs at once; False when some worker still had something. Twice-safe."""
         if self._looking is not None:

@@ -95,6 +95,8 @@ async def run_host(settings: Settings, bound: socket.socket, say: Announcements)
         say.stopping("Stopping: running activities may finish.")
         kept = bound.dup() if host.condition.restart_asked.is_set() else None
         server.stop_listening()
+        # Requests under way need no partition here.
+        host.hub.leave()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + settings.grace_seconds
         finished = await server.finish(min(settings.grace_seconds, REQUESTS_SECONDS_MAX))

@@ -105,6 +105,7 @@ class SchedulerServer:
         self.not_ready = "The server is stopping."
         # From here on clients are refused, and those who wait are told; workers may still answer.
         self._door.stopping.set()
+        self.hubs.leave()
         if self._http is not None:
             self._http.stop_listening()
             await self._http.finish(min(grace_seconds, REQUESTS_SECONDS_MAX))
