@@ -52,7 +52,8 @@ def test_log_lines_as_json(app: Path):
 
 
 def test_log_lines_as_json_in_a_file(app: Path, tmp_path: Path):
-    with HostProcess(app, "--json-output-file", str(tmp_path / "log.json"), "--verbose=false") as host:
+    in_time = ("-t", "20", "--no-build", "true")
+    with HostProcess(app, "--json-output-file", str(tmp_path / "log.json"), "--verbose=false", *in_time) as host:
         host.completed(host.start_instance("/api/start/ships/s1"))
         assert "packing tea" in host.log()
         assert records(host.log()) == []
@@ -68,8 +69,3 @@ def test_start_that_takes_too_long_is_given_up(tmp_path: Path):
     app = write_app(tmp_path / "app", "import time\ntime.sleep(60)\n")
     ended = run_perdure("start", app, "--timeout", "0.5")
     assert (ended.code, "not ready in 0.5 s" in ended.err) == (1, True), ended
-
-
-def test_start_in_time_is_not_given_up(app: Path):
-    with HostProcess(app, "-t", "20", "--no-build", "true") as host:
-        assert host.completed(host.start_instance("/api/start/ships/s1"))

@@ -105,6 +105,8 @@ BEGIN = {
     "spinning_async_orchestrator": ("/api/start/spinning_async_orchestrator/stuck", None),
     "spinning_entity": (f"{DURABLE}/entities/spinning_entity/stuck?op=spin", None),
 }
+ALIKE = ("spinning_http", "spinning_async_orchestrator")
+"""These run on the same threads as a plain activity and a plain orchestrator."""
 NAMED_IN_LOG = [name for name in BEGIN if name not in ("spinning_activity", "spinning_http")]
 """A plain function that runs long keeps one thread and blocks nobody, so only the others are worth a warning."""
 
@@ -116,7 +118,7 @@ def host(tmp_path: Path) -> Iterator[HostProcess]:
         host.kill()
 
 
-@pytest.mark.parametrize("name", BEGIN)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in ALIKE else ()) for n in BEGIN])
 def test_code_that_never_returns_stops_nobody_else(host: HostProcess, name: str):
     path, body = BEGIN[name]
     with ThreadPoolExecutor(1) as requests:
