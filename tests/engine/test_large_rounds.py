@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from perdure.client import ClientOptions, ReusePolicy
 from perdure.contracts.records import Round
 from perdure.core.decisions import DecisionLimits
-from perdure.core.messages import ActivityCompleted, RaiseEvent
+from perdure.core.messages import ActivityCompleted, RaiseEvent, StartExecution
 from perdure.core.status import RuntimeStatus
 from perdure.core.versioning import Versioning
 from perdure.engine.options import EngineOptions
@@ -149,5 +151,43 @@ def test_what_is_kept_for_turns_that_are_out_is_written_in_parts(functions: Func
             kept = [round_ for round_ in watched.rounds if round_.kept]
             assert kept
             assert max(payload(round_) for round_ in kept) <= 5 * LARGE
+
+    on_virtual_time(scenario)
+
+
+def test_what_a_later_start_replaces_loses_nothing_before_that_is_written(functions: Functions):
+    """The process is killed between the parts: what was sent to the former instance is still there, or not accepted."""
+
+    async def scenario(clock: SimulatedClock) -> None:
+        anything = ClientOptions(reuse=ReusePolicy.ANY)
+        hub, watched = small_hub(functions, clock, options=OPTIONS, client_options=anything)
+        is_next = asyncio.Event()
+
+        async def replaces(round_: Round) -> None:
+            if any(isinstance(e.message, StartExecution) and e.due_at for e in round_.kept):
+                assert not round_.checkpoints
+                is_next.set()
+                await asyncio.Event().wait()
+
+        async with hub:
+            others = [f"order-{number}" for number in range(10)]
+            await asyncio.gather(*(hub.client.start("collects", instance_id=i) for i in [*others, "it"]))
+            watched.before_commit = replaces
+            client, later = hub.client, clock.now() + timedelta(hours=1)
+            filling = [asyncio.create_task(client.raise_event(i, "item", "1" * LARGE)) for i in others]
+            raising = asyncio.create_task(client.raise_event("it", "item", "7"))
+            starting = asyncio.create_task(client.start("collects", instance_id="it", start_at=later))
+            await is_next.wait()
+            await asyncio.sleep(1)
+            was_accepted = raising.done()
+            await hub.kill()
+            watched.before_commit = None
+            await asyncio.gather(*filling, raising, starting, return_exceptions=True)
+            await hub.start()
+            for _ in range(4 if was_accepted else 5):
+                await client.raise_event("it", "item", "7")
+            record = await client.wait_for_completion("it", 60)
+            assert record is not None
+            assert record.progress.output == "[1,1,1,1,1]"
 
     on_virtual_time(scenario)

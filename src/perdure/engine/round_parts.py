@@ -26,7 +26,8 @@ _TEXTS: dict[type, str] = {
 def parts_of(round_: Round, episodes: list[Episode], characters_max: int) -> list[Part]:
     """The round itself if it is small enough; else its parts, in the order in which they are to be made true.
 
-    Each part may be committed by itself. What an instance keeps and has dropped goes with its episode.
+    Each part may be committed by itself. What an instance keeps and has dropped goes with its episode, or with a later
+    start that replaces it.
     """
     kept = _characters_by_target(round_.kept) if round_.kept else {}
     ends = _ends_of_episodes(episodes, kept, characters_max)
@@ -40,14 +41,18 @@ def parts_of(round_: Round, episodes: list[Episode], characters_max: int) -> lis
         parts.append((Round([checkpoint for _, checkpoint in made], [], [], []), made))
     place = {live.instance_id: part for part, made in parts for live, _ in made}
     last = parts[-1][0]
+    others: list[Envelope] = []
+    for envelope in round_.kept:
+        (others if (part := place.get(envelope.target)) is None else part.kept).append(envelope)
+    for chunk in _chunks(others, characters_max):
+        part = Round([], chunk, [], [])
+        parts.append((part, []))
+        # What a start takes the place of is gone only with it, and so is what was for that.
+        place |= {envelope.target: part for envelope in chunk if type(envelope.message) is ms.StartExecution}
     for envelope in round_.discarded:
         place.get(envelope.target, last).discarded.append(envelope)
     for answer in round_.answers:
         place.get(answer.discarded.target, last).answers.append(answer)
-    others: list[Envelope] = []
-    for envelope in round_.kept:
-        (others if (part := place.get(envelope.target)) is None else part.kept).append(envelope)
-    parts += [(Round([], chunk, [], []), []) for chunk in _chunks(others, characters_max)]
     return parts
 
 
