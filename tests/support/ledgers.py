@@ -66,7 +66,10 @@ def repeats(
 
 
 def _fault_between(first: Run, second: Run, faults: Sequence[Fault], lease_seconds: float) -> Fault | None:
-    """That which explains why an activity ran again. Faults of processes explain only what these ran."""
+    """That which explains why an activity ran again. Faults of processes explain only what these ran.
+
+    Who slept or was cut off may begin, before it knows, what it had in hand and its successor has run.
+    """
     ended = second.begun if first.done is None else first.done + BEFORE_COMMIT_SECONDS
     # A process that was cut or paused lost its place at most a lease after the fault ended.
     after = lease_seconds + BEFORE_COMMIT_SECONDS
@@ -78,5 +81,5 @@ def _fault_between(first: Run, second: Run, faults: Sequence[Fault], lease_secon
         and fault.begun <= second.begun
         and fault.ended + after >= first.begun
     ]
-    own = [fault for fault in near if fault.pids is not None and first.pid in fault.pids]
+    own = [fault for fault in near if fault.pids is not None and not fault.pids.isdisjoint({first.pid, second.pid})]
     return next(iter([*own, *(fault for fault in near if fault.pids is None)]), None)
