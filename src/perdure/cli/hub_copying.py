@@ -138,4 +138,6 @@ def _show(copied: "Copied", findings: "list[Finding]", ends: tuple[_End, _End], 
     for row in rows:
         click.echo(f"{row['kind']} {row['instanceId'] or ''}: {row['what']}")
     if not rows:
-        click.echo("The copy is sound.")
+        click.echo(
+            "The copy is sound. Start hosts with TARGET as --store or PERDURE_STORE, and none on SOURCE any more."
+        )
