@@ -1,6 +1,7 @@
 """What an operator sees of a server or a host in figures (scheduler.md §9, row 17)."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from perdure.formats.protobuf import messages as pb
 from support.commands import value_of
 from support.grpc_worker import Worker, completes
 from support.host_apps import write_app
-from support.host_process import HostProcess, free_port, wait_until
+from support.host_process import REPOSITORY, HostProcess, free_port, wait_until
 from support.scheduler_server import text
 from support.serve_process import ServeProcess
 
@@ -36,6 +37,15 @@ def load_of(http: httpx.Client, **query: str) -> dict[str, Any]:
     answer = http.get("/metrics.json", params=query)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def scaled_by(http: httpx.Client) -> int:
+    """What the scaler of the guide's rule reads."""
+    guide = (REPOSITORY / "docs" / "server.md").read_text(encoding="utf-8")
+    [(path, place)] = re.findall(r'url: "http://[^/]+(/\S+)"\n +valueLocation: "(\w+)"', guide)
+    answer = http.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()[place]
 
 
 def schedules(task_id: int, name: str) -> pb.OrchestratorAction:
@@ -70,6 +80,7 @@ def test_a_server_shows_its_backlog_and_what_workers_have(tmp_path: Path) -> Non
                         await worker.complete_turn(await worker.next_turn(), schedules(1, "charge"))
                     charge = 'perdure_work_items_pending{task_hub="default",kind="activity",name="charge"}'
                     reaches(http, charge, 3)
+                    assert scaled_by(http) == 3
                     load = load_of(http, kind="activity", name="charge")
                     assert load.pop("oldestAgeInSeconds") >= 0
                     assert load == {
