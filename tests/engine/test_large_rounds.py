@@ -182,7 +182,8 @@ def test_what_a_later_start_replaces_loses_nothing_before_that_is_written(functi
             was_accepted = raising.done()
             await hub.kill()
             watched.before_commit = None
-            await asyncio.gather(*filling, raising, starting, return_exceptions=True)
+            cut_off: list[asyncio.Task[Any]] = [*filling, raising, starting]
+            await asyncio.gather(*cut_off, return_exceptions=True)
             await hub.start()
             for _ in range(4 if was_accepted else 5):
                 await client.raise_event("it", "item", "7")
