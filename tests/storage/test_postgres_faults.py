@@ -100,6 +100,11 @@ def test_what_came_true_is_told_also_when_the_answer_is_lost() -> None:
             proxy.cut_next(Cut.ANSWER)
             assert await owner.tables.withdraw(owner.process, [offer.number], owner.fence("b")) == {offer.number}
             proxy.cut_next(Cut.ANSWER)
+            [claimed] = await owner.tables.offer_claimed(owner.process, [offer], owner.fence("b"))
+            ended = Envelope("b", ActivityCompleted(begun.origin.execution_id, 0, "1"))
+            handed_in = [(claimed, Placed(owner.number(), ended))]
+            assert await owner.tables.finish_offers(owner.process, handed_in) == {offer.number}
+            proxy.cut_next(Cut.ANSWER)
             await owner.tables.give_back(owner.process, {3: 1})
             proxy.cut_next(Cut.ANSWER)
             assert await owner.tables.claim(owner.process, [3]) == {3: 2}
