@@ -9,6 +9,7 @@ from perdure.core.status import RuntimeStatus
 from perdure.storage.changes import Changes
 from perdure.storage.options import Durability, StorageOptions
 from perdure.storage.postgres.address import read_address
+from perdure.storage.postgres.hubs import PostgresHubs
 from perdure.storage.postgres.server import Server
 from perdure.storage.shared.tables import Hint
 from support.postgres_server import looking_at, shared_server
@@ -62,6 +63,27 @@ def test_everything_works_in_sessions_that_change_with_each_transaction() -> Non
         assert pooler.transactions > 30
 
     pooled(scenario, sessions=3)
+
+
+@pytest.mark.parametrize("refused", ["jit", None], ids=["it refuses settings", "it ignores settings"])
+def test_commands_work_in_sessions_that_change_with_each_transaction(refused: str | None) -> None:
+    async def scenario(pooler: TransactionPooler) -> None:
+        hub = PostgresHub().name
+        hubs = PostgresHubs(pooler.url)
+        assert await hubs.create(hub, 3)
+        assert await hubs.exists(hub)
+        await hubs.mark_served(hub)
+        assert (await hubs.names())[hub] is True
+        assert hub in {entry.name for entry in await hubs.entries()}
+        await hubs.notes(hub).put({"a": "1", "b": "2"})
+        await hubs.notes(hub).remove(["b"])
+        assert await hubs.notes(hub).read("") == {"a": "1"}
+        assert (await hubs.status(hub)).partition_count == 3
+        assert len(set(await hubs.upgrade(hub))) == 1
+        await hubs.drop(hub)
+        assert not await hubs.exists(hub)
+
+    pooled(scenario, sessions=3, refused=refused)
 
 
 def test_who_cannot_be_told_looks_by_itself() -> None:
