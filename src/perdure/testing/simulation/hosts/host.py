@@ -1,7 +1,7 @@
 """One host: a process with its own clock and its own way to the store, in it storage, engine and client."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from enum import Enum
 
 from perdure.client import ClientOptions, TaskHubClient
@@ -108,9 +108,9 @@ class Host:
         asyncio.get_running_loop().call_later(0.5, self._is_awake)
         self.process.wake()
 
-    def gets_code(self, names: Collection[Name]) -> None:
+    def gets_code(self, names: Iterable[Name]) -> None:
         """Its workers have come and gone, and that is what they have."""
-        self.process.call_soon(self.code.become, names)
+        self.process.call_soon(self.code.become, frozenset(names))
 
     async def _end(self) -> None:
         self.view.is_dead = True

@@ -7,6 +7,7 @@ from typing import Protocol
 from perdure.testing.simulation.hosts.audit import HostsAudit
 from perdure.testing.simulation.hosts.front import asked_of
 from perdure.testing.simulation.hosts.host import Host
+from perdure.testing.simulation.hosts.sharing import Sharing
 from perdure.testing.simulation.hosts.storage import AuditedMemory
 from perdure.testing.simulation.hosts.weather import Weather
 from perdure.testing.simulation.programs import write_json
@@ -19,6 +20,8 @@ TAKEOVER_SECONDS = LEASE_SECONDS + 5.0
 SWEEP_SECONDS = 3.5
 PUSH_SECONDS = 0.1
 WORK_SECONDS = 2.0
+SHARED_SECONDS = WORK_SECONDS + 5 * SWEEP_SECONDS
+"""Each of three turns and an activity is found by a sweep, and so is what came of the activity."""
 
 
 class Scene(Protocol):
@@ -28,6 +31,7 @@ class Scene(Protocol):
     audit: HostsAudit
     memory: AuditedMemory
     weather: Weather
+    sharing: Sharing
 
     def running(self) -> list[Host]: ...
 
@@ -48,6 +52,7 @@ class LastChecks:
         self._partitions_are_even()
         await self._idle_hosts_are_quiet()
         await self._waits_are_pushed()
+        await self._work_is_shared_without_hints()
         await self._takeover_is_quick()
         await self._all_stop()
 
@@ -101,11 +106,22 @@ class LastChecks:
         await asyncio.gather(*(self._wait(host, f"wait-{n}", bound) for n, host in enumerate(hosts)))
         self._scene.weather.is_mute = False
 
+    async def _work_is_shared_without_hints(self) -> None:
+        """Where the code of an orchestrator and that of its activities are at different hosts."""
+        hosts, sharing, weather = self._scene.running(), self._scene.sharing, self._scene.weather
+        if not sharing.has_parts or len(hosts) < 2:
+            return
+        sharing.divide(hosts[0], hosts[1:])
+        weather.is_mute = True
+        await asyncio.gather(*(self._wait(host, f"shared-{n}", SHARED_SECONDS) for n, host in enumerate(hosts)))
+        weather.is_mute = False
+        sharing.have_all(hosts)
+
     async def _wait(self, host: Host, instance_id: str, seconds: float) -> None:
         await self._begin(host, instance_id)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        record = await asked_of(host, "wait_for_completion", instance_id, 30.0)
+        record = await asked_of(host, "wait_for_completion", instance_id, 2 * seconds)
         ended = loop.time() - began
         self._audit.require(record is not None and ended < seconds, f"{host.view.name} waited {ended:.2f} s: {record}")
 

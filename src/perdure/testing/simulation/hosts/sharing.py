@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from perdure.contracts.executor import Executor
+from perdure.contracts.executor import Executor, ServedKind
 from perdure.contracts.records import PendingActivity
 from perdure.contracts.storage import Storage
 from perdure.core.registry import Registry
@@ -57,6 +57,13 @@ class Sharing:
             self._chance.choice(parts).add(name)
         for host, part in zip(hosts, parts, strict=True):
             host.gets_code(part)
+
+    def divide(self, first: Host, others: Sequence[Host]) -> None:
+        """Activities at one host, everything else at the others."""
+        activities = [name for name in self._names if name[0] is ServedKind.ACTIVITY]
+        first.gets_code(activities)
+        for host in others:
+            host.gets_code(name for name in self._names if name not in activities)
 
     def have_all(self, hosts: Sequence[Host]) -> None:
         """From here on every code is everywhere."""
