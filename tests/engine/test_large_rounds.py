@@ -2,17 +2,19 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from perdure.client import ClientOptions, ReusePolicy
-from perdure.contracts.records import Round
+from perdure.contracts.records import Hold, Round
 from perdure.core.decisions import DecisionLimits
 from perdure.core.messages import ActivityCompleted, RaiseEvent, StartExecution
 from perdure.core.status import RuntimeStatus
 from perdure.core.versioning import Versioning
+from perdure.engine.live_instances import LiveLimits
 from perdure.engine.options import EngineOptions
 from perdure.testing.simulated_loop import SimulatedClock
 from perdure.testing.simulated_turns import simulated_turns
@@ -190,5 +192,65 @@ def test_what_a_later_start_replaces_loses_nothing_before_that_is_written(functi
             record = await client.wait_for_completion("it", 60)
             assert record is not None
             assert record.progress.output == "[1,1,1,1,1]"
+
+
+@pytest.mark.parametrize("size", [1, 1_000], ids=["small", "large"])
+def test_what_a_restart_finds_is_loaded_bit_by_bit(functions: Functions, size: int):
+    """Small instances soon all at once, large ones so many as memory should hold."""
+
+    async def scenario(clock: SimulatedClock) -> None:
+        options = EngineOptions(DecisionLimits(), Versioning(), loaded_bytes=100_000)
+        hub, watched = small_hub(functions, clock, options=options)
+        ids = [f"order-{number}" for number in range(400)]
+        loads: list[int] = []
+        load = watched.load
+
+        async def counted(hold: Hold, instance_ids: Collection[str]) -> Any:
+            loads.append(len(instance_ids))
+            return await load(hold, instance_ids)
+
+        watched.load = counted  # type: ignore[method-assign]
+        async with hub:
+            await asyncio.gather(*(hub.client.start("collects", instance_id=i, input="1" * size) for i in ids))
+            await hub.stop()
+            for item in range(5):
+                for instance_id in ids:
+                    await hub.client.raise_event(instance_id, "item", "1" * (item + 1))
+            loads.clear()
+            await hub.start()
+            for instance_id in ids:
+                record = await hub.client.wait_for_completion(instance_id, 60)
+                assert record is not None
+                assert record.progress.output == "[1,2,3,4,5]"
+            assert sum(loads) == len(ids), "each is loaded once"
+            if size == 1:
+                assert loads == [256, 144]
+            else:
+                assert loads[0] == 256
+                assert max(loads[1:]) <= 100
+
+    on_virtual_time(scenario)
+
+
+def test_what_was_loaded_leaves_memory_as_soon_as_it_is_too_much(functions: Functions):
+    async def scenario(clock: SimulatedClock) -> None:
+        live = LiveLimits(bytes_max=200_000)
+        options = EngineOptions(DecisionLimits(), Versioning(), live=live, loaded_bytes=100_000)
+        hub, _ = small_hub(functions, clock, options=options)
+        ids = [f"order-{number}" for number in range(300)]
+        async with hub:
+            await asyncio.gather(*(hub.client.start("collects", instance_id=i, input="1" * 1_000) for i in ids))
+            await hub.stop()
+            for instance_id in ids:
+                await hub.client.raise_event(instance_id, "item", "1")
+            await hub.start()
+            # Sooner than it is looked for what may rest.
+            await asyncio.sleep(1)
+            assert hub.worker is not None
+            assert hub.worker.live_count() < 150
+            for _ in range(4):
+                await asyncio.gather(*(hub.client.raise_event(i, "item", "1") for i in ids))
+            for instance_id in ids:
+                assert await hub.client.wait_for_completion(instance_id, 60) is not None
 
     on_virtual_time(scenario)

@@ -10,6 +10,7 @@ import pytest
 from perdure.client import ClientOptions, EntityId, ReusePolicy
 from perdure.contracts.executor import EntityTurn, Turn
 from perdure.core.events import EventRaised
+from perdure.core.messages import Envelope, Terminate
 from perdure.core.status import RuntimeStatus
 from perdure.testing.simulated_turns import simulated_turns
 from support.small_hub import Functions, on_virtual_time, small_hub, text
@@ -204,5 +205,27 @@ def test_what_is_given_up_may_be_ended_replaced_or_rewound(functions, then):
             assert record is not None
             output = {"terminate": "enough", "replace": '"1"', "rewind": '"done"'}[then]
             assert record.progress.output == output
+
+    on_virtual_time(scenario)
+
+
+def test_what_came_with_an_end_at_once_leaves_no_row():
+    functions = Functions()
+
+    @functions.orchestrator
+    def waits(recorder: Any, input: str | None) -> Any:
+        return (yield recorder.wait_for_event("go", text))
+
+    async def scenario(clock):
+        hub, _ = small_hub(functions, clock, turns=simulated_turns(lambda turn: 5.0))
+        async with hub:
+            await hub.client.start("waits", instance_id="x")
+            ending = hub.store.send(Envelope("x", Terminate("no", at_once=True)))
+            await asyncio.gather(hub.client.raise_event("x", "go", "1"), ending)
+            record = await hub.client.wait_for_completion("x", 1)
+            assert record is not None
+            assert record.progress.status is RuntimeStatus.Terminated
+            await asyncio.sleep(10)
+            assert await hub.store.backlog_sizes(["x"]) == {}
 
     on_virtual_time(scenario)

@@ -20,6 +20,8 @@ class EngineOptions(msgspec.Struct, frozen=True):
     transaction_characters: int = 16_000_000
     """So much payload at most goes into one transaction, unless a single episode has more: it shall not take a good
     part of a lease, and store and process both hold it in memory several times over."""
+    loaded_bytes: int = 64 * 1024 * 1024
+    """About so much is loaded in a round, and comes into memory before it is looked whether that is too much."""
     horizon: timedelta = timedelta(hours=1)
     """Messages due within it are kept in memory; those beyond stay in the store until it moves."""
     history_events_noticed: int = 50_000

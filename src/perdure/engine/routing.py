@@ -1,7 +1,7 @@
 """Messages → the live instances they are for: found in memory, loaded from the store, or made by the message."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -27,6 +27,8 @@ from perdure.engine.orchestration_episode import LiveOrchestration
 from perdure.engine.patience import until_available
 
 FINISHED_REMEMBERED = 10_000
+LOADS_FIRST, LOADS_MAX = 256, 10_000
+"""So many instances at most are loaded in a round, at first and when they turn out to be small."""
 _MAKE_ENTITIES = frozenset[type]({OperationRequest, LockRequest})
 
 
@@ -56,6 +58,9 @@ class Router:
         process may have given such an id to a new instance."""
         self._damaged: set[str] = set()
         self._postponed: list[Envelope] = []
+        self._loads_now = LOADS_FIRST
+        self.loaded_bytes = 0
+        """How much has come into memory since somebody last looked whether that is too much."""
         self._unread: list[Creation] = []
         """Creations that replace what is not in memory: what it has locked is not known yet."""
 
@@ -238,7 +243,10 @@ class Router:
             ready[live.instance_id] = live
         elif isinstance(message, Terminate) and message.at_once and live.can_be_left():
             # What is stored goes on without it; its turn ends as that of an instance that was replaced.
-            absent[live.instance_id] = [*live.leave(), envelope]
+            left = live.leave()
+            # What was to wait for the turn is taken, or dropped, with its end.
+            _keep_no_more(left, round_)
+            absent[live.instance_id] = [*left, envelope]
             self._live.remove(live)
         else:
             live.queue.append(envelope)
@@ -248,7 +256,10 @@ class Router:
     async def _load(
         self, absent: dict[str, list[Envelope]], now: datetime, ready: dict[str, LiveInstance], round_: Round
     ) -> None:
+        if len(absent) > self._loads_now:
+            self._load_later(absent, round_)
         stored = await self._held.load(absent.keys())
+        self._note_loaded(stored.values())
         if self._held.lost:
             absent = {target: envelopes for target, envelopes in absent.items() if self._held.has(target)}
         for target, envelopes in absent.items():
@@ -278,6 +289,23 @@ class Router:
                 if not live.leave_behind(envelope):
                     live.queue.append(envelope)
                     ready[target] = live
+
+    def _load_later(self, absent: dict[str, list[Envelope]], round_: Round) -> None:
+        """Leave the youngest of these to the next round."""
+        for target in list(absent)[self._loads_now :]:
+            envelopes = absent.pop(target)
+            round_.kept.extend(e for e in envelopes if e.position is None)
+            self._postponed += envelopes
+
+    def _note_loaded(self, loaded: Collection[StoredInstance | DamagedInstance]) -> None:
+        size = sum(found.history_bytes for found in loaded if isinstance(found, StoredInstance))
+        size += sum(len(found.record.progress.state or "") for found in loaded)
+        self.loaded_bytes += size
+        bound = self._options.loaded_bytes
+        if size > bound:
+            self._loads_now = max(1, len(loaded) * bound // size)
+        elif len(loaded) >= self._loads_now and size * 2 <= bound:
+            self._loads_now = min(self._loads_now * 2, LOADS_MAX)
 
     async def _after_end(
         self, record: InstanceRecord, envelopes: list[Envelope], now: datetime, round_: Round

@@ -67,6 +67,7 @@ class Runner:
         self._due = DueMessages(clock, self._wake.set, options.horizon)
         self._rejections = Rejections(options.versioning, self._wake.set)
         self._transaction_characters = options.transaction_characters
+        self._loaded_bytes = options.loaded_bytes
         self._turns_per_round = self._turns_now = options.turns_per_round
         self._router = Router(
             self._held, storage, self._live, self._due, options, self._announcer.announce, self._turns_out.recall
@@ -299,6 +300,9 @@ class Runner:
             await self._follow_up(made, committed)
         # Not before: what looks idle may have its episode in the next part.
         self._live.shrink()
+        if self._router.loaded_bytes > self._loaded_bytes:
+            self._router.loaded_bytes = 0
+            self._live.shrink_bytes()
         if len(parts) > 1:
             # Payloads that large are in memory from a turn's end to its commit.
             self._turns_now = max(1, len(episodes) // len(parts))
