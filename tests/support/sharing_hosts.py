@@ -43,9 +43,20 @@ class VirtualServer(RemoteExecutor):
 
 
 class VirtualWorker:
-    """A worker process: it takes only what it has registered, and may vanish."""
+    """A worker process: it takes only what it has registered, and may vanish.
 
-    def __init__(self, server: VirtualServer, registry: Registry, seconds: float = 0.0, limit: int = 20) -> None:
+    ``versions``: of activities; None for all.
+    """
+
+    def __init__(
+        self,
+        server: VirtualServer,
+        registry: Registry,
+        seconds: float = 0.0,
+        limit: int = 20,
+        *,
+        versions: frozenset[str] | None = None,
+    ) -> None:
         self.ran: Counter[str] = Counter()
         self._server = server
         self._code = LocalExecutor(registry, UserLoop(), _LIMITS, inline_turns, InlineActivities(registry, self._takes))
@@ -55,7 +66,7 @@ class VirtualWorker:
         self._taken: list[Lease] = []
         filters = WorkFilters(
             orchestrations={d.name: None for d in registry.orchestrators.values()},
-            activities={d.name: None for d in registry.activities.values()},
+            activities={d.name: versions for d in registry.activities.values()},
             entities=frozenset(registry.entities),
         )
         self._stream = server.connect(

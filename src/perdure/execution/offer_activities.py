@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 from perdure.contracts.errors import LeaseLost
 from perdure.contracts.executor import Executor, ServedKind, Serves
@@ -20,6 +21,9 @@ APART_SECONDS = 0.25
 TOGETHER_MAX = 2_000
 """So many offers at most go to the store in one call."""
 
+_Code = tuple[str, str | None]
+"""Name and version: what decides who can run an activity."""
+
 
 class OwnActivities:
     """Activities of the instances that this process owns. ``leaves``: which would only wait here; None: none."""
@@ -32,8 +36,9 @@ class OwnActivities:
         """With the executor, by number."""
         self._going: list[PendingActivity] = []
         """On their way up."""
-        self._up: dict[str, dict[int, PendingActivity]] = {}
-        """By name, what was offered and may still wait, oldest first."""
+        self._up: dict[_Code, dict[int, PendingActivity]] = {}
+        """What was offered though it can be run here, and may still wait, oldest first. What only waited here is
+        claimed as if it were others' when somebody comes who runs it: until then it would pile up."""
         self._offered_at = -math.inf
 
     @property
@@ -41,9 +46,9 @@ class OwnActivities:
         """Whether there may be something to take back as soon as there is room."""
         return bool(self._up)
 
-    def has_up(self, name: str) -> bool:
-        """Whether activities of that name may be taken back."""
-        return bool(self._up.get(name))
+    def has_up(self, name: str, version: str | None) -> bool:
+        """Whether activities of that name and version may be taken back."""
+        return bool(self._up.get((name, version)))
 
     def start(self, activities: Sequence[PendingActivity], now: float, *, is_alone: bool) -> bool:
         """Queue them here, or offer those that would only wait; whether there are any of these."""
@@ -73,11 +78,11 @@ class OwnActivities:
     def forget(self, is_gone: Callable[[PendingActivity], bool]) -> None:
         """They are somebody else's, or nobody's."""
         self._going = [activity for activity in self._going if not is_gone(activity)]
-        for name, up in list(self._up.items()):
+        for code, up in list(self._up.items()):
             for activity in [activity for activity in up.values() if is_gone(activity)]:
                 del up[activity.number]
             if not up:
-                del self._up[name]
+                del self._up[code]
 
     def choose(self, now: float, is_free: Callable[[PendingActivity], bool]) -> None:
         """Take out of the executor what would wait long, or for ever; ``is_free``: it may be offered."""
@@ -114,17 +119,20 @@ class OwnActivities:
                     raise
                 continue
             numbers = {activity.number for activity in going}
+            is_left = self._judgement()
             for activity in self._going:
                 # What was forgotten meanwhile is not here any more.
-                if activity.number in numbers:
-                    self._up.setdefault(activity.name, {})[activity.number] = activity
+                if activity.number in numbers and not is_left(activity):
+                    self._up.setdefault(_code_of(activity), {})[activity.number] = activity
             self._going = [activity for activity in self._going if activity.number not in numbers]
 
     async def take_back(self, offers: OfferedWork, partition_of: Callable[[str], int], now: float) -> bool:
         """Where there is room again, run what nobody has begun; whether there may be more of it."""
         numbers: dict[int, int] = {}
-        for name, up in self._up.items():
-            oldest = list(up.values())[: self._room(name, next(iter(up.values())).version, now)]
+        wanted: Counter[str] = Counter()
+        for (name, version), up in self._up.items():
+            oldest = list(islice(up.values(), max(self._room(name, version, now) - wanted[name], 0)))
+            wanted[name] += len(oldest)
             numbers |= {activity.number: partition_of(activity.instance_id) for activity in oldest}
         if not numbers:
             return False
@@ -181,13 +189,17 @@ class OwnActivities:
     def _popped(self, numbers: Iterable[int]) -> list[PendingActivity]:
         popped: list[PendingActivity] = []
         for number in numbers:
-            for name, up in self._up.items():
+            for code, up in self._up.items():
                 if (activity := up.pop(number, None)) is not None:
                     popped.append(activity)
                     if not up:
-                        del self._up[name]
+                        del self._up[code]
                     break
         return popped
+
+
+def _code_of(activity: PendingActivity) -> _Code:
+    return activity.name, activity.version or None
 
 
 def offer_of(activity: PendingActivity, partition: int) -> Offer:

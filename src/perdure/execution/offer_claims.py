@@ -47,8 +47,8 @@ class _Finished(msgspec.Struct, eq=False):
 class Claims:
     """What this process has of others, and of its own when nobody else took it.
 
-    ``serves``: what can be run here. ``own_first``: whether work of an activity's name is still to be had without
-    a claim. ``announce``: told of the activities that have ended here.
+    ``serves``: what can be run here. ``own_first``: whether work of an activity's name and version is still to be had
+    without a claim. ``announce``: told of the activities that have ended here.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Claims:
         rates: ActivityRates,
         *,
         serves: Serves,
-        own_first: Callable[[str], bool],
+        own_first: Callable[[str, str | None], bool],
         announce: Callable[[Sequence[ActivityResult]], None],
     ) -> None:
         self._inner = inner
@@ -258,7 +258,7 @@ class Claims:
     def _room(self, key: OfferKey, now: float) -> int:
         if key.kind is not ServedKind.ACTIVITY:
             return TURNS_MAX - self._turns_taken
-        if self._own_first(key.name):
+        if self._own_first(key.name, key.version):
             return 0
         ahead = math.ceil((self._rates.rate(key.name, now) or 0.0) * AHEAD_SECONDS) - self._rates.here(key.name)
         return min(max(self._inner.room(key.name, key.version), ahead), CLAIMED_MAX)
