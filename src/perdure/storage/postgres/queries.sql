@@ -219,15 +219,18 @@ select number, answer from hub.errand where asker = $1 and answer is not null;
 delete from hub.errand where number = any($1::bigint[]);
 
 -- name: look
--- What a notification would tell of, for who cannot hear any.
+-- What a notification would tell of, for who cannot hear any. By partition, whatever the statistics say of long tables.
 select
     exists (
-        select 1 from hub.inbox m join hub.partition p on p.number = m.partition where p.owner = $1 and m.xid is not null
+        select 1 from hub.partition p cross join lateral (
+            select 1 from hub.inbox m where m.partition = p.number and m.xid is not null limit 1
+        ) m where p.owner = $1
     ) as has_arrivals,
     exists (select 1 from hub.offer where claimed_by is null and answer is null)
     or exists (
-        select 1 from hub.offer o join hub.partition p on p.number = o.partition
-        where p.owner = $1 and o.answer is not null
+        select 1 from hub.partition p cross join lateral (
+            select 1 from hub.offer o where o.partition = p.number and o.answer is not null limit 1
+        ) o where p.owner = $1
     ) as has_offers,
     exists (
         select 1 from hub.errand e left join hub.partition p on p.number = e.partition
