@@ -104,7 +104,7 @@ crash: $(VENV)/.installed-dev
 	$(PY) -m pytest -m slow --timeout 1800 --ignore tests/official --ignore tests/faults --deselect $(ENDURE) \
 	  $(PYTEST_ARGS)
 
-# As root: a host is cut off in a network namespace, and a disk is filled.
+# As root, with PgBouncer (apt-get install pgbouncer): a host is cut off in a network namespace, and a disk is filled.
 faults: $(VENV)/.installed-dev
 	$(PY) -m pytest -m slow -s tests/faults --deselect $(ENDURE_POSTGRES) --timeout 0 $(PYTEST_ARGS)
 
