@@ -177,6 +177,11 @@ def test_a_stopped_host_hands_over_at_once_and_keys_are_shared(app: Path) -> Non
             assert not (app / ".perdure" / "keys").exists()
             wait_until(lambda: shares(app) == [16, 16], "the partitions are shared", limit=20, about=other.log)
             for number in range(8):
+                # Whoever runs it, who was asked is told of its end.
+                asked = f"/runtime/webhooks/durabletask/orchestrators/chain/q{number}?timeout=20&pollingInterval=20"
+                ended = (first, other)[number % 2].http.post(asked, json=0)
+                assert (ended.status_code, ended.json()) == (200, []), ended.text
+            for number in range(8):
                 first.start_instance(f"/api/start/waits/w{number}")
                 first.start_instance(f"/api/start/lasts/l{number}")
             wait_until(lambda: len(long_runs(app)) == 8, "all activities run", limit=10, about=other.log)
