@@ -9,6 +9,7 @@ import pytest
 
 from perdure.core.instance import InstanceRecord
 from perdure.core.status import RuntimeStatus
+from perdure.execution import offer_batches
 from support.shared_hub import until
 from support.sharing_hosts import SharingHost, SharingHub, VirtualWorker, on_sharing_hub
 from support.small_hub import Functions, text
@@ -438,6 +439,42 @@ def test_a_worker_that_leaves_after_a_partition_moved_is_replaced_by_any(everyth
             await completed(second, instance_id)
         assert gone.ran["work"] == 8
         assert other.ran["work"] == 8
+        await nothing_left(hub)
+
+    on_sharing_hub(scenario)
+
+
+def test_large_inputs_and_results_go_to_the_store_in_several_calls(functions, monkeypatch):
+    monkeypatch.setattr(offer_batches, "CHARACTERS_MAX", 1_000)
+
+    async def scenario(hub: SharingHub) -> None:
+        for _ in range(2):
+            await hub.app(functions.registry, seconds=20.0, at_once=100)
+        ids = [f"one-{number}" for number in range(20)]
+        for instance_id in ids:
+            await hub.hosts[0].client.start("one", input=instance_id + "x" * 300, instance_id=instance_id)
+        await until(begun(hub, 20))
+        owner = max(hub.hosts, key=hub.held)
+        [other] = others_than(hub, owner)
+        sizes: list[int] = []
+        offer_claimed, finish = owner.tables.offer_claimed, owner.tables.finish_offers
+
+        async def watched_offers(process: int, offers: Any, fence: Any) -> Any:
+            sizes.append(sum(len(offer.body) for offer in offers))
+            return await offer_claimed(process, offers, fence)
+
+        async def watched_results(process: int, finished: Any) -> Any:
+            sizes.append(sum(len(placed.envelope.message.result) for _, placed in finished))
+            return await finish(process, finished)
+
+        owner.tables.offer_claimed, owner.tables.finish_offers = watched_offers, watched_results  # type: ignore[method-assign]
+        assert await stopping(owner)
+        for instance_id in ids:
+            await completed(other, instance_id)
+        assert len(sizes) > 6
+        # The bodies hold a little more than the inputs.
+        assert max(sizes) < 2_000
+        assert ran(hub).total() == 20
         await nothing_left(hub)
 
     on_sharing_hub(scenario)

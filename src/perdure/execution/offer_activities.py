@@ -9,6 +9,7 @@ from perdure.contracts.errors import LeaseLost
 from perdure.contracts.executor import Executor, ServedKind, Serves
 from perdure.contracts.offers import Offer, OfferedWork
 from perdure.contracts.records import PendingActivity
+from perdure.execution.offer_batches import together
 from perdure.execution.offer_rates import ActivityRates
 from perdure.formats.stored_offers import write_offer
 
@@ -108,7 +109,7 @@ class OwnActivities:
     async def put_up(self, offers: OfferedWork, partition_of: Callable[[str], int]) -> None:
         """Offer what is on its way. Raises Unavailable: then it still is."""
         while self._going:
-            going = self._going[:TOGETHER_MAX]
+            going = together(self._going, count_max=TOGETHER_MAX, characters_of=payload_size)
             made = [offer_of(activity, partition_of(activity.instance_id)) for activity in going]
             try:
                 await offers.offer(made)
@@ -200,6 +201,11 @@ class OwnActivities:
 
 def _code_of(activity: PendingActivity) -> _Code:
     return activity.name, activity.version or None
+
+
+def payload_size(activity: PendingActivity) -> int:
+    """How many characters of payload an offer of it holds."""
+    return 0 if activity.input is None else len(activity.input)
 
 
 def offer_of(activity: PendingActivity, partition: int) -> Offer:

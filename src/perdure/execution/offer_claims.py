@@ -21,8 +21,9 @@ from perdure.contracts.executor import (
 from perdure.contracts.offers import ClaimedOffer, FinishedOffer, OfferAnswer, OfferedWork, OfferKey
 from perdure.contracts.records import PendingActivity
 from perdure.contracts.storage import Storage
-from perdure.core.messages import Envelope
+from perdure.core.messages import ActivityCompleted, Envelope
 from perdure.execution.offer_answers import TakenTurn, answer_of, message_of, turn_of
+from perdure.execution.offer_batches import together
 from perdure.execution.offer_rates import ActivityRates
 from perdure.formats.stored import UnreadableText
 from perdure.formats.stored_offers import GaveUp, NeedsPast, end_of, read_offered_activity, write_answer
@@ -206,7 +207,7 @@ class Claims:
         """Again and again. Raises StoreFailed."""
         while True:
             await self._has_finished.wait()
-            finished = self._finished[:TOGETHER_MAX]
+            finished = together(self._finished, count_max=TOGETHER_MAX, characters_of=_answer_size)
             offers = self._storage.offers
             assert offers is not None
             try:
@@ -335,6 +336,14 @@ class Claims:
     def _finish(self, claimed: ClaimedOffer, answer: Envelope | OfferAnswer, settled: Settled | None) -> None:
         self._finished.append(_Finished(FinishedOffer(claimed, answer), settled))
         self._has_finished.set()
+
+
+def _answer_size(finished: _Finished) -> int:
+    answer = finished.offer.answer
+    if isinstance(answer, OfferAnswer):
+        return len(answer.body)
+    message = answer.message
+    return len(message.result) if isinstance(message, ActivityCompleted) and message.result is not None else 0
 
 
 def _close(turn: Turn) -> None:

@@ -9,7 +9,8 @@ from perdure.contracts.errors import LeaseLost
 from perdure.contracts.executor import ActivityResult
 from perdure.contracts.offers import ClaimedOffer, OfferedWork
 from perdure.contracts.records import PendingActivity
-from perdure.execution.offer_activities import TOGETHER_MAX, offer_of
+from perdure.execution.offer_activities import TOGETHER_MAX, offer_of, payload_size
+from perdure.execution.offer_batches import together
 
 
 class Departures:
@@ -51,7 +52,7 @@ class Departures:
         """
         self._leaving.update((activity.number, activity) for activity in activities)
         while self._leaving:
-            going = list(self._leaving.values())[:TOGETHER_MAX]
+            going = together(self._leaving.values(), count_max=TOGETHER_MAX, characters_of=payload_size)
             try:
                 made = [offer_of(activity, partition_of(activity.instance_id)) for activity in going]
                 claimed = await offers.offer_claimed(made)

@@ -5,6 +5,7 @@ An instance never moves for it: its owner decides and commits what another proce
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -22,6 +23,7 @@ from perdure.contracts.executor import (
 from perdure.contracts.offers import Offer, OfferedWork
 from perdure.core.events import HistoryEvent
 from perdure.core.instance import Origin
+from perdure.execution.offer_batches import together
 from perdure.formats.stored import UnreadableText
 from perdure.formats.stored_offers import (
     GaveUp,
@@ -38,6 +40,8 @@ from perdure.formats.stored_offers import (
 
 UNSERVED_SECONDS = 1.0
 """So long a turn waits here for a worker that was there a moment ago, before others get it."""
+TOGETHER_MAX = 500
+"""So many turns at most are offered with one call."""
 GIVEN_UP_SECONDS = 1.0
 """What came to no end elsewhere is tried again after that."""
 
@@ -207,13 +211,15 @@ class OfferedTurns:
     async def put_up(self, offers: OfferedWork) -> None:
         """Offer what is on its way. Raises Unavailable: then it still is."""
         while self._going:
-            going = list(self._going.values())
-            for out in going:
+            waiting = list(islice(self._going.values(), TOGETHER_MAX))
+            for out in waiting:
                 partition = self.partition_of(out.instance_id)
                 out.place = Place(partition, self.epoch_of(partition))
                 out.number = out.number or offers.next_offer_number()
+            made = together(map(_offer_of, waiting), count_max=TOGETHER_MAX, characters_of=lambda made: len(made.body))
+            going = waiting[: len(made)]
             try:
-                await offers.offer([_offer_of(out) for out in going])
+                await offers.offer(made)
             except LeaseLost as error:
                 if not error.partitions:
                     raise
