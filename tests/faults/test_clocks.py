@@ -15,8 +15,10 @@ from support.journeys import Journeys, listed
 
 HOUR = 3600
 TIMER_SECONDS = 3
-LATE_SECONDS_MAX = 5
-"""A timer fires this late at most, on a machine with much else to do."""
+LATE_SECONDS_MAX = 20
+"""A timer fires this late at most, on a machine with much else to do; what is set is an hour."""
+LEASE = 30.0
+"""A host whose clock is false is slow where there is much else to do. An hour would end any lease."""
 SETTINGS = (HOUR, -HOUR, HOUR, 0)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(0)]
@@ -26,7 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(0)]
 def test_a_clock_that_is_an_hour_off_and_is_set(tmp_path: Path, server: Cluster, begin: int) -> None:
     clock = FalseClock(tmp_path / "clock")
     clock.set(begin)
-    with HostCrew(tmp_path, server.url, count=2) as crew:
+    with HostCrew(tmp_path, server.url, count=2, lease_seconds=LEASE) as crew:
         crew.join(clock.environment())
         crew.wait_shared()
         places = crew.ask("select number from hub.process order by number")
