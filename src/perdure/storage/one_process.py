@@ -1,7 +1,7 @@
 """A Storage for stores that one process holds: messages in memory and rows brought together over ``Tables``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -11,41 +11,30 @@ from perdure.contracts.records import (
     Backlog,
     Committed,
     CreateOutcome,
-    DamagedInstance,
-    EndedFilter,
-    EndedKey,
-    EndedPage,
-    Finding,
     Hold,
-    InstanceFilter,
-    Page,
-    PageKey,
     PartitionLease,
     Replaceable,
     Round,
-    StoredInstance,
     Turnover,
     may_replace,
 )
 from perdure.core.checkpoint import Creation
-from perdure.core.events import HistoryEvent
 from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.storage.arrivals import Arrivals
 from perdure.storage.changes import Changes, Numbers, Outcome, Placed, changes_of, create
-from perdure.storage.filters import PurgeKey
+from perdure.storage.instance_reads import InstanceReads
 from perdure.storage.options import StorageOptions
 from perdure.storage.settling import Settling
 from perdure.storage.status_waiters import StatusWaiters
 from perdure.storage.tables import Tables
 
-PURGE_BATCH = 500
 FULL_SECONDS = 1.0
 """How long new messages are refused after a full store, before one is let through to try."""
 
 
-class OneProcessStorage:
+class OneProcessStorage(InstanceReads):
     """Implements ``Storage``; the promises are stated there. One partition; the lease is this process's hold."""
 
     partition_count = 1
@@ -53,6 +42,7 @@ class OneProcessStorage:
     offers = None
 
     def __init__(self, tables: Tables, clock: Clock, options: StorageOptions) -> None:
+        super().__init__(tables)
         self.clock = clock
         self._tables = tables
         self._options = options
@@ -214,50 +204,6 @@ class OneProcessStorage:
 
     # Instances
 
-    async def get(self, instance_id: str) -> InstanceRecord | None:
-        self._check()
-        return await self._tables.get(instance_id)
-
-    async def load(self, hold: Hold, instance_ids: Collection[str]) -> dict[str, StoredInstance | DamagedInstance]:
-        self._check_hold(hold)
-        return await self._tables.load(instance_ids)
-
-    async def history(self, instance_id: str) -> list[HistoryEvent]:
-        self._check()
-        return await self._tables.history(instance_id)
-
-    async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None = None) -> Page:
-        self._check()
-        return await self._tables.query(filter_, limit, after)
-
-    async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None = None) -> EndedPage:
-        self._check()
-        return await self._tables.ended(filter_, limit, after)
-
-    async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]:
-        self._check()
-        return await self._tables.backlog_sizes(instance_ids)
-
-    async def purge(self, instance_ids: Collection[str]) -> int:
-        self._check()
-        ids = list(dict.fromkeys(instance_ids))
-        purged = 0
-        for first in range(0, len(ids), PURGE_BATCH):
-            batch = ids[first : first + PURGE_BATCH]
-            outcome = await self._write(Changes(purged=batch), self._note_failure, at_once=False)
-            purged += len(outcome.purged.intersection(batch))
-        return purged
-
-    async def purge_matching(self, filter_: InstanceFilter) -> int:
-        self._check()
-        purged = 0
-        after: PurgeKey | None = None
-        # Each batch goes on where the last one ended, so that what does not match is walked over once.
-        while found := await self._tables.purgeable(filter_, PURGE_BATCH, after):
-            purged += await self.purge([instance_id for _, instance_id in found])
-            after = found[-1]
-        return purged
-
     async def wait_for_status(self, instance_id: str, wanted: frozenset[RuntimeStatus]) -> InstanceRecord:
         self._check()
         # Nearly always it is too early: the status alone is a quarter of the work of a record.
@@ -268,13 +214,11 @@ class OneProcessStorage:
         with self._waiters.waiting(instance_id, wanted) as announced:
             return await announced
 
-    # Maintenance
-
-    def verify(self, liveness: bool) -> AsyncIterator[Finding]:
-        self._check()
-        return self._tables.verify(liveness)
-
     # Below
+
+    async def _purge(self, instance_ids: list[str]) -> int:
+        outcome = await self._write(Changes(purged=instance_ids), self._note_failure, at_once=False)
+        return len(outcome.purged.intersection(instance_ids))
 
     def _check(self) -> None:
         if self._unusable is not None:

@@ -1,32 +1,20 @@
 """What a store of one process must offer below the shared shell: rows, read and written. No messages in memory here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from typing import Protocol
 
 from perdure.contracts.records import (
     Backlog,
-    DamagedInstance,
-    EndedFilter,
-    EndedKey,
-    EndedPage,
-    Finding,
-    InstanceFilter,
-    Page,
-    PageKey,
-    StoredInstance,
 )
-from perdure.core.events import HistoryEvent
-from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.storage.changes import Changes, Outcome
-from perdure.storage.filters import PurgeKey
+from perdure.storage.instance_reads import InstanceTables
 
 
-class Tables(Protocol):
-    """One hub's rows. Reads see the newest commit. The methods that ``Storage`` has too promise the same."""
+class Tables(InstanceTables, Protocol):
+    """One hub's rows."""
 
     async def open(self) -> None: ...
 
@@ -60,21 +48,3 @@ class Tables(Protocol):
     async def read_due(self, after: datetime, until: datetime) -> list[Envelope]: ...
 
     async def read_inbox(self, instance_id: str, now: datetime) -> list[Envelope]: ...
-
-    async def get(self, instance_id: str) -> InstanceRecord | None: ...
-
-    async def load(self, instance_ids: Collection[str]) -> dict[str, StoredInstance | DamagedInstance]: ...
-
-    async def history(self, instance_id: str) -> list[HistoryEvent]: ...
-
-    async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None) -> Page: ...
-
-    async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None) -> EndedPage: ...
-
-    async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]: ...
-
-    async def purgeable(self, filter_: InstanceFilter, limit: int, after: PurgeKey | None) -> list[PurgeKey]:
-        """Up to ``limit`` terminal orchestrations that match, in the order of ``query``."""
-        ...
-
-    def verify(self, liveness: bool) -> AsyncIterator[Finding]: ...

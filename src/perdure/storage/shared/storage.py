@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
 from perdure.contracts.clock import Clock
@@ -20,28 +20,18 @@ from perdure.contracts.records import (
     Backlog,
     Committed,
     CreateOutcome,
-    DamagedInstance,
-    EndedFilter,
-    EndedKey,
-    EndedPage,
-    Finding,
     Hold,
-    InstanceFilter,
-    Page,
-    PageKey,
     PartitionLease,
     Replaceable,
     Round,
-    StoredInstance,
     Turnover,
 )
 from perdure.core.checkpoint import Creation
-from perdure.core.events import HistoryEvent
 from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.storage.changes import Changes, Placed, changes_of
-from perdure.storage.filters import PurgeKey
+from perdure.storage.instance_reads import InstanceReads
 from perdure.storage.options import StorageOptions
 from perdure.storage.settling import Settling
 from perdure.storage.shared.arriving import ArrivalReading
@@ -65,12 +55,10 @@ from perdure.storage.shared.transacting import Transacting
 from perdure.storage.shared.watching import Watching
 from perdure.storage.status_waiters import StatusWaiters
 
-PURGE_BATCH = 500
-
 _DEFAULT_TIMES = LeaseTimes()
 
 
-class ManyProcessStorage:
+class ManyProcessStorage(InstanceReads):
     """Implements ``Storage``; the promises are stated there."""
 
     def __init__(
@@ -81,6 +69,7 @@ class ManyProcessStorage:
         times: LeaseTimes = _DEFAULT_TIMES,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(tables)
         self._tables = tables
         self._clock = StoreClock(clock, monotonic)
         self._options = options
@@ -321,48 +310,6 @@ class ManyProcessStorage:
 
     # Instances
 
-    async def get(self, instance_id: str) -> InstanceRecord | None:
-        self._check()
-        return await self._tables.get(instance_id)
-
-    async def load(self, hold: Hold, instance_ids: Collection[str]) -> dict[str, StoredInstance | DamagedInstance]:
-        self._check_hold(hold)
-        return await self._tables.load(instance_ids)
-
-    async def history(self, instance_id: str) -> list[HistoryEvent]:
-        self._check()
-        return await self._tables.history(instance_id)
-
-    async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None = None) -> Page:
-        self._check()
-        return await self._tables.query(filter_, limit, after)
-
-    async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None = None) -> EndedPage:
-        self._check()
-        return await self._tables.ended(filter_, limit, after)
-
-    async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]:
-        self._check()
-        return await self._tables.backlog_sizes(instance_ids)
-
-    async def purge(self, instance_ids: Collection[str]) -> int:
-        self._check()
-        ids = list(dict.fromkeys(instance_ids))
-        purged = 0
-        for first in range(0, len(ids), PURGE_BATCH):
-            purged += await self._transacting.purge(ids[first : first + PURGE_BATCH])
-        return purged
-
-    async def purge_matching(self, filter_: InstanceFilter) -> int:
-        self._check()
-        purged = 0
-        after: PurgeKey | None = None
-        # Each batch goes on where the last one ended, so that what does not match is walked over once.
-        while found := await self._tables.purgeable(filter_, PURGE_BATCH, after):
-            purged += await self.purge([instance_id for _, instance_id in found])
-            after = found[-1]
-        return purged
-
     async def wait_for_status(self, instance_id: str, wanted: frozenset[RuntimeStatus]) -> InstanceRecord:
         self._check()
         with self._waiters.waiting(instance_id, wanted) as announced:
@@ -377,12 +324,6 @@ class ManyProcessStorage:
             if record is not None and record.progress.status in wanted:
                 return record
             return await announced
-
-    # Maintenance
-
-    def verify(self, liveness: bool) -> AsyncIterator[Finding]:
-        self._check()
-        return self._tables.verify(liveness)
 
     # What the hub tells
 
@@ -415,6 +356,9 @@ class ManyProcessStorage:
             self._hints.tell(process, Hint(sender=0, has_offers=True))
 
     # Below
+
+    async def _purge(self, instance_ids: list[str]) -> int:
+        return await self._transacting.purge(instance_ids)
 
     def _owner_of(self, instance_id: str) -> int | None:
         return self._ownership.owner_of(self._holding.partition_of(instance_id))

@@ -4,7 +4,7 @@ One transaction makes true what one call gives; a call either did all of it or n
 is known (reliability.md D9): after a lost answer the tables find out. Time is the store's own.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -13,22 +13,11 @@ import msgspec
 from perdure.contracts.offers import ClaimedOffer, Offer, OfferAnswer, OfferKey, OfferState
 from perdure.contracts.records import (
     Backlog,
-    DamagedInstance,
-    EndedFilter,
-    EndedKey,
-    EndedPage,
-    Finding,
-    InstanceFilter,
-    Page,
-    PageKey,
-    StoredInstance,
 )
-from perdure.core.events import HistoryEvent
-from perdure.core.instance import InstanceRecord
 from perdure.core.messages import Envelope
 from perdure.core.status import RuntimeStatus
 from perdure.storage.changes import Changes, Outcome, Placed
-from perdure.storage.filters import PurgeKey
+from perdure.storage.instance_reads import InstanceTables
 
 Epochs = Mapping[int, int]
 """Partition → the epoch under which the writer believes to hold it."""
@@ -133,7 +122,7 @@ class Hint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reached: tuple[str, ...] = ()
 
 
-class SharedTables(Protocol):
+class SharedTables(InstanceTables, Protocol):
     """One hub's rows, as one process uses them. The methods that ``Tables`` and ``Storage`` have promise the same.
 
     All may raise Unavailable (nothing was done; the store cannot be reached now) and StoreFailed.
@@ -227,27 +216,11 @@ class SharedTables(Protocol):
 
     async def read_inbox(self, instance_id: str, now: datetime) -> list[Envelope]: ...
 
-    async def load(self, instance_ids: Collection[str]) -> dict[str, StoredInstance | DamagedInstance]: ...
-
     # Reading for everybody
 
     async def statuses_of(self, instance_ids: Collection[str]) -> dict[str, RuntimeStatus]:
         """By id; those that do not exist are left out. One query."""
         ...
-
-    async def get(self, instance_id: str) -> InstanceRecord | None: ...
-
-    async def history(self, instance_id: str) -> list[HistoryEvent]: ...
-
-    async def query(self, filter_: InstanceFilter, limit: int, after: PageKey | None) -> Page: ...
-
-    async def ended(self, filter_: EndedFilter, limit: int, after: EndedKey | None) -> EndedPage: ...
-
-    async def backlog_sizes(self, instance_ids: Collection[str]) -> dict[str, int]: ...
-
-    async def purgeable(self, filter_: InstanceFilter, limit: int, after: PurgeKey | None) -> list[PurgeKey]: ...
-
-    def verify(self, liveness: bool) -> AsyncIterator[Finding]: ...
 
     # Offers
 
