@@ -1,5 +1,7 @@
 """A worker that cannot connect says why, tries on where that helps, and can be stopped meanwhile."""
 
+import asyncio
+import gc
 import logging
 import socket
 import threading
@@ -185,3 +187,20 @@ def test_a_stop_does_not_wait_for_a_token_that_does_not_come(server: ServerThrea
     go_on.set()
     assert took < 1
     assert not start.connected
+
+
+def test_a_program_that_is_stopped_while_it_waits_for_its_server_says_nothing_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main(address: str) -> None:
+        worker = worker_with(Token, address, Listener())
+        async with worker:
+            async with asyncio.timeout(0.1):
+                await worker.start()
+
+    with socket.socket() as nobody, caplog.at_level(logging.ERROR, "asyncio"):
+        nobody.bind(("127.0.0.1", 0))
+        with pytest.raises(TimeoutError):
+            asyncio.run(main(f"127.0.0.1:{nobody.getsockname()[1]}"))
+        gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []

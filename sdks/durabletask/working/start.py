@@ -29,7 +29,10 @@ class WorkerStart:
         return True
 
     def __await__(self) -> Generator[object, None, None]:
-        return asyncio.shield(asyncio.wrap_future(self._opened)).__await__()
+        opened = asyncio.wrap_future(self._opened)
+        # Who was cancelled while it waited asks no more, and nobody need be told what nobody asks.
+        opened.add_done_callback(lambda ended: None if ended.cancelled() else ended.exception())
+        return asyncio.shield(opened).__await__()
 
     def opened(self) -> None:
         """The stream is open. Only the first call counts."""
