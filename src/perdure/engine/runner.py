@@ -215,7 +215,7 @@ class Runner:
     async def _rest_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(REST_EVERY_SECONDS)
-            if len(self._live):
+            if len(self._live) or self._turns_out.has_abandoned:
                 self._rest_is_due = True
                 self._wake.set()
 

@@ -25,6 +25,11 @@ class TurnsOut:
         """Whether any came back."""
         return bool(self._late)
 
+    @property
+    def has_abandoned(self) -> bool:
+        """Whether there are any of which nothing comes."""
+        return bool(self._abandoned)
+
     def instances(self) -> list[LiveInstance]:
         """Whose they are, without what was abandoned."""
         return list(self._out.values())

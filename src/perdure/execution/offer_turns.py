@@ -191,6 +191,12 @@ class OfferedTurns:
         self._poke()
         return False
 
+    def leave(self, is_leaving: Callable[[str], bool]) -> None:
+        """The partitions of these instances are given back, and their offers are gone with them."""
+        for out in self._out.values():
+            if is_leaving(out.instance_id):
+                out.place = Place(out.place.partition, None)
+
     async def late_turns(self) -> list[Turn]:
         """Turns that others have run, or that are to be tried again."""
         while not self._late:

@@ -159,6 +159,8 @@ class OfferingExecutor:
 
     async def hand_over(self, is_leaving: Callable[[str], bool]) -> None:
         """What runs here for these instances goes on as offers that this process has claimed."""
+        if self._turns is not None:
+            self._turns.leave(is_leaving)
         self._own.forget(lambda activity: is_leaving(activity.instance_id))
         if self._is_draining:
             # What a worker has whose stream is lost would reach nobody.
