@@ -1,9 +1,12 @@
 """InstanceFilter → WHERE and parameters, shared by the SQL storages; and as a predicate, for the reference model."""
 
+import sys
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from perdure.contracts.records import EndedFilter, InstanceFilter
+import msgspec
+
+from perdure.contracts.records import EndedFilter, InstanceFilter, PageKey
 from perdure.core.instance import InstanceKind, InstanceRecord
 from perdure.core.status import TERMINAL, RuntimeStatus
 from perdure.storage.rows import micros
@@ -11,6 +14,7 @@ from perdure.storage.rows import micros
 Parameter = int | str
 PurgeKey = tuple[int, str]
 """When an instance was created, in microseconds, and its id."""
+_SURROGATES = range(0xD800, 0xE000)
 
 
 def purge_filter(filter_: InstanceFilter) -> InstanceFilter | None:
@@ -56,6 +60,35 @@ def where(filter_: InstanceFilter, folded_name: str = "casefold(name)") -> tuple
     if filter_.existing_entities_only and filter_.kind is InstanceKind.ENTITY:
         add("state is not null")
     return " and ".join(conditions), parameters
+
+
+Condition = tuple[str, list[Parameter]]
+"""A condition of a statement, and its parameters."""
+
+
+def where_after(
+    filter_: InstanceFilter, after: PageKey | None, where: Callable[[InstanceFilter], Condition] = where
+) -> Condition:
+    """The same for one page, in the order of creation."""
+    if after is not None and filter_.created_from is not None and filter_.created_from <= after.created_at:
+        # It says nothing more, and an index by creation would be walked from there for every page.
+        filter_ = msgspec.structs.replace(filter_, created_from=None)
+    condition, parameters = where(filter_)
+    if after is not None:
+        condition += " and (created_at, id) > (?, ?)"
+        parameters += [micros(after.created_at), after.instance_id]
+    return condition, parameters
+
+
+def prefix_bounds(prefix: str | None) -> tuple[str, str] | None:
+    """The first id that begins so, and the first one behind them all; None when that is no bound."""
+    if not prefix:
+        return None
+    last = ord(prefix[-1])
+    if last == sys.maxunicode:
+        return None
+    behind = last + 1 if last + 1 not in _SURROGATES else _SURROGATES.stop
+    return prefix, prefix[:-1] + chr(behind)
 
 
 def _one_of(statuses: Collection[RuntimeStatus]) -> str:

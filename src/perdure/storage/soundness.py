@@ -18,6 +18,7 @@ from perdure.core.instance import (
     is_regaining,
 )
 from perdure.core.status import RuntimeStatus
+from perdure.storage.rows import DamagedRow, Row, read_activity
 
 
 class Surroundings(Protocol):
@@ -71,6 +72,19 @@ def stuck(record: InstanceRecord, history: Sequence[HistoryEvent], around: Surro
     if not (open_work or inbox or progress.awaited_events or progress.status is RuntimeStatus.Suspended):
         what = f"it is {progress.status.name} and waits for nothing: no message, activity, timer, child or event"
         yield Finding(FindingKind.STUCK, instance_id, what)
+
+
+def activity_finding(row: Row) -> Finding | None:
+    """What is wrong with a pending activity: a row of ACTIVITY_COLUMNS with its instance's id, None without one."""
+    *columns, instance_id = row
+    if instance_id is None:
+        what = f"pending activity {row[0]} belongs to instance number {row[1]}, but there is no such instance"
+        return Finding(FindingKind.ORPHAN, None, what)
+    try:
+        read_activity(columns, instance_id)
+    except DamagedRow as error:
+        return Finding(FindingKind.RECORD, instance_id, str(error))
+    return None
 
 
 def _answered(inbox: Sequence[ms.Envelope]) -> set[tuple[str, int]]:

@@ -4,7 +4,6 @@ In the order of creation there is an index of all and, by status, one of all tha
 that few ids have is looked up by id.
 """
 
-import sys
 from itertools import count
 from re import sub
 from typing import Any
@@ -14,13 +13,12 @@ import msgspec
 from perdure.contracts.records import EndedFilter, EndedKey, InstanceFilter, PageKey
 from perdure.core.instance import InstanceKind
 from perdure.core.status import RuntimeStatus
-from perdure.storage.filters import Parameter, PurgeKey, where, where_ended
+from perdure.storage.filters import Parameter, PurgeKey, prefix_bounds, where, where_after, where_ended
 from perdure.storage.rows import micros
 
 FEW_IDS = 1_000
 """So many rows are read and sorted faster than a long index is walked."""
 FOLDED_NAME = "coalesce(folded_name, name)"
-_SURROGATES = range(0xD800, 0xE000)
 _ORDER = "order by created_at, id limit ?"
 
 Asked = tuple[str, list[Any]]
@@ -33,34 +31,23 @@ def numbered(text: str) -> str:
     return sub(r"\?", lambda _: f"${next(numbers)}", text)
 
 
-def prefix_bounds(prefix: str | None) -> tuple[str, str] | None:
-    """The first id that begins so, and the first one behind them all."""
-    if not prefix:
-        return None
-    last = ord(prefix[-1])
-    if last == sys.maxunicode:
-        return None
-    behind = last + 1 if last + 1 not in _SURROGATES else _SURROGATES.stop
-    return prefix, prefix[:-1] + chr(behind)
-
-
 def page_query(
     sql: dict[str, str], filter_: InstanceFilter, limit: int, after: PageKey | None, few: tuple[str, str] | None
 ) -> Asked:
     """``few``: the bounds of the ids that begin as asked for, when few do."""
     if few is not None:
-        condition, parameters = _after(msgspec.structs.replace(filter_, id_prefix=None), after)
+        condition, parameters = where_after(msgspec.structs.replace(filter_, id_prefix=None), after, _where)
         source, arms, parameters = sql["few_instances"], [condition], [*few, *parameters]
     elif filter_.kind is InstanceKind.ORCHESTRATION and filter_.statuses:
         source, arms, parameters = sql["every_instance"], list[str](), list[Parameter]()
         for status in sorted(filter_.statuses):
             narrowed = msgspec.structs.replace(filter_, statuses=frozenset({status}))
-            condition, more = _after(narrowed, after)
+            condition, more = where_after(narrowed, after, _where)
             # The index is taken when its own condition stands there.
             arms.append(condition if status is RuntimeStatus.Completed else f"{condition} and kind = 0 and status <> 1")
             parameters += more
     else:
-        condition, parameters = _after(filter_, after)
+        condition, parameters = where_after(filter_, after, _where)
         source, arms = sql["every_instance"], [condition]
     select = sql["instances"].replace(":source", source)
     selects = [f"({select.replace(':condition', arm)} {_ORDER})" for arm in arms]
@@ -79,16 +66,6 @@ def _with_limits(arms: list[str], parameters: list[Parameter], limit: int) -> li
         placed += [*parameters[first:last], limit]
         first = last
     return [*placed, limit]
-
-
-def _after(filter_: InstanceFilter, after: PageKey | None) -> tuple[str, list[Parameter]]:
-    if after is not None and filter_.created_from is not None and filter_.created_from <= after.created_at:
-        filter_ = msgspec.structs.replace(filter_, created_from=None)
-    condition, parameters = _where(filter_)
-    if after is not None:
-        condition += " and (created_at, id) > (?, ?)"
-        parameters += [micros(after.created_at), after.instance_id]
-    return condition, parameters
 
 
 def _where(filter_: InstanceFilter) -> tuple[str, list[Parameter]]:

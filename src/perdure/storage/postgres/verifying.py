@@ -17,12 +17,11 @@ from perdure.storage.rows import (
     INSTANCE_COLUMNS,
     DamagedRow,
     Row,
-    read_activity,
     read_envelope,
     read_instance,
     salvage_instance,
 )
-from perdure.storage.soundness import disagreements, stuck
+from perdure.storage.soundness import activity_finding, disagreements, stuck
 
 ROWS_AT_ONCE = 200
 _RECORD_END = len(INSTANCE_COLUMNS)
@@ -111,15 +110,8 @@ class Verification:
 
     async def _activities(self) -> AsyncIterator[Finding]:
         async for row in self._pages("all_activities"):
-            instance_id = row[11]
-            if instance_id is None:
-                what = f"pending activity {row[0]} belongs to instance number {row[1]}, but there is no such instance"
-                yield Finding(FindingKind.ORPHAN, None, what)
-                continue
-            try:
-                read_activity(row[:11], instance_id)
-            except DamagedRow as error:
-                yield Finding(FindingKind.RECORD, instance_id, str(error))
+            if (finding := activity_finding(row)) is not None:
+                yield finding
 
     async def _pages(self, name: str) -> AsyncIterator[Row]:
         """All rows of a query by its rising integer key, some at a time."""

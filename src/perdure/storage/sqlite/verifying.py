@@ -9,13 +9,12 @@ from perdure.core.messages import Envelope
 from perdure.storage.rows import (
     DamagedRow,
     Row,
-    read_activity,
     read_envelope,
     read_history,
     read_instance,
     salvage_instance,
 )
-from perdure.storage.soundness import disagreements, stuck
+from perdure.storage.soundness import activity_finding, disagreements, stuck
 from perdure.storage.sqlite.statements import SQL
 
 ROWS_AT_ONCE = 500
@@ -86,15 +85,8 @@ class Verification:
 
     def _activities(self) -> Iterator[Finding]:
         for row in self._pages("activities"):
-            instance_id = row[11]
-            if instance_id is None:
-                what = f"pending activity {row[0]} belongs to instance number {row[1]}, but there is no such instance"
-                yield Finding(FindingKind.ORPHAN, None, what)
-                continue
-            try:
-                read_activity(row[:11], instance_id)
-            except DamagedRow as error:
-                yield Finding(FindingKind.RECORD, instance_id, str(error))
+            if (finding := activity_finding(row)) is not None:
+                yield finding
 
     def _pages(self, name: str) -> Iterator[Row]:
         """All rows of a query by its rising integer key, some at a time."""
