@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from perdure.testing.simulation.hosts.audit import HostsAudit
 from perdure.testing.simulation.hosts.host import Host
 from perdure.testing.simulation.hosts.sharing import Sharing
+from perdure.testing.simulation.hosts.storage import AuditedMemory
 from perdure.testing.simulation.hosts.way import WayState
 from perdure.testing.simulation.hosts.weather import Weather
 
@@ -19,6 +20,7 @@ class Scene(Protocol):
     """What is struck."""
 
     audit: HostsAudit
+    memory: AuditedMemory
     weather: Weather
     sharing: Sharing
 
@@ -48,9 +50,16 @@ class Blows:
         while not self.is_calm:
             await asyncio.sleep(weather.choose(0.0003, 0.02, 0.3, 2.0, 10.0))
             if hosts := self._scene.running():
-                self._strike_one(weather.choose(*hosts), len(hosts))
+                self._strike_one(self._victim(hosts), len(hosts))
                 self._strike_all(hosts)
         await asyncio.gather(*self._spells)
+
+    def _victim(self, hosts: Sequence[Host]) -> Host:
+        """Every other time one that does the work of others, if any does."""
+        choose = self._scene.weather.choose
+        names = self._scene.memory.doers()
+        doers = [host for host in hosts if host.view.name in names]
+        return choose(*doers) if doers and choose(True, False) else choose(*hosts)
 
     def _strike_one(self, host: Host, count: int) -> None:
         happens, choose = self._scene.weather.happens, self._scene.weather.choose

@@ -151,6 +151,10 @@ class AuditedMemory(SharedMemory):
         self._compare_offers()
         return back
 
+    def doers(self) -> set[str]:
+        """The hosts that have claimed something."""
+        return {self._names[up.doer] for up in self.offered.up.values() if up.doer is not None}
+
     def _compare_offers(self) -> None:
         self.offered.compare({number: (offered.doer, offered.answer) for number, offered in self._offers.items()})
 
