@@ -109,9 +109,10 @@ def test_agrees_with_brute_force_within_a_day(second: str, minute: str, hour: st
     found = parse_cron(f"{second} {minute} {hour} * * *").next_after(start)
     seconds, minutes, hours = _expanded(second, 0, 59), _expanded(minute, 0, 59), _expanded(hour, 0, 23)
     midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
-    times = [timedelta(hours=h, minutes=m, seconds=s) for h in hours for m in minutes for s in seconds]
-    candidates = [midnight + t for t in times] + [midnight + timedelta(days=1) + min(times)]
-    assert found == min(c for c in candidates if c > start)
+    times = [3600 * h + 60 * m + s for h in hours for m in minutes for s in seconds]
+    now = (start - midnight).total_seconds()
+    expected = min((t for t in times if t > now), default=86_400 + min(times))
+    assert found == midnight + timedelta(seconds=expected)
 
 
 @given(
