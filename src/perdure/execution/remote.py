@@ -23,15 +23,12 @@ from perdure.execution.item_writing import ItemWriter, NeedsPastAsked, TooLarge
 from perdure.execution.remote_items import EncodedPast, ItemFormat, ItemKind, LaneKey, RemoteOptions, Work
 from perdure.execution.remote_leases import Caller, Lease, Leases
 from perdure.execution.remote_sessions import RemoteSession, session_of
-from perdure.execution.seldom import Seldom
+from perdure.execution.undone_work import UndoneWork
 from perdure.execution.work_loads import LoadCount
 from perdure.execution.worker_streams import Workers, WorkerStream
 from perdure.execution.worker_terms import WorkerTerms
 
 _log = logging.getLogger("perdure.workers")
-UNFINISHED_REMEMBERED = 10_000
-UNDONE_TOLD_AFTER = 3
-"""So often in a row a piece of work comes back undone before that is said: once or twice is no pattern."""
 _KINDS = {
     ServedKind.ORCHESTRATOR: ItemKind.ORCHESTRATION,
     ServedKind.ACTIVITY: ItemKind.ACTIVITY,
@@ -50,10 +47,7 @@ class RemoteExecutor:
         self._leases = Leases(self.options.hub)
         self._turns: dict[int, Work] = {}
         """Turns that have no result: id of the turn → its work."""
-        self._unfinished: dict[tuple[str, str], _Unfinished] = {}
-        """Of turns that come again: instance and execution → what is to be known of them."""
-        self._later: dict[int, tuple[Work, asyncio.TimerHandle]] = {}
-        """Work that was given back and waits a little: its id → it, and what brings it back."""
+        self._undone = UndoneWork(self._workers, self.options.backoff_seconds_max)
         self._grace: dict[str, asyncio.TimerHandle] = {}
         """Leases whose stream is lost: token → what ends it."""
         self._late: list[Turn] = []
@@ -61,7 +55,6 @@ class RemoteExecutor:
         self._has_late = asyncio.Event()
         self._has_results = asyncio.Event()
         self._idle = asyncio.Event()
-        self._undone = Seldom()
         self._is_stopped = False
 
     async def start(self) -> None:
@@ -75,10 +68,7 @@ class RemoteExecutor:
         """Offer turns to the workers; all of them come back by ``late_turns``."""
         for turn in turns:
             work = self._turns[id(turn)] = _work_of(turn)
-            if self._unfinished and (known := self._unfinished.pop(_life_of(work), None)) is not None:
-                work.since, work.abandons = known.since, known.abandons
-                work.avoid, work.rests_until = known.avoid, known.rests_until
-            self._offer_in_time(work)
+            self._undone.offer_turn(work)
         return turns
 
     async def late_turns(self) -> list[Turn]:
@@ -103,12 +93,10 @@ class RemoteExecutor:
                 work.is_unwanted = isinstance(turn, OrchestrationTurn)
                 return False
             self._end(lease)
-        elif (resting := self._later.pop(id(work), None)) is not None:
-            resting[1].cancel()
-        else:
+        elif not self._undone.take_back(work):
             self._workers.take_back(work)
         del self._turns[id(turn)]
-        self._remember(work, work.since)
+        self._undone.remember(work, work.since)
         return True
 
     def start_activities(self, activities: Sequence[PendingActivity]) -> None:
@@ -126,10 +114,7 @@ class RemoteExecutor:
         for work in self._workers.waiting(ItemKind.ACTIVITY):
             if not is_wanted(work):
                 self._workers.take_back(work)
-        for key, (work, timer) in list(self._later.items()):
-            if not is_wanted(work):
-                timer.cancel()
-                del self._later[key]
+        self._undone.forget(is_wanted)
         # A worker that has lost its stream gets no answer for long; nobody need do it again.
         for lease in [lease for lease in self._leases if lease.stream is None and not is_wanted(lease.work)]:
             self._end(lease)
@@ -145,19 +130,16 @@ class RemoteExecutor:
 
     def take_back(self, is_wanted: Callable[[PendingActivity], bool]) -> list[PendingActivity]:
         """Those that no worker has."""
-        waiting = [(work, None) for work in self._workers.waiting(ItemKind.ACTIVITY)]
-        resting = [(work, timer) for work, timer in self._later.values() if work.lane.kind is ItemKind.ACTIVITY]
+        waiting = self._workers.waiting(ItemKind.ACTIVITY)
+        resting = [work for work in self._undone.resting() if work.lane.kind is ItemKind.ACTIVITY]
         taken: list[PendingActivity] = []
-        for work, timer in sorted([*waiting, *resting], key=lambda found: found[0].since, reverse=True):
+        for work in sorted([*waiting, *resting], key=lambda work: work.since, reverse=True):
             subject = work.subject
             assert isinstance(subject, PendingActivity)
             if not is_wanted(subject):
                 continue
-            if timer is None:
+            if not self._undone.take_back(work):
                 self._workers.take_back(work)
-            else:
-                timer.cancel()
-                del self._later[id(work)]
             taken.append(subject)
         return taken
 
@@ -196,9 +178,9 @@ class RemoteExecutor:
     async def stop(self) -> None:
         """End all streams; answers that are not durable yet are refused, and come again. Twice-safe."""
         self._is_stopped = self._workers.is_closed = True
-        for timer in (*(timer for _, timer in self._later.values()), *self._grace.values()):
+        self._undone.stop()
+        for timer in self._grace.values():
             timer.cancel()
-        self._later.clear()
         self._grace.clear()
         for stream in list(self._workers):
             stream.ended = True
@@ -239,7 +221,7 @@ class RemoteExecutor:
         """What waits for workers and what they have, by name; also names of which there was something not long ago."""
         load = LoadCount()
         self._workers.count(load)
-        load.add_waiting(work for work, _ in self._later.values())
+        load.add_waiting(self._undone.resting())
         load.add_active(lease.work for lease in self._leases)
         return load.loads(asyncio.get_running_loop().time())
 
@@ -311,8 +293,8 @@ class RemoteExecutor:
         assert isinstance(turn, OrchestrationTurn)
         if result.events_taken == 0 and lease.sent and result.ending is None:
             # The next turn is the same again.
-            self._rest(lease)
-            self._remember(lease.work, since=0.0)
+            self._undone.came_back(lease.work, lease.terms.worker)
+            self._undone.remember(lease.work, since=0.0)
         if lease.sent < len(turn.events) - 1:
             told = result.events_taken
             taken = lease.sent if told is None else min(told, lease.sent)
@@ -349,46 +331,11 @@ class RemoteExecutor:
         """
         self._end(lease)
         lease.parts.clear()
-        self._rest(lease)
+        self._undone.came_back(lease.work, lease.terms.worker)
         if lease.work.is_unwanted and not self._is_stopped:
             self._give_up(lease)
         else:
-            self._offer_in_time(lease.work)
-
-    def _rest(self, lease: Lease) -> None:
-        """It comes back undone: it rests, the longer the more often."""
-        work = lease.work
-        work.avoid = lease.terms.worker
-        work.abandons += 1
-        seconds = self._backoff(work.abandons)
-        work.rests_until = asyncio.get_running_loop().time() + seconds
-        if work.abandons >= UNDONE_TOLD_AFTER and self._undone.may_say(work.lane):
-            _log.warning(
-                "The %s '%s' of instance '%s' came back undone %d times, now from worker '%s'; it is tried again in "
-                "%g s. Does a worker that takes such items run its version, and is it up to date?",
-                work.lane.kind.name.lower(), work.lane.name, work.instance_id, work.abandons, work.avoid, seconds,
-            )  # fmt: skip
-
-    def _offer_in_time(self, work: Work) -> None:
-        loop = asyncio.get_running_loop()
-        if not work.rests_until or work.rests_until <= loop.time():
-            self._workers.offer(work)
-        elif not self._is_stopped:
-            self._later[id(work)] = work, loop.call_at(work.rests_until, self._offer_again, work)
-
-    def _remember(self, work: Work, since: float) -> None:
-        # The next turn takes its place; of those that have no next turn only so many are kept.
-        if len(self._unfinished) >= UNFINISHED_REMEMBERED:
-            del self._unfinished[next(iter(self._unfinished))]
-        self._unfinished[_life_of(work)] = _Unfinished(since, work.abandons, work.avoid, work.rests_until)
-
-    def _backoff(self, abandons: int) -> float:
-        """0, 1, 2, 4 … seconds."""
-        return 0.0 if abandons < 2 else min(2.0 ** min(abandons - 2, 30), self.options.backoff_seconds_max)
-
-    def _offer_again(self, work: Work) -> None:
-        self._later.pop(id(work), None)
-        self._workers.offer(work)
+            self._undone.offer(lease.work)
 
     def _dispatch(self, stream: WorkerStream, work: Work) -> bytes | None:
         lease = self._leases.grant(work, stream)
@@ -437,7 +384,7 @@ class RemoteExecutor:
         turn = lease.work.subject
         assert isinstance(turn, OrchestrationTurn)
         lease.parts.clear()
-        self._remember(lease.work, lease.work.since)
+        self._undone.remember(lease.work, lease.work.since)
         turn.is_given_up = True
         self._give_late(turn)
 
@@ -458,22 +405,6 @@ class RemoteExecutor:
     def _end_grace(self, lease: Lease) -> None:
         self._end(lease)
         self._workers.offer(lease.work)
-
-
-class _Unfinished(msgspec.Struct, frozen=True, gc=False):
-    """A turn that comes again keeps its age, and how often it was given back by whom."""
-
-    since: float
-    abandons: int
-    avoid: str | None
-    rests_until: float
-
-
-def _life_of(work: Work) -> tuple[str, str]:
-    """What its next turn shares with it: another execution with the same id begins afresh."""
-    subject = work.subject
-    execution_id = session_of(work).origin.execution_id if isinstance(subject, OrchestrationTurn) else ""
-    return work.instance_id, execution_id
 
 
 def _work_of(turn: Turn) -> Work:
