@@ -115,6 +115,18 @@ def test_what_is_set_for_a_role_does_not_reach_us() -> None:
     run(scenario)
 
 
+def test_a_role_whose_commits_do_not_wait_for_the_disk_is_warned_of() -> None:
+    async def scenario() -> None:
+        async with role("alter role ROLE set synchronous_commit = off") as url:
+            for way in ("none", "session", "transaction"):
+                tables = PostgresHub(f"{url}?pooler={way}").tables()
+                await tables.open()
+                assert "WARNING: synchronous_commit is off on the server; it is on for this" in tables.describe()
+                await tables.close()
+
+    run(scenario)
+
+
 def test_behind_a_pooler_a_role_that_only_reads_is_refused() -> None:
     async def scenario() -> None:
         async with role("alter role ROLE set default_transaction_read_only = on") as url:
