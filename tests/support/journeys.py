@@ -14,7 +14,7 @@ import httpx
 
 from support.host_crew import DURABLE, HostCrew
 from support.host_process import HostProcess, refusals_tell_nothing_inside, wait_until
-from support.ledgers import read_ledger, repeats
+from support.ledgers import lost_leases, read_ledger, repeats
 
 STEPS = ("first", "spread0", "spread1", "spread2", "leg", "last")
 EXPECTED_REFUSALS = {429, 503, 507}
@@ -122,7 +122,8 @@ class Journeys:
             for step in STEPS
         ]
         runs = read_ledger(self.crew.ledger.read_text(encoding="utf-8"))
-        self.repeats = repeats(runs, keys, self.crew.faults, lease_seconds=self.crew.lease_seconds)
+        faults = [*self.crew.faults, *(lost for host in self.crew.hosts for lost in lost_leases(host.log()))]
+        self.repeats = repeats(runs, keys, faults, lease_seconds=self.crew.lease_seconds)
 
 
 def listed(host: HostProcess, **query: str) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,11 @@
 """What activities wrote down outside their hub, and which fault explains that one of them ran again."""
 
+import re
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 BEFORE_COMMIT_SECONDS = 3.0
@@ -30,6 +33,14 @@ class Run:
     pid: int
     begun: float
     done: float | None
+
+
+def lost_leases(log: str) -> list[Fault]:
+    """What a host says of leases that it could not renew in time, as when the machine had too much else to do."""
+    now, monotonic = datetime.now(UTC), time.monotonic()
+    times = re.findall(r"^\[(\S+)] The lease could not be renewed in time", log, re.M)
+    moments = [monotonic - (now - datetime.fromisoformat(text)).total_seconds() for text in times]
+    return [Fault("lost lease", moment, moment) for moment in moments]
 
 
 def read_ledger(text: str) -> dict[str, list[Run]]:

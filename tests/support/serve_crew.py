@@ -15,7 +15,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from support.host_process import wait_until
-from support.ledgers import Fault, read_ledger, repeats
+from support.ledgers import Fault, lost_leases, read_ledger, repeats
 from support.official_environments import Interpreter
 from support.official_play import Program
 from support.postgres_hub import PostgresHub
@@ -189,10 +189,11 @@ class ServeCrew:
         keys = [f"{order}/{step}" for order in self.orders for step in STEPS]
         keys += [f"{order}:leg/leg" for order in self.orders]
         runs = read_ledger(self.ledger.read_text(encoding="utf-8"))
-        again = repeats(runs, keys, self.faults, lease_seconds=self.lease_seconds)
+        faults = [*self.faults, *(lost for server in self.servers for lost in lost_leases(server.log()))]
+        again = repeats(runs, keys, faults, lease_seconds=self.lease_seconds)
         PostgresHub(self.url, self.hub).verify()
-        faults = Counter(fault.what for fault in self.faults)
-        return f"{len(self.orders)} orders; {dict(faults)}; activities run again next to {dict(again)} of {len(keys)}"
+        done = Counter(fault.what for fault in faults)
+        return f"{len(self.orders)} orders; {dict(done)}; activities run again next to {dict(again)} of {len(keys)}"
 
 
 def said(client: Program, *call: Any) -> dict[str, Any]:
