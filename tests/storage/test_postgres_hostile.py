@@ -33,6 +33,12 @@ HOSTILE = {
     "bytea_output": "escape",
     "array_nulls": "off",
     "extra_float_digits": "-15",
+    "standard_conforming_strings": "off",
+    "plpgsql.variable_conflict": "use_column",
+    "plpgsql.extra_errors": "all",
+    "enable_indexscan": "off",
+    "row_security": "off",
+    "client_min_messages": "debug1",
 }
 SINCE = {14: {"idle_session_timeout": "250ms"}, 17: {"transaction_timeout": "5s"}}
 """Version → what it brought."""
