@@ -4,6 +4,8 @@ import random
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import msgspec
+
 from perdure.contracts.errors import Overloaded, StorageError, StoreFull, Unavailable
 from perdure.contracts.executor import OrchestrationTurn, Turn
 from perdure.contracts.records import PendingActivity
@@ -42,6 +44,9 @@ STUCK_MAX = 4
 AWAY = "workers away"
 """Drawn apart, too, in one of three runs: all code runs at workers of other processes, late, twice and in parts."""
 
+SMALL = "small transactions"
+"""Drawn apart, too, in one of four runs: most rounds are too large for one transaction."""
+
 CRASHES_MAX = 6
 _WRITES = frozenset({"commit", "send", "create", "purge"})
 
@@ -76,6 +81,8 @@ class Faults:
             kinds |= {STUCK}
         if away_chance.random() < 0.33:
             kinds |= {AWAY}
+        if random.Random(f"{seed} small transactions").random() < 0.25:
+            kinds |= {SMALL}
         return cls(chance, kinds, stuck_chance=stuck_chance, away_chance=away_chance)
 
     def end(self) -> None:
@@ -88,7 +95,7 @@ class Faults:
     def options(self) -> EngineOptions:
         """The engine's bounds, tiny or not."""
         has, chance = self.kinds.__contains__, self.chance
-        return EngineOptions(
+        options = EngineOptions(
             DecisionLimits(),
             Versioning(),
             live=LiveLimits(instances_max=chance.choice([0, 1, 2]) if has("tiny cache") else 10_000),
@@ -96,6 +103,7 @@ class Faults:
             turns_per_round=chance.choice([1, 2]) if has("tiny rounds") else 256,
             horizon=timedelta(seconds=chance.choice([4, 20, 60])) if has("near horizon") else timedelta(hours=1),
         )
+        return msgspec.structs.replace(options, transaction_characters=2) if has(SMALL) else options
 
     # FaultSchedule
 
