@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from perdure.contracts.errors import CheckpointRefused, InstanceTaken
-from perdure.contracts.records import CreateOutcome, InstanceFilter, ReusePolicy, StoredInstance
+from perdure.contracts.records import Answer, CreateOutcome, InstanceFilter, ReusePolicy, Round, StoredInstance
 from perdure.core import events as ev
 from perdure.core import messages as ms
 from perdure.core.checkpoint import NewActivity
@@ -198,6 +198,18 @@ async def test_a_discarded_message_without_a_row_lets_its_sender_go(stage: Stage
     await client
     await stage.storage.release(stage.leases)
     assert (await stage.backlog()).ready == []
+
+
+async def test_an_answer_to_a_discarded_message_is_sent(stage: Stage) -> None:
+    await stage.hold()
+    await stage.begin(creation("a"))
+    event = await kept_event(stage, "a")
+    await stage.storage.commit(stage.held, Round([], [], [event], [Answer(event, raised("b", "refused"))]))
+    [answer] = await stage.receive()
+    assert (answer.target, names([answer]), answer.position is None) == ("b", ["refused"], False)
+    assert await stage.storage.read_inbox(stage.held, "a", later(0)) == []
+    [row] = await stage.storage.read_inbox(stage.held, "b", later(0))
+    assert row.position == answer.position
 
 
 async def test_the_start_of_an_unwritten_instance_cannot_be_discarded(stage: Stage) -> None:
