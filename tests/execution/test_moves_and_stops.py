@@ -148,7 +148,7 @@ def check(joins: Callable[[Weather], Coroutine[Any, Any, SharingHost]], seed: in
     on_sharing_hub(scenario)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, 1, 265])
 @pytest.mark.parametrize("joins", [app, server])
 def test_hosts_that_come_and_stop_cost_no_second_run(joins, seed):
     check(joins, seed)
@@ -157,5 +157,5 @@ def test_hosts_that_come_and_stop_cost_no_second_run(joins, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("joins", [app, server])
 def test_hosts_that_come_and_stop_cost_no_second_run_by_many_seeds(joins):
-    for seed in range(3, SEEDS):
+    for seed in range(2, SEEDS):
         check(joins, seed)

@@ -230,9 +230,8 @@ class OfferedTurns:
                 if not error.partitions:
                     raise
                 for out in going:
-                    if out.place.partition in error.partitions:
+                    if out.place.partition in error.partitions and self._going.pop(id(out.turn), None) is not None:
                         # Whoever has it now begins it anew; here it is recalled as soon as that is known.
-                        self._going.pop(id(out.turn), None)
                         out.place = Place(out.place.partition, None)
                         self._note_up(out)
                 continue
