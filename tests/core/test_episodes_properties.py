@@ -149,7 +149,10 @@ def _has_identity(envelope: ms.Envelope) -> bool:
     return not isinstance(envelope.message, ms.RaiseEvent | ms.Suspend | ms.Resume)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=max(100, settings.default.max_examples if settings.default else 0),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(data=st.data(), parent=st.sampled_from([None, PARENT]))
 def test_history_and_record_agree_and_no_message_counts_twice(data: st.DataObject, parent: ev.ParentLink | None):
     model = Model(parent)

@@ -13,7 +13,7 @@ from support.random_messages import random_messages
 from support.random_programs import PROGRAMS, Interpreter
 from support.replay_world import FUNCTIONS, PORTABLE, World
 
-EXAMPLES = max(200, settings.default.max_examples if settings.default else 0)
+EXAMPLES = max(100, settings.default.max_examples if settings.default else 0)
 
 
 def _world(statements: list[Any], policy: ReplayPolicy, form: str) -> World:

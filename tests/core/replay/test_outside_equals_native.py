@@ -21,7 +21,7 @@ from support.random_messages import random_messages
 from support.random_programs import PLAIN_PROGRAMS, Interpreter
 from support.replay_world import World
 
-EXAMPLES = max(150, settings.default.max_examples if settings.default else 0)
+EXAMPLES = max(80, settings.default.max_examples if settings.default else 0)
 
 
 class ContextWords:
