@@ -35,6 +35,10 @@ class Delays(Protocol):
         """In one direction, for one question."""
         ...
 
+    def refuses(self, operation: str) -> bool:
+        """Whether the store has no time for one question."""
+        ...
+
 
 class _Request:
     """A question under way. Once ``is_void`` nobody carries it out any more."""
@@ -135,7 +139,7 @@ class Way:
 
     async def _asked(self, operation: str, work: Callable[[], Awaitable[Any]]) -> tuple[_Request, bool]:
         self._check()
-        if self.state is WayState.REFUSING:
+        if self.state is WayState.REFUSING or self._delays.refuses(operation):
             raise Unavailable("The store cannot be reached.")
         self.asked[operation] += 1
         request = _Request(operation, work)

@@ -19,12 +19,20 @@ KINDS = (
 )
 
 
+NO_TIME = "no time for offers"
+"""Drawn apart from the other kinds: what is asked of offers is refused now and then, and nothing else."""
+_OF_OFFERS = frozenset({"offer", "offer claimed", "claim offers", "finish offers", "give up offers", "withdraw"})
+
+
 class Weather:
     """Implements ``Delays`` and ``HintFates``. Over once ``end`` was called."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(f"{seed} weather")
         self.kinds = frozenset(kind for kind in KINDS if self.chance.random() < 0.5)
+        self._refusals = random.Random(f"{seed} refusals")
+        if self._refusals.random() < 0.5:
+            self.kinds |= {NO_TIME}
         self.is_over = False
         self.is_mute = False
         """Whether no hint arrives at all."""
@@ -48,6 +56,10 @@ class Weather:
         if self.has("slow ways") and chance.random() < 0.4:
             return chance.choice([0.001, 0.01, 0.2, 2.0])
         return chance.choice([0.0, 0.0002, 0.0002, 0.001])
+
+    def refuses(self, operation: str) -> bool:
+        """Whether the store has no time for one question."""
+        return operation in _OF_OFFERS and self.has(NO_TIME) and self._refusals.random() < 0.2
 
     def arrivals(self) -> list[float]:
         """Of one hint."""
