@@ -1,16 +1,19 @@
 """Instances leave memory and come back as they were; a restart forgets nothing and an idle hub asks nothing."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from perdure.contracts.errors import Unavailable
 from perdure.core.decisions import DecisionLimits
 from perdure.core.identifiers import EntityId
 from perdure.core.status import RuntimeStatus
 from perdure.core.versioning import Versioning
 from perdure.engine.live_instances import LiveLimits
 from perdure.engine.options import EngineOptions
+from perdure.engine.worker import LAST_ROUNDS_SECONDS
 from support.small_hub import Functions, on_virtual_time, small_hub, text
 
 
@@ -119,6 +122,28 @@ def test_an_idle_hub_asks_its_store_nothing(functions):
 
             asked = {name: count - before.get(name, 0) for name, count in storage.calls.items()}
             assert not any(asked.values())
+
+    on_virtual_time(scenario)
+
+
+def test_a_stop_without_a_store_takes_little_longer_than_its_grace(functions):
+    async def scenario(clock):
+        hub, storage = small_hub(functions, clock, activity_delay=lambda activity: 3600.0)
+        await hub.start()
+        instance_id = await hub.client.start("steps")
+        await asyncio.sleep(1)
+
+        async def away(hold: Any, round_: Any) -> Any:
+            raise Unavailable("The store is away.")
+
+        storage.commit = away
+        raising = asyncio.create_task(hub.client.raise_event(instance_id, "go", "2"))
+        await asyncio.sleep(1)
+        begun = asyncio.get_running_loop().time()
+        assert not await hub.stop(grace_seconds=8)
+        assert 8 <= asyncio.get_running_loop().time() - begun <= 8 + LAST_ROUNDS_SECONDS
+        raising.cancel()
+        await hub.store.close()
 
     on_virtual_time(scenario)
 

@@ -11,6 +11,9 @@ from perdure.contracts.storage import Storage
 from perdure.engine.options import EngineOptions
 from perdure.engine.runner import Runner
 
+LAST_ROUNDS_SECONDS = 5.0
+"""So long what is in hand may be committed when the grace period is over."""
+
 
 class TaskHubWorker:
     """Runs a task hub's instances in this process. The storage is open already and stays open."""
@@ -84,7 +87,7 @@ class TaskHubWorker:
             if self._runner is not None:
                 self._runner.stop()
             try:
-                await self._end_run(grace_seconds)
+                await self._end_run(max(LAST_ROUNDS_SECONDS, deadline - asyncio.get_running_loop().time()))
             finally:
                 await self._executor.stop()
         return drained
@@ -94,10 +97,10 @@ class TaskHubWorker:
         # Waiting for no activity; what is handed over is waited for when the partitions are gone.
         await asyncio.gather(self._executor.drain(0.0), runner.leave())
 
-    async def _end_run(self, grace_seconds: float) -> None:
+    async def _end_run(self, seconds: float) -> None:
         run, self._run = self._run, None
         if run is not None:
-            await asyncio.wait([run], timeout=max(1.0, grace_seconds))
+            await asyncio.wait([run], timeout=seconds)
             run.cancel()
             await asyncio.gather(run, return_exceptions=True)
         runner, self._runner = self._runner, None
