@@ -74,6 +74,35 @@ def test_what_others_have_ended_since_is_read() -> None:
     on_shared_hub(scenario)
 
 
+def test_what_began_while_its_partition_went_is_read() -> None:
+    async def scenario(hub: SharedHub) -> None:
+        one = await hub.join()
+        ids = [f"i{n}" for n in range(40)]
+        starts = [
+            asyncio.create_task(one.storage.create_instance(with_new_id(i), ReusePolicy.NON_RUNNING)) for i in ids
+        ]
+        await until(lambda: len(one.received) == len(ids))
+        one.tables.slow["write"] = 1.0
+        runs = [asyncio.create_task(one.run(envelope)) for envelope in one.received]
+        await asyncio.sleep(1.5)
+        going = list(one.hold.leases.values())[:16]
+        await one.storage.release(going)
+        begun = await asyncio.gather(*runs)
+        await asyncio.gather(*starts)
+        one.tables.slow.clear()
+        two = await hub.join()
+        await until(lambda: {lease.partition for lease in going} <= two.hold.leases.keys())
+        moved = [last for last in begun if two.hold.partition_of(last.origin.instance_id) in two.hold.leases]
+        assert moved
+        await two.storage.load(two.hold, [last.origin.instance_id for last in moved])
+        for last in moved:
+            await two.commit(episode(last, status=RuntimeStatus.Completed))
+            waiting = one.storage.wait_for_status(last.origin.instance_id, COMPLETED)
+            assert (await asyncio.wait_for(waiting, 0.1)).progress.status is RuntimeStatus.Completed
+
+    on_shared_hub(scenario)
+
+
 def test_a_message_to_another_partition_that_is_held_is_handed_over_in_memory() -> None:
     async def scenario(hub: SharedHub) -> None:
         process = await hub.join()

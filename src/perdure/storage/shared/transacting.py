@@ -140,7 +140,11 @@ class Transacting:
             self._settling.round_failed(changes)
             return
         written = writing.result()
-        self._living.committed(changes)
+        if self._holding.lost_of(written.fence):
+            # Partitions went while it was on its way: what lives there may be another process's by now.
+            self._living.forget_all()
+        else:
+            self._living.committed(changes)
         sent = self._settling.round_(round_, changes, written.outcome)
         self._post([placed.envelope for placed in sent], written.fence)
 
