@@ -37,7 +37,6 @@ SEEN_IN = {
     "a result is handed in twice": 4,
     "a result that cannot be handed in now is dropped": 14,
     "a turn runs on whatever past is stored": 332,
-    "what is claimed is forgotten with a partition": 679,
     "an answer waits for a hint": 4,
     "an owner takes back what is claimed": 12,
     "offers of activities go with their holder": 5,
