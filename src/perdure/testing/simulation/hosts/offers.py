@@ -91,24 +91,27 @@ class OffersAudit:
     def finished(
         self, process: int, handed_in: Sequence[tuple[ClaimedOffer, Placed | OfferAnswer]], counted: frozenset[int]
     ) -> None:
+        right: set[int] = set()
+        seen: set[tuple[int, int]] = set()
         for claimed, answer in handed_in:
             number = claimed.offer.number
             up = self.up.get(number)
-            is_right = up is not None and up.belongs_to(process, claimed)
-            self._require(
-                is_right == (number in counted),
-                f"I1: process {process} hands in what it has claimed as {claimed}; that counts: {number in counted}, "
-                f"stands as {up}",
-            )
-            if not is_right:
+            is_repeated = (number, claimed.token) in seen
+            self._require(not is_repeated, f"I1: process {process} hands in twice what it has claimed as {claimed}")
+            seen.add((number, claimed.token))
+            # A claim of this process's former number may come together with the one that counts.
+            if up is None or not up.belongs_to(process, claimed):
                 continue
-            assert up is not None
+            right.add(number)
             self.counted += 1
             if isinstance(answer, OfferAnswer):
                 up.answer, up.doer = answer.body, None
             else:
                 del self.up[number]
                 self._came_of(number, answer)
+        self._require(
+            right == counted, f"I1: process {process} hands in {handed_in}; {set(counted)} count, should be {right}"
+        )
 
     def given_up(self, claimed: Sequence[ClaimedOffer]) -> list[int]:
         """Gives the numbers of those that are free again."""
