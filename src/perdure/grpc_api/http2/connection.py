@@ -62,6 +62,8 @@ class Shared:
         self.limits = limits
         self.unfinished = Unfinished()
         self.connections: set[Connection] = set()
+        self.refused = 0
+        """How many of them are only told that they are too many."""
         self.gone = asyncio.Event()
         """Set when a connection has ended."""
         self._full_logged_at: float | None = None
@@ -114,15 +116,16 @@ class Connection(asyncio.Protocol):
         shared, limits = self._shared, self._limits
         self._peer = self.streams.peer = _peer_of(transport)
         encrypted: Any = transport.get_extra_info("ssl_object")
-        beyond = len(shared.connections) - limits.connections_max
-        self._is_one_too_many = beyond >= 0
+        self._is_one_too_many = len(shared.connections) - shared.refused >= limits.connections_max
         if self._is_one_too_many:
             shared.note_full()
-        if beyond >= limits.refused_at_once or (encrypted is not None and encrypted.selected_alpn_protocol() != "h2"):
+        is_untold = self._is_one_too_many and shared.refused >= limits.refused_at_once
+        if is_untold or (encrypted is not None and encrypted.selected_alpn_protocol() != "h2"):
             self._is_over = True
             transport.abort()
             return
         shared.connections.add(self)
+        shared.refused += self._is_one_too_many
         self._outgoing.begin(transport)
         settings = {
             Setting.MAX_CONCURRENT_STREAMS: limits.streams_max,
@@ -137,7 +140,9 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._outgoing.end()
         self.streams.cut_off_all()
-        self._shared.connections.discard(self)
+        if self in self._shared.connections:
+            self._shared.connections.remove(self)
+            self._shared.refused -= self._is_one_too_many
         self._shared.gone.set()
 
     def pause_writing(self) -> None:
@@ -225,7 +230,23 @@ class Connection(asyncio.Protocol):
             return
         _log.debug("A connection from %s ends: %s", self._peer, failed)
         self._outgoing.put(goaway_frame(self.streams.last, failed.code, str(failed)))
-        self.close()
+        if self._is_one_too_many:
+            self._hang_up()
+        else:
+            self.close()
+
+    def _hang_up(self) -> None:
+        """Say no more and let the peer end it: closed before its bytes are read, it would be reset unheard."""
+        transport = self._transport
+        if transport is None or not transport.can_write_eof():
+            self.close()
+            return
+        self._is_over = True
+        self._closed_at = time.monotonic()
+        self._outgoing.flush()
+        self._outgoing.end()
+        transport.write_eof()
+        self.streams.cut_off_all()
 
     def _take(self, kind: int, flags: int, number: int, body: bytes) -> None:
         if self._block is not None and (kind != CONTINUATION or number != self._block.number):
