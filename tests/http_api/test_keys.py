@@ -6,7 +6,16 @@ import time
 import pytest
 
 from perdure.http_api.access import KeyAccess, Level, OpenAccess, Verdict, presented_key
-from perdure.http_api.keys import DURABLE_SYSTEM_KEY, KeyRing, Standing, new_key
+from perdure.http_api.keys import (
+    DURABLE_SYSTEM_KEY,
+    FunctionKeys,
+    HostKeys,
+    KeyPlace,
+    KeyRing,
+    Standing,
+    SystemKeys,
+    new_key,
+)
 
 RING = KeyRing(
     "the master", {"default": "the host", "partner": "another host"},
@@ -31,6 +40,11 @@ def scope(query: str = "", method: str = "GET", **headers: str) -> dict:
 )  # fmt: skip
 def test_a_key_is_known_by_its_exact_value(presented: str, standing: Standing):
     assert RING.standing(presented.encode(), "Hello") is standing
+
+
+@pytest.mark.parametrize("place", [HostKeys(), SystemKeys(), FunctionKeys("hello"), FunctionKeys("never seen")])
+def test_a_ring_without_a_key_that_it_has_not_is_the_same(place: KeyPlace):
+    assert RING.without_key(place, "nobody's") is RING
 
 
 def test_a_ring_without_a_master_key_opens_nothing_to_an_empty_key():

@@ -121,10 +121,13 @@ class KeyRing:
         return self._with_keys(place, {**self.keys_at(place), name: value})
 
     def without_key(self, place: KeyPlace, name: str) -> "KeyRing":
-        """The same ring without that key, which is there. Raises InvalidKey for the master key."""
+        """The same ring without that key; this very one where it is not there. Raises InvalidKey for the master key."""
         if name in MASTER_NAMES and isinstance(place, HostKeys):
             raise InvalidKey("The master key can be changed and not deleted.")
-        return self._with_keys(place, {key: value for key, value in self.keys_at(place).items() if key != name})
+        keys = self.keys_at(place)
+        if name not in keys:
+            return self
+        return self._with_keys(place, {key: value for key, value in keys.items() if key != name})
 
     def with_function_keys(self, function_name: str, keys: Keys) -> "KeyRing":
         """The same ring with other keys for one function."""
